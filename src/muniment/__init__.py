@@ -1,0 +1,1 @@
+"""Muniment: a governed registry for models, prompts, adapters and evaluation evidence."""

@@ -1,0 +1,282 @@
+"""Every error a caller can meet, in one tree.
+
+A request that cannot be considered raises one of these, before anything is written. A fair
+question whose answer is no is a value, not one of these.
+
+    MunimentError                code · message (safe to show) · context (logs only) · status
+    ├─ BadRequest        422     BadName, BadVersion, BadReference, BadDigest, BadManifest,
+    │                            BadMetadata, BadFilter, BadCursor, BadBody, BadPath, BadProof
+    ├─ NotAuthenticated  401
+    ├─ NotAllowed        403     becomes NotFound where the caller may not know the thing exists
+    ├─ NotFound          404
+    ├─ Gone              410
+    ├─ Conflict          409     AlreadyExists, VersionConflict, StaleRevision, UploadConflict,
+    │                            IdempotencyConflict
+    ├─ TooLarge          413
+    ├─ TooManyRequests   429
+    ├─ IntegrityError    500     DigestMismatch (422 on upload), BadSignature, LogInconsistent
+    └─ Unavailable       503     BlobStoreDown, DatabaseDown, LogBusy, DiskFull (507)
+
+Codes are part of the API: stable, never reused. `CODES` is the whole table.
+
+Source: RFC 9457 (how HTTP shows them).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class MunimentError(Exception):
+    """Something is wrong with the request or the registry."""
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        problems: list[dict[str, Any]] | None = None,
+        extra: dict[str, Any] | None = None,
+        context: dict[str, Any] | None = None,
+    ) -> None:
+        """Keep what may be shown (`message`, `problems`, `extra`) apart from `context` (logs only).
+
+        `problems` lists everything wrong with the request at once; each has `field`, `message`
+        and, where one is known, `fix`. `extra` holds members of the error that programs read,
+        such as both digests of a conflict.
+        """
+        self.message = message or (type(self).__doc__ or "").strip().split("\n")[0]
+        self.problems = problems or []
+        self.extra = extra or {}
+        self.context = context or {}
+        super().__init__(self.message)
+
+
+class BadRequest(MunimentError):
+    """The request cannot be understood."""
+
+    code = "bad_request"
+    status = 422
+
+
+class BadName(BadRequest):
+    """That is not a name an asset, namespace or alias can have."""
+
+    code = "bad_name"
+
+
+class BadVersion(BadRequest):
+    """That is not a semantic version (MAJOR.MINOR.PATCH)."""
+
+    code = "bad_version"
+
+
+class BadReference(BadRequest):
+    """That is not a reference (NAME@1.2.0, NAME@alias)."""
+
+    code = "bad_reference"
+
+
+class BadDigest(BadRequest):
+    """That is not a SHA-256 digest (64 lower-case hexadecimal digits)."""
+
+    code = "bad_digest"
+
+
+class BadPath(BadRequest):
+    """A path inside an artifact must be relative, plain and unique."""
+
+    code = "bad_path"
+
+
+class BadManifest(BadRequest):
+    """The manifest of files cannot be accepted."""
+
+    code = "bad_manifest"
+
+
+class BadMetadata(BadRequest):
+    """The metadata is incomplete or malformed."""
+
+    code = "bad_metadata"
+
+
+class BadComposite(BadRequest):
+    """The composite manifest cannot be accepted."""
+
+    code = "bad_composite"
+
+
+class BadFilter(BadRequest):
+    """The filter cannot be understood."""
+
+    code = "bad_filter"
+
+
+class BadCursor(BadRequest):
+    """The cursor is not one this query gave out."""
+
+    code = "bad_cursor"
+
+
+class BadBody(BadRequest):
+    """The request body is not what this operation takes."""
+
+    code = "bad_body"
+
+
+class BadProof(BadRequest):
+    """The proof, checkpoint or receipt cannot be read."""
+
+    code = "bad_proof"
+
+
+class NotAuthenticated(MunimentError):
+    """A valid token is needed: send `Authorization: Bearer <token>`."""
+
+    code = "not_authenticated"
+    status = 401
+
+
+class NotAllowed(MunimentError):
+    """Your roles do not allow this."""
+
+    code = "not_allowed"
+    status = 403
+
+
+class NotFound(MunimentError):
+    """There is nothing of that name here, or you may not see it."""
+
+    code = "not_found"
+    status = 404
+
+
+class Gone(MunimentError):
+    """It was here and has been removed by retention."""
+
+    code = "gone"
+    status = 410
+
+
+class Conflict(MunimentError):
+    """The request contradicts what is already recorded."""
+
+    code = "conflict"
+    status = 409
+
+
+class AlreadyExists(Conflict):
+    """Something of that name exists already."""
+
+    code = "already_exists"
+
+
+class VersionConflict(Conflict):
+    """That version was registered before with other content; versions never change."""
+
+    code = "version_conflict"
+
+
+class StaleRevision(Conflict):
+    """It changed since you read it; read it again and repeat."""
+
+    code = "stale_revision"
+    status = 412
+
+
+class UploadConflict(Conflict):
+    """The upload is not in a state that allows this."""
+
+    code = "upload_conflict"
+
+
+class IdempotencyConflict(Conflict):
+    """That Idempotency-Key was used for another request."""
+
+    code = "idempotency_conflict"
+
+
+class TooLarge(MunimentError):
+    """The request is larger than this server accepts."""
+
+    code = "too_large"
+    status = 413
+
+
+class TooManyRequests(MunimentError):
+    """Too many requests; wait and repeat."""
+
+    code = "too_many_requests"
+    status = 429
+    retryable = True
+
+
+class IntegrityError(MunimentError):
+    """Something does not match its digest, signature or proof."""
+
+    code = "integrity"
+    status = 500
+
+
+class DigestMismatch(IntegrityError):
+    """The bytes do not have the digest they were announced with."""
+
+    code = "digest_mismatch"
+    status = 422
+
+
+class BadSignature(IntegrityError):
+    """The signature does not verify."""
+
+    code = "bad_signature"
+
+
+class LogInconsistent(IntegrityError):
+    """The log does not extend what was published before."""
+
+    code = "log_inconsistent"
+
+
+class Unavailable(MunimentError):
+    """A part of the registry is not answering; repeat later."""
+
+    code = "unavailable"
+    status = 503
+    retryable = True
+
+
+class DatabaseDown(Unavailable):
+    """The database is not answering."""
+
+    code = "database_down"
+
+
+class BlobStoreDown(Unavailable):
+    """The blob store is not answering."""
+
+    code = "blob_store_down"
+
+
+class DiskFull(Unavailable):
+    """The blob store has no room left."""
+
+    code = "disk_full"
+    status = 507
+
+
+class LogBusy(Unavailable):
+    """The log has not included this entry yet."""
+
+    code = "log_busy"
+
+
+def _tree(root: type[MunimentError]) -> list[type[MunimentError]]:
+    return [root, *(leaf for child in root.__subclasses__() for leaf in _tree(child))]
+
+
+#: Every code with its class, in the tree's order.
+CODES: dict[str, type[MunimentError]] = {error.code: error for error in _tree(MunimentError)}

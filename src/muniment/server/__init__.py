@@ -1,0 +1,1 @@
+"""The registry server: slices over PostgreSQL and a blob store."""

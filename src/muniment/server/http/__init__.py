@@ -1,0 +1,1 @@
+"""A small HTTP kit: operations, problem details, authorisation before the handler, paging."""

@@ -1,0 +1,84 @@
+"""Who calls, what they may do, and what an operation declares. No framework here."""
+
+from __future__ import annotations
+
+import enum
+import uuid
+from dataclasses import dataclass
+
+
+class PrincipalKind(enum.StrEnum):
+    """What a principal is."""
+
+    PERSON = "person"
+    SERVICE = "service"
+    WORKLOAD = "workload"
+    SYSTEM = "system"
+
+
+class Role(enum.StrEnum):
+    """What a principal may be, within a scope."""
+
+    VIEWER = "viewer"
+    CONTRIBUTOR = "contributor"
+    PUBLISHER = "publisher"
+    APPROVER_PLATFORM = "approver_platform"
+    APPROVER_PRODUCT = "approver_product"
+    APPROVER_SECURITY = "approver_security"
+    APPROVER_GOVERNANCE = "approver_governance"
+    AUDITOR = "auditor"
+    ADMIN = "admin"
+
+
+class Verb(enum.StrEnum):
+    """What an operation needs; which role has which verb is `identity.rules.VERBS`."""
+
+    NOTHING = "nothing"  # any authenticated principal
+    ANONYMOUS = "anonymous"  # nobody needs to be known: health, welcome
+    READ = "read"  # assets, versions, files
+    CREATE = "create"  # an asset
+    REGISTER = "register"  # a version; uploads
+    ANNOTATE = "annotate"  # description, tags, owner
+    ALIAS = "alias"  # set or unset an alias
+    READ_LOG = "read_log"  # the ledger
+    READ_PRINCIPALS = "read_principals"
+    ADMINISTER = "administer"  # principals, roles, other people's tokens
+    OBSERVE = "observe"  # metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where a verb applies: everything (both None), a namespace, or one asset in it."""
+
+    namespace: str | None = None
+    asset: str | None = None
+
+    def covers(self, other: Scope) -> bool:
+        """Say whether what is granted here holds for `other`."""
+        if self.namespace is None:
+            return True
+        if self.namespace != other.namespace:
+            return False
+        return self.asset is None or self.asset == other.asset
+
+
+EVERYTHING = Scope()
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A role within a scope."""
+
+    role: Role
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The authenticated principal of one request."""
+
+    id: uuid.UUID
+    kind: PrincipalKind
+    name: str
+    grants: tuple[Grant, ...]
+    token_id: uuid.UUID | None = None

@@ -1,0 +1,91 @@
+"""What the ledger takes and gives back."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from muniment.core.digest import Digest
+from muniment.server.ports.db import Tx
+
+Key = str
+Fields = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acted: a principal's kind and id, or the system itself citing a rule."""
+
+    kind: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What was acted on: its kind (`asset`, `version`, `principal`, …), its id, its name then.
+
+    `asset_id` files the entry under an asset's history as well.
+    """
+
+    kind: str
+    id: str
+    name: str
+    asset_id: uuid.UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One act to be recorded.
+
+    `act` is `noun.verb` (`version.register`). `payload` is JSON (finite numbers only: see
+    `core.canon`) and holds all that a fold needs to rebuild the rows this act wrote. `digests` are
+    what the act binds (a manifest, a document). With `statement` set (an in-toto statement's
+    subject/predicate), the record is signed with the record key and its leaf is a hashedrekord body.
+    """
+
+    id: uuid.UUID
+    at: dt.datetime
+    act: str
+    actor: Actor
+    subject: Subject
+    payload: Mapping[str, Any]
+    digests: tuple[Digest, ...] = ()
+    predicate_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An entry as read back: `index` is None until the sequencer has placed it."""
+
+    id: uuid.UUID
+    at: dt.datetime
+    act: str
+    actor: Actor
+    subject: Subject
+    payload: Mapping[str, Any] | None  # None: erased by an act of erasure
+    index: int | None
+    digests: tuple[Digest, ...] = field(default=())
+
+
+class Fold(Protocol):
+    """How one governance table follows from the log. Each slice offers its own to `fsck`.
+
+    Keys are the row's primary key as text; fields are JSON values under column names, times as
+    RFC 3339 with microseconds and `Z`, bytes as hex.
+    """
+
+    @property
+    def table(self) -> str:
+        """The table's name."""
+        ...
+
+    def apply(self, rows: dict[Key, Fields], entry: Recorded) -> None:
+        """Change `rows` as `entry` changed the table. Pure; entries come in leaf order."""
+        ...
+
+    def stored(self, tx: Tx) -> AsyncIterator[tuple[Key, Fields]]:
+        """Every row the table holds now."""
+        ...

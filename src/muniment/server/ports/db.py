@@ -1,0 +1,77 @@
+"""What the server needs of PostgreSQL: transactions with visible SQL.
+
+Only an edge (route, job, command) opens a transaction; actions and stores take a `Tx` and never
+commit. SQL is a `LiteralString`, so a statement built from input is a type error.
+
+Adapter: `muniment.server.ports.postgres`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, LiteralString, Protocol
+
+#: One row, read by column name: `row["name"]`.
+Row = Any
+
+
+class Tx(Protocol):
+    """One open transaction. `$1`-style parameters; PostgreSQL types map as asyncpg maps them.
+
+    Raises (every method): `Conflict` for a unique or exclusion violation that the caller did not
+    foresee (`context["constraint"]` names it), `DatabaseDown` when the connection is lost.
+    """
+
+    async def fetch(self, sql: LiteralString, *args: object) -> Sequence[Row]:
+        """All rows, in the statement's order."""
+        ...
+
+    async def fetchrow(self, sql: LiteralString, *args: object) -> Row | None:
+        """The first row, or None."""
+        ...
+
+    async def fetchval(self, sql: LiteralString, *args: object) -> Any:  # noqa: ANN401 -- a column is of any type
+        """The first column of the first row, or None."""
+        ...
+
+    async def execute(self, sql: LiteralString, *args: object) -> str:
+        """The command tag, for example `UPDATE 1`."""
+        ...
+
+    async def executemany(self, sql: LiteralString, rows: Sequence[Sequence[object]]) -> None:
+        """Run one statement for many rows in one round trip."""
+        ...
+
+    async def copy(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Append rows by COPY, the fastest way in."""
+        ...
+
+    def cursor(self, sql: LiteralString, *args: object, prefetch: int = 500) -> AsyncIterator[Row]:
+        """Rows one by one through a server-side cursor: constant memory."""
+        ...
+
+    def signal(self, name: str) -> None:
+        """Call the listeners of `name` once, after this transaction commits; never if it does not."""
+        ...
+
+
+class Database(Protocol):
+    """A pool of connections to one PostgreSQL database."""
+
+    def transaction(
+        self, *, read_only: bool = False, repeatable: bool = False
+    ) -> AbstractAsyncContextManager[Tx]:
+        """Open a transaction; commit on leaving the block, roll back if it raises.
+
+        `read_only` asks for a read-only one (a single statement then costs one round trip: no
+        BEGIN is sent unless `repeatable` asks for a stable snapshot across statements).
+
+        Raises:
+            DatabaseDown: no connection could be had. Nothing is written.
+        """
+        ...
+
+    def on_signal(self, name: str, listener: Callable[[], None]) -> None:
+        """Have `listener` called after each commit in this process whose `Tx` signalled `name`."""
+        ...
