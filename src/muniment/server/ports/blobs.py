@@ -39,8 +39,9 @@ class ObjectInfo:
 
 
 class Blobs(Protocol):
-    """A blob store. Every write is durable when it returns (fsync of file and directory, or the
-    store's acknowledgement).
+    """A blob store; every write is durable when it returns.
+
+    Durable means fsync of file and directory, or the store's acknowledgement.
 
     Raises (every method): `BlobStoreDown` when the store does not answer, `DiskFull` when it has
     no room; a failed write leaves nothing visible.
@@ -101,11 +102,15 @@ class Blobs(Protocol):
         """The blob's file for zero-copy sending, or None where there is no such file."""
         ...
 
-    async def presign_part(self, upload: UUID, digest: Digest, offset: int, expires: dt.timedelta) -> str | None:
+    async def presign_part(
+        self, upload: UUID, digest: Digest, offset: int, expires: dt.timedelta
+    ) -> str | None:
         """A URL that takes one PUT of one part directly, or None where the store has no such thing."""
         ...
 
-    async def presign_read(self, digest: Digest, expires: dt.timedelta, filename: str) -> str | None:
+    async def presign_read(
+        self, digest: Digest, expires: dt.timedelta, filename: str
+    ) -> str | None:
         """A URL that gives the blob directly (as a download called `filename`), or None."""
         ...
 
@@ -133,5 +138,8 @@ class Blobs(Protocol):
         ...
 
     async def delete_object(self, key: str) -> None:
-        """Remove a named object. Idempotent. (Superseded partial tiles; never a blob.)"""
+        """Remove a named object. Idempotent.
+
+        For superseded partial tiles; never a blob.
+        """
         ...

@@ -12,6 +12,9 @@ import uuid
 from typing import Protocol
 
 
+_COUNTER_MAX = 0xFFF
+
+
 class Clock(Protocol):
     """Where an edge gets the time and new identifiers."""
 
@@ -29,7 +32,7 @@ def uuid7(millis: int, counter: int, random: bytes) -> uuid.UUID:
 
     Source: RFC 9562 §5.7, §6.2 method 1.
     """
-    head = (millis << 16) | 0x7000 | (counter & 0xFFF)
+    head = (millis << 16) | 0x7000 | (counter & _COUNTER_MAX)
     tail = (int.from_bytes(random, "big") & ((1 << 62) - 1)) | (1 << 63)
     return uuid.UUID(int=(head << 64) | tail)
 
@@ -53,7 +56,7 @@ class SystemClock:
             self._millis, self._counter = millis, 0
         else:
             self._counter += 1
-            if self._counter > 0xFFF:
+            if self._counter > _COUNTER_MAX:
                 self._millis, self._counter = self._millis + 1, 0
         return uuid7(self._millis, self._counter, os.urandom(8))
 
@@ -78,4 +81,4 @@ class FixedClock:
         """Return the next identifier; its time is the clock's."""
         self._count += 1
         millis = int(self.at.timestamp() * 1000)
-        return uuid7(millis, self._count & 0xFFF, self._count.to_bytes(8, "big"))
+        return uuid7(millis, self._count & _COUNTER_MAX, self._count.to_bytes(8, "big"))

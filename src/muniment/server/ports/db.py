@@ -31,7 +31,7 @@ class Tx(Protocol):
         """The first row, or None."""
         ...
 
-    async def fetchval(self, sql: LiteralString, *args: object) -> Any:  # noqa: ANN401 -- a column is of any type
+    async def fetchval(self, sql: LiteralString, *args: object) -> Any:
         """The first column of the first row, or None."""
         ...
 
@@ -43,7 +43,9 @@ class Tx(Protocol):
         """Run one statement for many rows in one round trip."""
         ...
 
-    async def copy(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    async def copy(
+        self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
+    ) -> None:
         """Append rows by COPY, the fastest way in."""
         ...
 
