@@ -1,0 +1,69 @@
+# Everything a person or a CI runs. Needs only python3 (3.11 to 3.13) with venv and pip, and git.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+BENCH_VENV := .venv-bench
+STAMP := $(VENV)/.installed
+BENCH_STAMP := $(BENCH_VENV)/.installed
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+.PHONY: help demo test check lint types contracts fix serve bench docs openapi lock clean
+
+help:  ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else f"python 3.11 to 3.13 is needed, found {v[0]}.{v[1]}; try: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(STAMP)  ## Register, find, download and prove a real model; then catch two forgeries
+	$(BIN)/python -m demo
+
+test: $(STAMP)  ## Every test, with the coverage gates
+	COVERAGE_PROCESS_START=pyproject.toml $(BIN)/coverage run -m pytest -q
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --fail-under=85 --skip-covered --sort=cover
+	$(BIN)/coverage report --fail-under=100 --include='src/muniment/core/*,*/rules.py,*/rules/*.py'
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+contracts: $(STAMP)
+	$(BIN)/lint-imports
+
+check: lint types contracts test  ## Everything CI runs
+
+fix: $(STAMP)  ## Format, and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+serve: $(STAMP)  ## Start a registry on this machine (data in .build/data)
+	$(BIN)/muniment serve --data .build/data
+
+openapi: $(STAMP)  ## Write openapi.json anew
+	$(BIN)/python -m muniment.server.openapi > openapi.json
+
+docs: $(STAMP) openapi  ## Write docs/reference anew
+	$(BIN)/python docs/generate.py
+
+$(BENCH_STAMP): requirements/bench.txt
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	@touch $@
+
+bench: $(STAMP) $(BENCH_STAMP)  ## Measure beside MLflow in one run (long)
+	$(BIN)/python -m bench
+
+lock:  ## Pin every dependency anew (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra server --group dev pyproject.toml -o requirements/dev.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/bench.in -o requirements/bench.txt
+
+clean:
+	rm -rf $(VENV) $(BENCH_VENV) .build .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
