@@ -89,3 +89,17 @@ class Fold(Protocol):
     def stored(self, tx: Tx) -> AsyncIterator[tuple[Key, Fields]]:
         """Every row the table holds now."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An entry's bytes: its leaf, and beside it either the payload or the signed bundle.
+
+    `payload` is canonical JSON with a member `salt` (32 hexadecimal digits), so that an erased
+    payload cannot be guessed from its digest. `bundle` is a Sigstore bundle v0.3 in JSON, without
+    inclusion proof.
+    """
+
+    leaf: bytes
+    payload: bytes | None
+    bundle: bytes | None

@@ -1,0 +1,31 @@
+"""The append-only log every act is written to, and the proof that it is only ever appended to.
+
+Owns the entries, their Merkle tree, its signed checkpoints, and `fsck`, which compares the whole
+registry with its log. Promises: an act is in the log exactly if its transaction committed; leaf
+indexes have no gaps; no two checkpoints that anybody saw contradict each other; a crash at any
+point is recovered by the code that runs normally. Does not decide who may act, nor what an act is.
+"""
+
+from muniment.server.ledger.actions import append
+from muniment.server.ledger.records import (
+    Actor,
+    Entry,
+    Fields,
+    Fold,
+    Key,
+    Recorded,
+    Subject,
+)
+from muniment.server.ledger.rules import actor_of
+
+__all__ = [
+    "Actor",
+    "Entry",
+    "Fields",
+    "Fold",
+    "Key",
+    "Recorded",
+    "Subject",
+    "actor_of",
+    "append",
+]

@@ -1,0 +1,29 @@
+"""Writing to the log, inside the transaction of the act itself."""
+
+from __future__ import annotations
+
+import secrets
+
+from muniment.server.ledger import rules, store
+from muniment.server.ledger.records import Entry
+from muniment.server.ports.db import Tx
+from muniment.server.ports.keys import Signer
+
+
+async def append(tx: Tx, entry: Entry, signer: Signer | None = None) -> None:
+    """Record one act: it is in the log exactly if `tx` commits.
+
+    One statement, no lock. Call it after the statements that wait for other transactions (row
+    locks, unique keys), so that the log has acts in the order in which the tables took them.
+    With `entry.predicate_type` set, the record is signed by `signer` (the record key) and its leaf
+    is a hashedrekord body.
+
+    Raises:
+        BadBody: the entry is malformed, or asks for a signature and no signer came.
+        TooLarge: its leaf or payload is over the limit. Nothing is written in either case.
+    Source: design §5.1, §5.3.
+    """
+    rules.check_entry(entry)
+    written = rules.write(entry, salt=secrets.token_hex(16), signer=signer)
+    await store.insert_entry(tx, entry, written)
+    tx.signal("ledger")
