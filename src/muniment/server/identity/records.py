@@ -1,0 +1,90 @@
+"""Principals, tokens and what is asked for when they are made."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from dataclasses import dataclass
+
+from muniment.server.http.records import Caller, Grant, PrincipalKind
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A person, a service or a workload. `grants` are in order of role, then scope."""
+
+    id: uuid.UUID
+    kind: PrincipalKind
+    name: str
+    display_name: str | None
+    created_at: dt.datetime
+    disabled_at: dt.datetime | None
+    grants: tuple[Grant, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What is kept of a token: never its text.
+
+    `limits` narrow it to less than its principal's roles; None is all of them.
+    """
+
+    id: uuid.UUID
+    principal_id: uuid.UUID
+    label: str
+    limits: tuple[Grant, ...] | None
+    created_at: dt.datetime
+    expires_at: dt.datetime
+    revoked_at: dt.datetime | None
+    last_used_at: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A new token with its text, which is shown once and kept nowhere."""
+
+    token: Token
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a presented token stands for, as the database has it."""
+
+    token_id: uuid.UUID
+    hash: bytes
+    expires_at: dt.datetime
+    usable: bool  # neither revoked nor of a disabled principal
+    caller: Caller
+
+
+@dataclass(frozen=True, slots=True)
+class FirstAdmin:
+    """How the first administrator comes to be.
+
+    `code` is the one-time code of the welcome page, to be shown to whoever starts the server.
+    Both are None when there is an administrator already.
+    """
+
+    code: str | None = None
+    principal_id: uuid.UUID | None = None  # made from the bootstrap token just now
+
+
+@dataclass(frozen=True, slots=True)
+class NewPrincipal:
+    """A principal to be made."""
+
+    kind: PrincipalKind
+    name: str
+    display_name: str | None = None
+    grants: tuple[Grant, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A token to be made for `principal_id`; `expires_at` None is as long as it may be by default."""
+
+    principal_id: uuid.UUID
+    label: str
+    expires_at: dt.datetime | None = None
+    limits: tuple[Grant, ...] | None = None
