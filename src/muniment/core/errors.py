@@ -5,7 +5,8 @@ question whose answer is no is a value, not one of these.
 
     MunimentError                code · message (safe to show) · context (logs only) · status
     ├─ BadRequest        422     BadName, BadVersion, BadReference, BadDigest, BadManifest,
-    │                            BadMetadata, BadFilter, BadCursor, BadBody, BadPath, BadProof
+    │                            BadMetadata, BadFilter, BadCursor, BadBody, BadJson, BadPath,
+    │                            BadComposite, BadProof
     ├─ NotAuthenticated  401
     ├─ NotAllowed        403     becomes NotFound where the caller may not know the thing exists
     ├─ NotFound          404
@@ -15,7 +16,7 @@ question whose answer is no is a value, not one of these.
     ├─ TooLarge          413
     ├─ TooManyRequests   429
     ├─ IntegrityError    500     DigestMismatch (422 on upload), BadSignature, LogInconsistent
-    └─ Unavailable       503     BlobStoreDown, DatabaseDown, LogBusy, DiskFull (507)
+    └─ Unavailable       503     BlobStoreDown, DatabaseDown, Contended, LogBusy, DiskFull (507)
 
 Codes are part of the API: stable, never reused. `CODES` is the whole table.
 
@@ -126,6 +127,12 @@ class BadBody(BadRequest):
     """The request body is not what this operation takes."""
 
     code = "bad_body"
+
+
+class BadJson(BadRequest):
+    """That is not JSON every reader understands alike (RFC 8259, RFC 7493)."""
+
+    code = "bad_json"
 
 
 class BadProof(BadRequest):
@@ -253,6 +260,12 @@ class DatabaseDown(Unavailable):
     """The database is not answering."""
 
     code = "database_down"
+
+
+class Contended(Unavailable):
+    """Another request was in the way; repeat this one."""
+
+    code = "contended"
 
 
 class BlobStoreDown(Unavailable):
