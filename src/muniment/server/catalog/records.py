@@ -1,0 +1,248 @@
+"""What the catalog knows: assets, their versions, what is said of them, and aliases."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from muniment.core.digest import Digest
+from muniment.core.names import Alias, AssetRef, SemVer
+from muniment.server.ledger.records import Actor
+
+
+class Kind(enum.StrEnum):
+    """What an asset is."""
+
+    MODEL = "model"
+    PROMPT = "prompt"
+    ADAPTER = "adapter"
+
+
+class RiskTier(enum.StrEnum):
+    """How much harm an asset could do. Source: Regulation (EU) 2024/1689, Articles 5, 6 and 50."""
+
+    MINIMAL = "minimal"
+    LIMITED = "limited"
+    HIGH = "high"
+    UNACCEPTABLE = "unacceptable"
+
+
+class Lifecycle(enum.StrEnum):
+    """What a version may do. Derived, never stored. Source: requirements §1.3."""
+
+    DRAFT = "draft"
+    CANDIDATE = "candidate"
+    APPROVED = "approved"
+    DEPRECATED = "deprecated"
+    RETIRED = "retired"
+
+
+@dataclass(frozen=True, slots=True)
+class AssetState:
+    """What may change about an asset, each change kept with who, when and why."""
+
+    owner: str
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    backup_owner: str | None = None
+    escalation_contact: str | None = None
+    risk_tier: RiskTier | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A named thing under governance. `revision` counts the changes of `state`, from 1."""
+
+    id: uuid.UUID
+    ref: AssetRef
+    kind: Kind
+    state: AssetState
+    revision: int
+    next_number: int
+    created_at: dt.datetime
+    created_by: Actor
+    updated_at: dt.datetime
+    entry_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class VersionState:
+    """What may change about a version, each change kept with who, when and why."""
+
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NewVersion:
+    """A version about to be registered.
+
+    `formats` are detected from bytes, sorted. `metadata` is checked already
+    (`rules.check_metadata`). `metrics_at_registration` maps names to finite numbers, and is usually
+    `rules.metrics_of(metadata)`. `entry_id` is the id the ledger entry of the registration will
+    have.
+    """
+
+    id: uuid.UUID
+    version: SemVer
+    manifest_digest: Digest
+    size_bytes: int
+    file_count: int
+    formats: tuple[str, ...]
+    executable: bool
+    metadata: Mapping[str, Any]
+    metrics_at_registration: Mapping[str, float]
+    actor: Actor
+    at: dt.datetime
+    entry_id: uuid.UUID
+    state: VersionState = field(default_factory=VersionState)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One immutable registration of an asset.
+
+    `number` is MLflow's integer. Everything but `state` and `revision` is fixed for ever.
+    """
+
+    id: uuid.UUID
+    asset_id: uuid.UUID
+    asset: AssetRef
+    kind: Kind
+    number: int
+    version: SemVer
+    manifest_digest: Digest
+    size_bytes: int
+    file_count: int
+    formats: tuple[str, ...]
+    executable: bool
+    metadata: Mapping[str, Any]
+    metadata_digest: Digest
+    metrics_at_registration: Mapping[str, float]
+    state: VersionState
+    revision: int
+    registered_at: dt.datetime
+    registered_by: Actor
+    entry_id: uuid.UUID
+    lifecycle: Lifecycle = Lifecycle.DRAFT
+
+    @property
+    def name(self) -> str:
+        """`[namespace/]NAME@VERSION`, as the ledger and people call it."""
+        return f"{self.asset}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One change of what is said of an asset or version.
+
+    `changes` maps each changed field to (before, after); a tag's field is `tags.KEY`, and None
+    stands for a tag that is not there.
+    """
+
+    subject_kind: str
+    subject_id: uuid.UUID
+    asset_id: uuid.UUID
+    revision: int
+    at: dt.datetime
+    actor: Actor
+    reason: str
+    changes: Mapping[str, tuple[Any, Any]]
+    state: Mapping[str, Any]
+    entry_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """Where an alias points, since when. `version` is None where it was unset."""
+
+    asset_id: uuid.UUID
+    alias: Alias
+    version_id: uuid.UUID | None
+    version: SemVer | None
+    number: int | None
+    revision: int
+    updated_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AliasEvent:
+    """One move of an alias, from one version (or none) to another (or none)."""
+
+    asset_id: uuid.UUID
+    alias: Alias
+    revision: int
+    version_id: uuid.UUID | None
+    previous_version_id: uuid.UUID | None
+    at: dt.datetime
+    actor: Actor
+    reason: str
+    entry_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One act in the history of an asset or version, as its tables keep it."""
+
+    at: dt.datetime
+    act: str
+    subject: str
+    actor: Actor
+    reason: str
+    changes: Mapping[str, Any]
+    entry_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Visible:
+    """What a caller may read: everything, or some namespaces and some single assets."""
+
+    everything: bool = False
+    namespaces: tuple[str, ...] = ()
+    assets: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A field that is due and missing: why it is due, how to supply it, who says so."""
+
+    field: str
+    why: str
+    fix: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """How much of what is due is there, in percent of the weights, and what is not.
+
+    `verified_percent` counts only what the registry checked itself; it is never above
+    `present_percent`.
+    """
+
+    present_percent: float
+    verified_percent: float
+    gaps: tuple[Gap, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One difference between two versions: where, what stands on either side, and by how much.
+
+    `path` is a JSON pointer. A side that has nothing is None with `left_present` or
+    `right_present` false. `delta` is right minus left where both are numbers; `better` says
+    whether that is an improvement, where the metric's direction is known.
+    """
+
+    section: str
+    path: str
+    left: Any
+    right: Any
+    left_present: bool = True
+    right_present: bool = True
+    delta: float | None = None
+    better: bool | None = None

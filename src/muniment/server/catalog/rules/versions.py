@@ -1,0 +1,154 @@
+"""What follows from a version alone: its place in the order, its lifecycle, its rows.
+
+1. Versions sort by SemVer precedence; build metadata plays no part, so `1.0.0+a` and `1.0.0+b` are
+   the same version for ever. Source: SemVer 2.0.0 §10, §11; R-027.
+2. The lifecycle is computed. With nothing above the catalog to say more, every version is a draft.
+   Source: requirements §1.3.
+3. The rows a registration writes follow from its ledger entry. Source: design §1, promise 5.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from muniment.core.canon import canonical
+from muniment.core.digest import Digest, digest_of
+from muniment.core.names import SemVer
+from muniment.server.catalog.records import (
+    Asset,
+    AssetState,
+    Lifecycle,
+    RiskTier,
+    Version,
+    VersionState,
+)
+
+#: Lower than every character of a SemVer identifier, so that `alpha` sorts before `alpha-1`.
+_END = "!"
+#: Higher than the end mark: a release sorts after its prereleases.
+_RELEASE = "~"
+
+
+def precedence_key(version: SemVer) -> str:
+    """Return text whose order by code point is SemVer precedence; equal for equal precedence.
+
+    Source: SemVer 2.0.0 §11.
+    """
+    core = "".join(_number(part) for part in (version.major, version.minor, version.patch))
+    if not version.prerelease:
+        return core + _RELEASE
+    return core + _END + "".join(_identifier(part) for part in version.prerelease.split("."))
+
+
+def _number(number: int) -> str:
+    digits = str(number)
+    return f"{len(digits):03d}{digits}"
+
+
+def _identifier(text: str) -> str:
+    return (f"0{_number(int(text))}" if text.isdigit() else f"1{text}") + _END
+
+
+def lifecycle_of(version: Version) -> Lifecycle:  # noqa: ARG001 -- what it will be computed from
+    """Return what `version` may do: with neither evidence nor decisions known, it is a draft.
+
+    Source: requirements §1.3.
+    """
+    return Lifecycle.DRAFT
+
+
+def timestamp(at: dt.datetime) -> str:
+    """Write `at` as RFC 3339 in UTC with six fractional digits and `Z`."""
+    return at.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def json_text(value: Any) -> str:
+    """Write `value` as canonical JSON text.
+
+    Raises:
+        BadJson: `value` has no canonical form.
+    """
+    return canonical(value).decode()
+
+
+def metadata_digest(metadata: Mapping[str, Any]) -> Digest:
+    """Return the SHA-256 of the canonical JSON of `metadata`. Source: RFC 8785."""
+    return digest_of(canonical(metadata))
+
+
+def asset_state_json(state: AssetState) -> dict[str, Any]:
+    """Return all that is said of an asset, as JSON under the columns' names."""
+    return {
+        "owner": state.owner,
+        "description": state.description,
+        "tags": dict(state.tags),
+        "backup_owner": state.backup_owner,
+        "escalation_contact": state.escalation_contact,
+        "risk_tier": state.risk_tier.value if state.risk_tier else None,
+    }
+
+
+def asset_state_from(fields: Mapping[str, Any]) -> AssetState:
+    """Read what `asset_state_json` wrote."""
+    tier = fields["risk_tier"]
+    return AssetState(
+        owner=fields["owner"],
+        description=fields["description"],
+        tags=fields["tags"],
+        backup_owner=fields["backup_owner"],
+        escalation_contact=fields["escalation_contact"],
+        risk_tier=RiskTier(tier) if tier is not None else None,
+    )
+
+
+def version_state_json(state: VersionState) -> dict[str, Any]:
+    """Return all that is said of a version, as JSON under the columns' names."""
+    return {"description": state.description, "tags": dict(state.tags)}
+
+
+def version_state_from(fields: Mapping[str, Any]) -> VersionState:
+    """Read what `version_state_json` wrote."""
+    return VersionState(description=fields["description"], tags=fields["tags"])
+
+
+def asset_payload(asset: Asset, *, new_namespace: bool) -> dict[str, Any]:
+    """Return the payload of `asset.create`: all that its rows hold."""
+    return {
+        "namespace": str(asset.ref.namespace),
+        "new_namespace": new_namespace,
+        "name": str(asset.ref.name),
+        "kind": asset.kind.value,
+        "state": asset_state_json(asset.state),
+    }
+
+
+def version_payload(version: Version) -> dict[str, Any]:
+    """Return the payload of `version.register`: all that its rows hold.
+
+    What follows from the rest (`precedence`, `terms`, `metadata_digest`) is left out; who and when
+    are the entry's own. The verb that registers may add members of its own beside `version`.
+    """
+    return {
+        "version": {
+            "id": str(version.id),
+            "asset_id": str(version.asset_id),
+            "number": version.number,
+            "version": str(version.version),
+            "manifest_digest": version.manifest_digest.hex,
+            "size_bytes": version.size_bytes,
+            "file_count": version.file_count,
+            "formats": list(version.formats),
+            "executable": version.executable,
+            "metadata": version.metadata,
+            "metrics_at_registration": dict(version.metrics_at_registration),
+        },
+        "state": version_state_json(version.state),
+    }
+
+
+def parse_json(text: str) -> Any:
+    """Read JSON that the registry wrote itself."""
+    return json.loads(text)
