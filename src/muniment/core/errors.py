@@ -10,10 +10,13 @@ question whose answer is no is a value, not one of these.
     ├─ NotAuthenticated  401
     ├─ NotAllowed        403     becomes NotFound where the caller may not know the thing exists
     ├─ NotFound          404
+    ├─ MethodNotAllowed  405
     ├─ Gone              410
     ├─ Conflict          409     AlreadyExists, VersionConflict, StaleRevision, UploadConflict,
     │                            IdempotencyConflict
     ├─ TooLarge          413
+    ├─ UnsupportedMedia  415
+    ├─ BadRange          416
     ├─ TooManyRequests   429
     ├─ IntegrityError    500     DigestMismatch (422 on upload), BadSignature, LogInconsistent
     └─ Unavailable       503     BlobStoreDown, DatabaseDown, Contended, LogBusy, DiskFull (507)
@@ -162,6 +165,13 @@ class NotFound(MunimentError):
     status = 404
 
 
+class MethodNotAllowed(MunimentError):
+    """There is something here, but it does not take that method."""
+
+    code = "method_not_allowed"
+    status = 405
+
+
 class Gone(MunimentError):
     """It was here and has been removed by retention."""
 
@@ -212,6 +222,20 @@ class TooLarge(MunimentError):
 
     code = "too_large"
     status = 413
+
+
+class UnsupportedMedia(MunimentError):
+    """The request body is of a type this operation does not take."""
+
+    code = "unsupported_media"
+    status = 415
+
+
+class BadRange(MunimentError):
+    """The range lies outside the file."""
+
+    code = "bad_range"
+    status = 416
 
 
 class TooManyRequests(MunimentError):
