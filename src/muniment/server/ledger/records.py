@@ -103,3 +103,30 @@ class Written:
     leaf: bytes
     payload: bytes | None
     bundle: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A committed entry that has no leaf index yet, and its leaf bytes."""
+
+    entry_id: uuid.UUID
+    leaf: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A signed checkpoint: tree size, root (32 raw bytes), the C2SP note; when it was shown."""
+
+    size: int
+    root: bytes
+    note: str
+    signed_at: dt.datetime
+    published_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A tree: how many leaves it has, and its root (32 raw bytes)."""
+
+    size: int
+    root: bytes

@@ -1,29 +1,29 @@
-"""What an entry must be, and the bytes that go into the log for it.
+"""What an entry must be, the bytes that go into the log for it, and which tree may follow which.
 
-1. `act` is `noun.verb`; actor and subject say who and what.
-2. The payload is JSON that RFC 8785 can write, has no member `salt`, and is at most 1 MiB.
-3. The leaf is at most 65 535 bytes: an entry bundle counts them with two bytes.
+1. An unsigned entry's leaf is its envelope; a signed one's is a hashedrekord body (`core.entry`).
+2. The leaf is at most 65 535 bytes (an entry bundle counts them with two), the payload 1 MiB.
+3. A tree may be signed and shown only if it extends what the fork guard holds.
 
-Source: C2SP tlog-tiles (entry bundles); design §5.3.
+Source: design §5.3, §5.4; C2SP tlog-tiles (entry bundles).
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import re
-from typing import Any
+import json
 
-import rfc8785
-
+from muniment.core import entry as core_entry
+from muniment.core import statement as core_statement
+from muniment.core.canon import canonical
+from muniment.core.checkpoint import Checkpoint, LogKey, open_checkpoint, sign_checkpoint
 from muniment.core.digest import digest_of
-from muniment.core.errors import BadBody, TooLarge
+from muniment.core.errors import BadBody, BadProof, BadSignature, LogInconsistent, TooLarge
+from muniment.core.merkle import MAX_ENTRY_BYTES
 from muniment.server.http.records import Caller
-from muniment.server.ledger.records import Actor, Entry, Written
+from muniment.server.ledger.records import Actor, Entry, Head, Signed, Written
 from muniment.server.ports.keys import Signer
 
-LEAF_MAX_BYTES = 65_535
 PAYLOAD_MAX_BYTES = 1 << 20
-_ACT = re.compile(r"[a-z][a-z_]*\.[a-z][a-z_]*")
+_ED25519_BYTES = 32  # the end of its SubjectPublicKeyInfo
 
 
 def actor_of(caller: Caller) -> Actor:
@@ -31,74 +31,135 @@ def actor_of(caller: Caller) -> Actor:
     return Actor(kind=caller.kind.value, id=str(caller.id))
 
 
-def timestamp(at: dt.datetime) -> str:
-    """Write `at` as RFC 3339 in UTC with six fractional digits and `Z`."""
-    return at.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def check_entry(entry: Entry) -> None:
-    """Refuse an entry that could not be recorded.
-
-    Raises:
-        BadBody: the act, the time or the payload is not what an entry takes. Nothing is written.
-    """
-    if not _ACT.fullmatch(entry.act):
-        raise BadBody(f"expected an act like `asset.create`, found {entry.act[:80]!r}")
-    if entry.at.tzinfo is None:
-        raise BadBody("expected the time of an act in UTC, found one without a zone")
-    if "salt" in entry.payload:
-        raise BadBody("the payload's member `salt` is the ledger's own; name yours otherwise")
-
-
-def check_sizes(*, leaf: bytes, payload: bytes) -> None:
-    """Refuse bytes the log cannot hold.
-
-    Raises:
-        TooLarge: the leaf or the payload is over its limit. Nothing is written.
-    """
-    for name, data, limit in (
-        ("leaf", leaf, LEAF_MAX_BYTES),
-        ("payload", payload, PAYLOAD_MAX_BYTES),
-    ):
-        if len(data) > limit:
-            raise TooLarge(
-                f"the {name} of an entry has at most {limit} bytes, found {len(data)}; "
-                "store large content as a blob and record its digest"
-            )
-
-
-def envelope_of(entry: Entry, payload: bytes) -> dict[str, Any]:
-    """Return what the leaf of `entry` says: who did what to what, when, and its payload's digest.
-
-    Source: design §5.3.
-    """
-    return {
-        "schema": "muniment/entry/v1",
-        "id": str(entry.id),
-        "time": timestamp(entry.at),
-        "actor": {"kind": entry.actor.kind, "id": entry.actor.id},
-        "act": entry.act,
-        "subject": {
-            "kind": entry.subject.kind,
-            "id": entry.subject.id,
-            "name": entry.subject.name,
-        },
-        "digests": [str(digest) for digest in entry.digests],
-        "payload_sha256": digest_of(payload).hex,
-    }
-
-
 def write(entry: Entry, *, salt: str, signer: Signer | None) -> Written:
-    """Make the bytes of `entry`.
+    """Make the bytes of `entry`; `salt` is 32 random hexadecimal digits.
 
     Raises:
-        BadBody: the entry asks for a signature and there is no `signer`, or its payload is not
-            JSON that RFC 8785 can write.
+        BadBody: it is no entry, or asks for a signature and there is no `signer`.
+        BadJson: its payload has no canonical form (RFC 8785).
         TooLarge: its leaf or payload is over the limit.
     """
-    payload = rfc8785.dumps({**entry.payload, "salt": salt})
-    leaf = rfc8785.dumps(envelope_of(entry, payload))
-    check_sizes(leaf=leaf, payload=payload)
+    try:
+        payload = core_entry.payload_bytes(entry.payload, salt)
+        envelope = core_entry.check_envelope(
+            core_entry.envelope(
+                entry_id=entry.id,
+                at=entry.at,
+                act=entry.act,
+                actor={"kind": entry.actor.kind, "id": entry.actor.id},
+                subject={
+                    "kind": entry.subject.kind,
+                    "id": entry.subject.id,
+                    "name": entry.subject.name,
+                },
+                digests=entry.digests,
+                payload_sha256=digest_of(payload),
+            )
+        )
+    except BadProof as error:
+        raise BadBody(
+            f"this cannot be recorded: {error.message}", problems=error.problems
+        ) from None
+    _check_size("payload", payload, PAYLOAD_MAX_BYTES)
     if entry.predicate_type is None:
+        # Not `entry_leaf`: what is too large to be recorded is not a bad proof.
+        leaf = canonical(envelope)
+        _check_size("leaf", leaf, MAX_ENTRY_BYTES)
         return Written(leaf=leaf, payload=payload, bundle=None)
-    raise NotImplementedError
+    if signer is None:
+        raise BadBody(f"an entry with a predicate type is signed: give `{entry.act}` a signer")
+    signed = core_entry.record_statement(envelope, payload, entry.predicate_type)
+    bundle, leaf = core_statement.sign_bundle(signed, signer.sign, signer.public_key_der)
+    return Written(leaf=leaf, payload=None, bundle=json.dumps(bundle).encode())
+
+
+def log_key(origin: str, signer: Signer) -> LogKey:
+    """Return the public half of the log's Ed25519 key under the log's name."""
+    return LogKey(origin, signer.public_key_der[-_ED25519_BYTES:])
+
+
+def sign_head(head: Head, key: LogKey, signer: Signer) -> str:
+    """Return the C2SP checkpoint of `head`, signed by `signer`, whose public half is `key`."""
+    checkpoint = Checkpoint(key.name, head.size, head.root)
+    return sign_checkpoint(checkpoint, key.name, signer.sign, key.public)
+
+
+def open_guard(note: bytes, key: LogKey) -> Head:
+    """Return the tree that the fork guard's note is for.
+
+    Raises:
+        LogInconsistent: it is no checkpoint of this log signed by `key`.
+    """
+    try:
+        checkpoint = open_checkpoint(note.decode(), key)
+    except (BadProof, BadSignature, UnicodeDecodeError) as error:
+        raise LogInconsistent(
+            f"the fork guard in the blob store should hold a checkpoint signed by {key.vkey}, "
+            f"found another ({error}): do the blob store, the log key and the origin belong to "
+            "this database?"
+        ) from error
+    return Head(checkpoint.size, checkpoint.root)
+
+
+def check_stored(head: Head, last: Signed | None, leaf_count: int) -> None:
+    """Refuse to go on where the database's own tables contradict each other.
+
+    `head` follows from the tiles, `last` is the last signed checkpoint.
+
+    Raises:
+        LogInconsistent: naming what differs. Nothing is written.
+    """
+    if leaf_count != head.size:
+        raise LogInconsistent(
+            f"the last checkpoint is for {head.size} leaves, found {leaf_count} in ledger_leaf; "
+            "run `muniment fsck`, then restore the database"
+        )
+    if last is not None and last.root != head.root:
+        raise LogInconsistent(
+            f"the checkpoint of {last.size} leaves has the root {last.root.hex()}, the tiles have "
+            f"{head.root.hex()}; run `muniment fsck`, then restore the database"
+        )
+
+
+def check_head(head: Head, guard: Head | None, *, shown: int | None, root_at_guard: bytes) -> None:
+    """Refuse to go on with a tree that does not extend what was signed before.
+
+    `head` is the database's tree, `guard` what the fork guard holds, `shown` the size of the last
+    published checkpoint, `root_at_guard` the database's root at the guard's size (any bytes where
+    it is smaller).
+
+    Raises:
+        LogInconsistent: naming both sizes and roots. Nothing is written.
+    Source: design §5.4.
+    """
+    if guard is None:
+        if shown is not None:
+            raise LogInconsistent(
+                f"the database shows a log of {shown} leaves, but the fork guard in the blob store "
+                "is gone: is this the blob store that belongs to the database? Restore its "
+                "`guard/checkpoint` before the log goes on"
+            )
+        return
+    ours = f"the database's log has {head.size} leaves (root {head.root.hex()})"
+    theirs = f"{guard.size} (root {guard.root.hex()}) were signed before"
+    if guard.size > head.size:
+        raise LogInconsistent(
+            f"{ours}, but {theirs}: was the database restored from a backup? Restore one that has "
+            "all of them; what was signed once must not be signed otherwise",
+            extra={"database_size": head.size, "guard_size": guard.size},
+        )
+    if root_at_guard != guard.root:
+        raise LogInconsistent(
+            f"{ours}, but {theirs}, and its first {guard.size} leaves have the root "
+            f"{root_at_guard.hex()}: this is another log. Run `muniment fsck`, and restore the "
+            "database that belongs to this blob store",
+            extra={"database_size": head.size, "guard_size": guard.size},
+        )
+
+
+def _check_size(name: str, data: bytes, limit: int) -> None:
+    if len(data) > limit:
+        raise TooLarge(
+            f"the {name} of an entry has at most {limit} bytes, found {len(data)}; "
+            "store large content as a blob and record its digest"
+        )

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from muniment.server.ledger.records import Entry, Written
+import datetime as dt
+import uuid
+from collections.abc import Collection, Sequence
+
+from muniment.core.merkle import Tile
+from muniment.server.ledger.records import Entry, Signed, Waiting, Written
+from muniment.server.ledger.tiles import Held
 from muniment.server.ports.db import Tx
+
+#: PostgreSQL advisory lock of the one sequencer: `muniment` in ASCII.
+LEADER_LOCK = int.from_bytes(b"muniment")
 
 
 async def insert_entry(tx: Tx, entry: Entry, written: Written) -> None:
@@ -32,3 +41,133 @@ async def insert_entry(tx: Tx, entry: Entry, written: Written) -> None:
         written.payload,
         written.bundle,
     )
+
+
+async def erase_payload(tx: Tx, entry_id: uuid.UUID) -> bool:
+    """Erase the payload of an unsigned entry; return whether there was one."""
+    done = await tx.execute(
+        "UPDATE ledger_entry SET payload = NULL WHERE id = $1 AND payload IS NOT NULL", entry_id
+    )
+    return done == "UPDATE 1"
+
+
+async def try_lead(tx: Tx) -> bool:
+    """Take the lock that makes this the one sequencer, until `tx` ends; say whether it was free."""
+    return bool(await tx.fetchval("SELECT pg_try_advisory_xact_lock($1)", LEADER_LOCK))
+
+
+async def has_pending(tx: Tx) -> bool:
+    """Say whether any committed entry waits for its leaf."""
+    return bool(await tx.fetchval("SELECT EXISTS (SELECT FROM ledger_pending)"))
+
+
+async def take_pending(tx: Tx, limit: int) -> list[Waiting]:
+    """Take up to `limit` entries off the queue, first come first."""
+    rows = await tx.fetch(
+        """
+        WITH taken AS (
+            DELETE FROM ledger_pending WHERE arrival IN (
+                SELECT p.arrival FROM ledger_pending p JOIN ledger_entry e ON e.id = p.entry_id
+                ORDER BY p.arrival LIMIT $1
+            ) RETURNING arrival, entry_id
+        )
+        SELECT t.entry_id, e.leaf FROM taken t JOIN ledger_entry e ON e.id = t.entry_id
+        ORDER BY t.arrival
+        """,
+        limit,
+    )
+    return [Waiting(row["entry_id"], row["leaf"]) for row in rows]
+
+
+async def insert_leaves(
+    tx: Tx, first: int, entry_ids: Sequence[uuid.UUID], leaf_hashes: Sequence[bytes]
+) -> None:
+    """Place entries at consecutive leaf indexes from `first` on."""
+    await tx.execute(
+        """
+        INSERT INTO ledger_leaf (leaf_index, entry_id, leaf_hash)
+        SELECT $1::bigint + place - 1, entry_id, leaf_hash
+        FROM unnest($2::uuid[], $3::bytea[]) WITH ORDINALITY AS t (entry_id, leaf_hash, place)
+        """,
+        first,
+        entry_ids,
+        leaf_hashes,
+    )
+
+
+async def upsert_tiles(tx: Tx, tiles: Held) -> None:
+    """Write whole tiles; one that exists may only have grown."""
+    await tx.execute(
+        """
+        INSERT INTO ledger_tile (level, tile_index, hashes)
+        SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::bytea[])
+        ON CONFLICT (level, tile_index) DO UPDATE SET hashes = EXCLUDED.hashes
+        """,
+        [level for level, _ in tiles],
+        [index for _, index in tiles],
+        list(tiles.values()),
+    )
+
+
+async def insert_checkpoint(tx: Tx, checkpoint: Signed) -> None:
+    """Keep a signed checkpoint, not yet published."""
+    await tx.execute(
+        "INSERT INTO ledger_checkpoint (size, root, note, signed_at) VALUES ($1, $2, $3, $4)",
+        checkpoint.size,
+        checkpoint.root,
+        checkpoint.note,
+        checkpoint.signed_at,
+    )
+
+
+async def mark_published(tx: Tx, size: int, at: dt.datetime) -> None:
+    """Show the checkpoint of `size` from now on. Repeatable."""
+    await tx.execute(
+        "UPDATE ledger_checkpoint SET published_at = $2 WHERE size = $1 AND published_at IS NULL",
+        size,
+        at,
+    )
+
+
+async def last_checkpoint(tx: Tx, *, published: bool) -> Signed | None:
+    """Return the largest checkpoint; of the published ones only, if `published`."""
+    row = await tx.fetchrow(
+        """
+        SELECT size, root, note, signed_at, published_at FROM ledger_checkpoint
+        WHERE published_at IS NOT NULL OR NOT $1 ORDER BY size DESC LIMIT 1
+        """,
+        published,
+    )
+    return Signed(**dict(row)) if row else None
+
+
+async def leaf_count(tx: Tx) -> int:
+    """Return how many leaves there are, if their indexes have no gap."""
+    last = await tx.fetchval("SELECT max(leaf_index) FROM ledger_leaf")
+    return 0 if last is None else last + 1
+
+
+async def held_tiles(tx: Tx, wanted: Collection[Tile]) -> dict[tuple[int, int], bytes]:
+    """Return the tiles of `wanted` that exist, whole, by (level, index)."""
+    rows = await tx.fetch(
+        """
+        SELECT level, tile_index, hashes FROM ledger_tile
+        WHERE (level, tile_index) IN (SELECT * FROM unnest($1::smallint[], $2::bigint[]))
+        """,
+        [tile.level for tile in wanted],
+        [tile.index for tile in wanted],
+    )
+    return {(row["level"], row["tile_index"]): row["hashes"] for row in rows}
+
+
+async def leaves(tx: Tx, start: int, end: int) -> list[bytes]:
+    """Return the leaf bytes of leaves [start, end)."""
+    rows = await tx.fetch(
+        """
+        SELECT e.leaf FROM ledger_leaf l JOIN ledger_entry e ON e.id = l.entry_id
+        WHERE l.leaf_index >= $1 AND l.leaf_index < $2 ORDER BY l.leaf_index
+        """,
+        start,
+        end,
+    )
+    return [row["leaf"] for row in rows]

@@ -1,0 +1,127 @@
+"""What a batch of leaves changes in the tiles, and how tiles held as rows are read for proofs.
+
+All pure: tiles come in and go out as bytes. Held tiles are known by (level, index) and may be wider
+than a question needs: tiles only grow, so what a smaller tree had is their beginning.
+
+Source: C2SP tlog-tiles; RFC 6962 §2.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from muniment.core import merkle
+from muniment.core.errors import LogInconsistent
+from muniment.core.merkle import HASH_BYTES, TILE_HEIGHT, TILE_WIDTH, Hash, Subtree, Tile
+
+#: Tiles by (level, index).
+Held = Mapping[tuple[int, int], bytes]
+
+_FULL_BYTES = TILE_WIDTH * HASH_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """The right edge of a tree: its size and the partial tile of each level, leaves first.
+
+    `partial[level]` joins fewer than 256 hashes, possibly none. This is all one needs to append
+    and to compute the root.
+    """
+
+    size: int
+    partial: tuple[bytes, ...]
+
+    def root(self) -> Hash:
+        """Return the root hash of the tree, 32 raw bytes."""
+        held = {
+            (level, hashes_at(level, self.size) // TILE_WIDTH): hashes
+            for level, hashes in enumerate(self.partial)
+        }
+        return subtree_of(self.size, held)(0, self.size)
+
+
+EMPTY = Edge(0, ())
+
+
+def hashes_at(level: int, size: int) -> int:
+    """Return how many hashes `level` has in a tree of `size` leaves."""
+    return size >> (TILE_HEIGHT * level)
+
+
+def edge_tiles(size: int) -> list[Tile]:
+    """Return the partial tiles of a tree of `size` leaves: those its root is computed from."""
+    return merkle.tiles_for(size, lambda subtree: subtree(0, size))
+
+
+def edge_of(size: int, held: Held) -> Edge:
+    """Return the edge of the first `size` leaves; `held` has at least `edge_tiles(size)`.
+
+    Raises:
+        LogInconsistent: a tile is missing or too narrow.
+    """
+    found = {tile.level: prefix(held, tile) for tile in edge_tiles(size)}
+    return Edge(size, tuple(found.get(level, b"") for level in range(max(found, default=-1) + 1)))
+
+
+def grow(edge: Edge, leaf_hashes: Sequence[Hash]) -> tuple[Edge, dict[tuple[int, int], bytes]]:
+    """Append leaves; return the new edge and every tile that changed, whole.
+
+    Computes about one hash per leaf.
+    """
+    changed: dict[tuple[int, int], bytes] = {}
+    partial: list[bytes] = []
+    added = b"".join(leaf_hashes)
+    while added or len(partial) < len(edge.partial):
+        level = len(partial)
+        tiles = _cut((edge.partial[level] if level < len(edge.partial) else b"") + added)
+        if added:
+            first = hashes_at(level, edge.size) // TILE_WIDTH
+            changed.update({(level, first + at): tile for at, tile in enumerate(tiles)})
+        full = [tile for tile in tiles if len(tile) == _FULL_BYTES]
+        partial.append(b"".join(tiles[len(full) :]))
+        added = b"".join(merkle.root_hash(split(tile)) for tile in full)
+    return Edge(edge.size + len(leaf_hashes), tuple(partial)), changed
+
+
+def subtree_of(size: int, held: Held) -> Subtree:
+    """Return a reader over the first `size` leaves, from tiles that `tiles_for` asked for.
+
+    Raises (the reader):
+        LogInconsistent: a tile is missing or too narrow.
+    """
+    return merkle.subtree_from_tiles(size, lambda tile: prefix(held, tile))
+
+
+def inclusion(index: int, size: int) -> Callable[[Subtree], list[Hash]]:
+    """Return what proves leaf `index` in a tree of `size`, given a reader."""
+    return lambda subtree: merkle.inclusion_proof_from(index, size, subtree)
+
+
+def consistency(old: int, new: int) -> Callable[[Subtree], list[Hash]]:
+    """Return what proves that the tree of `new` extends that of `old`, given a reader."""
+    return lambda subtree: merkle.consistency_proof_from(old, new, subtree)
+
+
+def split(hashes: bytes) -> list[Hash]:
+    """Return the 32-byte hashes that `hashes` joins."""
+    return [hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES)]
+
+
+def prefix(held: Held, tile: Tile) -> bytes:
+    """Return the first `tile.width` hashes of a held tile.
+
+    Raises:
+        LogInconsistent: it is missing or too narrow.
+    """
+    hashes = held.get((tile.level, tile.index), b"")
+    if len(hashes) < tile.width * HASH_BYTES:
+        raise LogInconsistent(
+            f"tile {tile.level}/{tile.index} should have at least {tile.width} hashes, "
+            f"found {len(hashes) // HASH_BYTES}; run `muniment fsck`"
+        )
+    return hashes[: tile.width * HASH_BYTES]
+
+
+def _cut(hashes: bytes) -> list[bytes]:
+    return [hashes[at : at + _FULL_BYTES] for at in range(0, len(hashes), _FULL_BYTES)]
