@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from alembic.runtime.migration import MigrationContext, MigrationStep
 from alembic.script.base import Script
@@ -29,7 +29,7 @@ def script(migrations: list[Migration], at: str | None, steps: list[Migration]) 
 
     def plan(_heads: object, _context: MigrationContext) -> list[MigrationStep]:
         revisions = RevisionMap(lambda: _scripts(migrations, output))
-        found = [revisions.get_revision(step.number) for step in steps]
+        found = [cast("Script", revisions.get_revision(step.number)) for step in steps]
         return [MigrationStep.upgrade_from_script(revisions, one) for one in found]
 
     options["fn"] = plan

@@ -205,7 +205,7 @@ def _make_socket_dir(directory: Path, account: pg.Account) -> Path:
     """`directory/socket`, or a temporary one where that path is too long or odd for PostgreSQL."""
     path = directory / "socket"
     if len(os.fsencode(path)) > _SOCKET_DIR_BYTES or any(mark in str(path) for mark in ",\"'\\"):
-        path = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir="/tmp"))  # noqa: S108 -- short; mkdtemp is 0700
+        path = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir="/tmp"))
     else:
         path.mkdir(mode=0o700, exist_ok=True)
     account.give(path)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import Any, LiteralString
+from typing import Any, LiteralString, cast
 
 import asyncpg
 
@@ -80,7 +80,7 @@ def translated() -> Iterator[None]:
         raise DatabaseDown(context={"reason": str(error)}) from error
 
 
-def _translate(error: asyncpg.PostgresError) -> Exception:
+def _translate(error: Any) -> Exception:
     context = {
         "constraint": getattr(error, "constraint_name", None),
         "table": getattr(error, "table_name", None),
@@ -100,7 +100,7 @@ def _translate(error: asyncpg.PostgresError) -> Exception:
         )
     if isinstance(error, _DOWN):
         return DatabaseDown(context=context)
-    return error
+    return cast("Exception", error)
 
 
 class PostgresTx:

@@ -136,10 +136,10 @@ def choose_account() -> Account:
 
 
 def _works(account: Account) -> bool:
-    return (
-        subprocess.run(launch(account, "", ()), check=False, stderr=subprocess.DEVNULL).returncode
-        == 0
-    )  # noqa: S603
+    trial = subprocess.run(  # noqa: S603 -- our own command line
+        launch(account, "", ()), check=False, stderr=subprocess.DEVNULL
+    )
+    return trial.returncode == 0
 
 
 def launch(

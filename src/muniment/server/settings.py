@@ -1,0 +1,293 @@
+"""What an operator may decide, read once from `MUNIMENT_*` variables into one frozen object.
+
+Everything has a default that suits one machine; nothing is read from the environment elsewhere.
+A wrong value stops the start, and every problem is reported at once. Secrets are not in `repr`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Self
+from urllib.parse import urlsplit
+
+from muniment.core.errors import MunimentError
+
+_PREFIX = "MUNIMENT_"
+_MIB = 1 << 20
+_GIB = 1 << 30
+_DAY = dt.timedelta(days=1)
+_S3_PARTS = 10_000
+_SIZE_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_SIZE_UNITS |= {"KIB": 1 << 10, "MIB": _MIB, "GIB": _GIB, "TIB": 1 << 40}
+_TIME_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_HOSTNAME = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
+)
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+
+
+class BadSettings(MunimentError):
+    """The settings cannot be used."""
+
+    code = "bad_settings"
+
+
+def text(value: str) -> str:
+    """Read text that is not empty."""
+    if not value.strip():
+        raise ValueError("it is empty; unset it to use the default")
+    return value
+
+
+def switch(value: str) -> bool:
+    """Read a yes or no."""
+    known = {"1": True, "true": True, "yes": True, "on": True}
+    known |= {"0": False, "false": False, "no": False, "off": False}
+    if value.strip().lower() not in known:
+        raise ValueError(f"expected true or false, found {value!r}")
+    return known[value.strip().lower()]
+
+
+def number(value: str) -> int:
+    """Read a whole number."""
+    if not re.fullmatch(r"\s*\d{1,9}\s*", value, re.ASCII):
+        raise ValueError(f"expected a whole number, found {value!r}")
+    return int(value)
+
+
+def size_bytes(value: str) -> int:
+    """Read a size in bytes: `1048576`, `64MiB`, `5 GB`."""
+    match = re.fullmatch(r"\s*(\d{1,18})\s*([A-Za-z]{0,3})\s*", value, re.ASCII)
+    unit = _SIZE_UNITS.get(match[2].upper()) if match else None
+    if match is None or unit is None:
+        raise ValueError(f"expected a size such as 64MiB or 5GB, found {value!r}")
+    return int(match[1]) * unit
+
+
+def duration(value: str) -> dt.timedelta:
+    """Read a time span: `90s`, `15m`, `24h`, `7d`."""
+    match = re.fullmatch(r"\s*(\d{1,6})\s*([smhd])\s*", value, re.ASCII)
+    if match is None:
+        raise ValueError(f"expected a time span such as 15m, 24h or 7d, found {value!r}")
+    return dt.timedelta(seconds=int(match[1]) * _TIME_UNITS[match[2]])
+
+
+def directory(value: str) -> Path:
+    """Read a directory; `~` is the home directory."""
+    return Path(text(value)).expanduser()
+
+
+def _option(read: Callable[[str], Any], default: Any, *, secret: bool = False) -> Any:
+    """A field read by `read` from the variable of its name."""
+    return field(default=default, repr=not secret, metadata={"read": read, "secret": secret})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Everything an operator may decide. `field` is read from `MUNIMENT_FIELD`."""
+
+    #: Where embedded PostgreSQL, local blobs and key files live.
+    data_dir: Path = field(metadata={"read": directory, "secret": False})
+    #: `postgresql://…`; None: the embedded PostgreSQL in `data_dir`.
+    database_url: str | None = _option(text, None, secret=True)
+    #: Connections for reads, and as many for writes, each process.
+    database_connections: int = _option(number, 10)
+    host: str = _option(text, "127.0.0.1")
+    #: 0: any free one.
+    port: int = _option(number, 8080)
+    #: The address users see, when it is not http://host:port (behind a proxy).
+    public_url: str | None = _option(text, None)
+    #: Name of the log in every checkpoint: a bare hostname, for ever.
+    origin: str = _option(text, "muniment.localhost")
+    #: Whether checkpoints and tiles may be read without a token, as public logs are.
+    log_public: bool = _option(switch, False)
+    #: A code to accept for the first administrator, instead of one printed at first start.
+    bootstrap_token: str | None = _option(text, None, secret=True)
+    #: `s3://bucket/prefix`; None: a directory in `data_dir`.
+    blob_url: str | None = _option(text, None)
+    #: Address of an S3 that is not Amazon's.
+    blob_endpoint: str | None = _option(text, None)
+    blob_region: str = _option(text, "us-east-1")
+    #: None: whatever the environment offers (instance role, profile).
+    blob_access_key: str | None = _option(text, None)
+    blob_secret_key: str | None = _option(text, None, secret=True)
+    blob_allow_http: bool = _option(switch, False)
+    #: How long an upload may stay unfinished.
+    upload_ttl: dt.timedelta = _option(duration, _DAY)  # noqa: RUF009 -- it cannot change
+    max_file_bytes: int = _option(size_bytes, 512 * _GIB)
+    part_bytes: int = _option(size_bytes, 64 * _MIB)
+    #: The largest JSON body accepted.
+    max_body_bytes: int = _option(size_bytes, 16 * _MIB)
+
+    #: Variables of the client, which are not settings of the server.
+    OTHERS: ClassVar[frozenset[str]] = frozenset(
+        {"MUNIMENT_URL", "MUNIMENT_TOKEN", "MUNIMENT_CONFIG_HOME", "MUNIMENT_STATE_HOME"}
+    )
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str], **overrides: Any) -> Self:
+        """Read `environ`; `overrides` (typed, None: not given) win.
+
+        Raises:
+            BadSettings: with one problem for each variable that is wrong; secrets are not shown.
+        """
+        values, problems = _read(dataclasses.fields(cls), environ)
+        values.setdefault("data_dir", _default_data_dir(environ))
+        values |= {name: value for name, value in overrides.items() if value is not None}
+        problems += _misspelt(environ, cls)
+        if not problems:
+            settings = cls(**values)
+            problems = settings.problems()
+        if problems:
+            raise BadSettings(_summary(problems), problems=problems)
+        return settings
+
+    def problems(self) -> list[dict[str, str]]:
+        """List what is wrong with the values themselves and with each other; empty when all is well."""
+        return [
+            {"field": _PREFIX + name.upper(), "message": message, "fix": fix}
+            for wrong, name, message, fix in (*_network(self), *_storage(self))
+            if wrong
+        ]
+
+
+_Check = tuple[bool, str, str, str]
+
+
+def _network(settings: Settings) -> list[_Check]:
+    scheme = urlsplit(settings.database_url or "postgresql://").scheme
+    public = urlsplit(settings.public_url or "http://localhost")
+    return [
+        (
+            scheme not in ("postgresql", "postgres"),
+            "database_url",
+            "expected a URL that starts with postgresql://",
+            "use postgresql://USER:PASSWORD@HOST/DATABASE, or unset it for the embedded PostgreSQL",
+        ),
+        (
+            not 1 <= settings.database_connections <= 1000,  # noqa: PLR2004 -- a sane bound
+            "database_connections",
+            f"expected 1 to 1000, found {settings.database_connections}",
+            "10 suits most machines",
+        ),
+        (
+            not 0 <= settings.port <= 65535,  # noqa: PLR2004 -- what TCP has
+            "port",
+            f"expected 0 to 65535, found {settings.port}",
+            "use a port such as 8080, or 0 for any free one",
+        ),
+        (
+            public.scheme not in ("http", "https") or not public.hostname,
+            "public_url",
+            f"expected an http:// or https:// URL, found {settings.public_url!r}",
+            "use the address users open, such as https://models.example.com",
+        ),
+        (
+            not _HOSTNAME.fullmatch(settings.origin),
+            "origin",
+            f"expected a bare lower-case hostname, found {settings.origin!r}",
+            "use a name that stays for as long as the log does, such as models.example.com",
+        ),
+    ]
+
+
+def _storage(settings: Settings) -> list[_Check]:
+    url, endpoint = (
+        urlsplit(settings.blob_url or ""),
+        urlsplit(settings.blob_endpoint or "https://x"),
+    )
+    parts = settings.part_bytes * _S3_PARTS
+    return [
+        (
+            bool(settings.blob_url) and (url.scheme != "s3" or not _BUCKET.fullmatch(url.netloc)),
+            "blob_url",
+            f"expected s3://BUCKET or s3://BUCKET/PREFIX, found {settings.blob_url!r}",
+            "unset it to keep blobs in the data directory",
+        ),
+        (
+            endpoint.scheme not in ("http", "https") or not endpoint.hostname,
+            "blob_endpoint",
+            f"expected an http:// or https:// URL, found {settings.blob_endpoint!r}",
+            "unset it for Amazon S3",
+        ),
+        (
+            endpoint.scheme == "http" and not settings.blob_allow_http,
+            "blob_endpoint",
+            "it is not encrypted",
+            "use https://, or set MUNIMENT_BLOB_ALLOW_HTTP=true on a network you trust",
+        ),
+        (
+            (settings.blob_access_key is None) != (settings.blob_secret_key is None),
+            "blob_secret_key",
+            "an access key and a secret key only work together",
+            "set both MUNIMENT_BLOB_ACCESS_KEY and MUNIMENT_BLOB_SECRET_KEY, or neither",
+        ),
+        (
+            not 5 * _MIB <= settings.part_bytes <= 5 * _GIB,
+            "part_bytes",
+            f"expected 5MiB to 5GiB, found {settings.part_bytes}",
+            "these are S3's limits; 64MiB suits most networks",
+        ),
+        (
+            not 0 < settings.max_file_bytes <= parts,
+            "max_file_bytes",
+            f"expected 1 to {parts} ({_S3_PARTS} parts of part_bytes), found {settings.max_file_bytes}",
+            "raise MUNIMENT_PART_BYTES for larger files",
+        ),
+        (
+            settings.upload_ttl < dt.timedelta(minutes=1),
+            "upload_ttl",
+            f"expected at least 1m, found {settings.upload_ttl.total_seconds():.0f}s",
+            "a large upload on a slow line takes hours: 24h is the default",
+        ),
+        (
+            not 64 << 10 <= settings.max_body_bytes <= _GIB,
+            "max_body_bytes",
+            f"expected 64KiB to 1GiB, found {settings.max_body_bytes}",
+            "16MiB holds a manifest of about 100 000 files",
+        ),
+    ]
+
+
+def _read(
+    fields: tuple[dataclasses.Field[Any], ...], environ: Mapping[str, str]
+) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    values: dict[str, Any] = {}
+    problems: list[dict[str, str]] = []
+    for one in fields:
+        name = _PREFIX + one.name.upper()
+        if name not in environ:
+            continue
+        try:
+            values[one.name] = one.metadata["read"](environ[name])
+        except ValueError as error:
+            problems.append({"field": name, "message": str(error), "fix": "correct or unset it"})
+    return values, problems
+
+
+def _misspelt(environ: Mapping[str, str], settings: type[Settings]) -> list[dict[str, str]]:
+    known = {_PREFIX + one.name.upper() for one in dataclasses.fields(settings)}
+    problems = []
+    for name in sorted(set(environ) - known - settings.OTHERS):
+        near = difflib.get_close_matches(name, known, 1, 0.85) if name.startswith(_PREFIX) else []
+        if near:
+            fix = f"did you mean {near[0]}?"
+            problems.append({"field": name, "message": "there is no such setting", "fix": fix})
+    return problems
+
+
+def _default_data_dir(environ: Mapping[str, str]) -> Path:
+    """Choose `$XDG_DATA_HOME/muniment`, else `~/.local/share/muniment`."""
+    home = environ.get("XDG_DATA_HOME") or f"{environ.get('HOME', '~')}/.local/share"
+    return Path(home, "muniment").expanduser()
+
+
+def _summary(problems: list[dict[str, str]]) -> str:
+    lines = [f"{one['field']}: {one['message']} ({one['fix']})" for one in problems]
+    return "the settings cannot be used:\n  " + "\n  ".join(lines)
