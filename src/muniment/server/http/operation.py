@@ -15,7 +15,7 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -129,7 +129,7 @@ class Call:
     """
 
     operation: Operation
-    scope: dict[str, Any]
+    scope: MutableMapping[str, Any]
     receive: Callable[[], Awaitable[Any]]
     path: dict[str, str]
     now: dt.datetime
