@@ -51,7 +51,6 @@ from muniment.server.http.operation import (
 from muniment.server.http.records import Verb
 from muniment.server.http.routing import Router, parameters, sent_path
 
-JSON_BYTES_MAX = 4 << 20
 ATTEMPTS = 3
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _log = structlog.get_logger("muniment.http")
@@ -78,14 +77,13 @@ class Kit:
         *,
         authenticator: Authenticator,
         allows: Allows,
-        json_bytes_max: int = JSON_BYTES_MAX,
     ) -> None:
         """Prepare every operation.
 
         Raises:
             ValueError: two operations answer the same method and path.
         """
-        self._deps, self._allows, self._json_bytes_max = deps, allows, json_bytes_max
+        self._deps, self._allows = deps, allows
         self._gate = Gate(authenticator)
         self.metrics = Metrics()
         self._unmatched = self.metrics.meter("unmatched")
@@ -216,9 +214,10 @@ class Kit:
                 f"expected `Content-Type: application/json`, found {media[:100] or 'none'}"
             )
         announced = exchange.header(b"content-length") or "0"
-        if not announced.isdecimal() or int(announced) > self._json_bytes_max:
-            raise TooLarge(f"expected a body of at most {self._json_bytes_max} bytes of JSON")
-        return await call.read(self._json_bytes_max)
+        most = self._deps.settings.max_body_bytes
+        if not announced.isdecimal() or int(announced) > most:
+            raise TooLarge(f"expected a body of at most {most} bytes of JSON; send less at once")
+        return await call.read(most)
 
     async def _run(self, call: Call, exchange: _Exchange, raw: bytes) -> Reply:
         operation, db = call.operation, self._deps.db
@@ -345,7 +344,6 @@ def build(
     *,
     authenticator: Authenticator,
     allows: Allows,
-    json_bytes_max: int = JSON_BYTES_MAX,
     lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]] | None = None,
 ) -> Starlette:
     """Return the application that serves `operations`, health, metrics and the OpenAPI document.
@@ -360,6 +358,5 @@ def build(
         deps,
         authenticator=authenticator,
         allows=allows,
-        json_bytes_max=json_bytes_max,
     )
     return Starlette(routes=[Mount("/", app=kit)], lifespan=lifespan)

@@ -17,7 +17,7 @@ import enum
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from starlette.datastructures import Headers
@@ -28,9 +28,7 @@ from muniment.server.ports.blobs import Blobs
 from muniment.server.ports.clock import Clock
 from muniment.server.ports.db import Database
 from muniment.server.ports.keys import Keys
-
-if TYPE_CHECKING:
-    from muniment.server.settings import Settings
+from muniment.server.settings import Settings
 
 #: Says whether grants hold a verb in a scope: `identity.rules.allows`.
 Allows = Callable[[tuple[Grant, ...], Verb, Scope], bool]
@@ -158,7 +156,9 @@ class Call:
 
     @property
     def base_url(self) -> str:
-        """Scheme and authority the client used, without a slash at the end."""
+        """Where users reach this server, without a slash at the end: as set, else as asked for."""
+        if self.deps.settings.public_url:
+            return self.deps.settings.public_url.rstrip("/")
         host = self.headers.get("host") or "{}:{}".format(*(self.scope.get("server") or ("", 0)))
         return f"{self.scope.get('scheme', 'http')}://{host}{self.scope.get('root_path', '')}"
 
