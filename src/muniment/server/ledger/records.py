@@ -130,3 +130,21 @@ class Head:
 
     size: int
     root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Inclusion:
+    """Proof that leaf `index` is in the tree of `size` leaves: hashes bottom-up, 32 raw bytes."""
+
+    index: int
+    size: int
+    hashes: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Consistency:
+    """Proof that the tree of `new` leaves extends that of `old`: 32 raw bytes each."""
+
+    old: int
+    new: int
+    hashes: list[bytes]

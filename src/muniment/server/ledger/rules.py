@@ -9,11 +9,13 @@ Source: design §5.3, §5.4; C2SP tlog-tiles (entry bundles).
 
 from __future__ import annotations
 
-import json
+from typing import Any
+
+import msgspec
 
 from muniment.core import entry as core_entry
 from muniment.core import statement as core_statement
-from muniment.core.canon import canonical
+from muniment.core.canon import canonical, from_base64
 from muniment.core.checkpoint import Checkpoint, LogKey, open_checkpoint, sign_checkpoint
 from muniment.core.digest import digest_of
 from muniment.core.errors import BadBody, BadProof, BadSignature, LogInconsistent, TooLarge
@@ -70,7 +72,7 @@ def write(entry: Entry, *, salt: str, signer: Signer | None) -> Written:
         raise BadBody(f"an entry with a predicate type is signed: give `{entry.act}` a signer")
     signed = core_entry.record_statement(envelope, payload, entry.predicate_type)
     bundle, leaf = core_statement.sign_bundle(signed, signer.sign, signer.public_key_der)
-    return Written(leaf=leaf, payload=None, bundle=json.dumps(bundle).encode())
+    return Written(leaf=leaf, payload=None, bundle=msgspec.json.encode(bundle))
 
 
 def log_key(origin: str, signer: Signer) -> LogKey:
@@ -163,3 +165,24 @@ def _check_size(name: str, data: bytes, limit: int) -> None:
             f"the {name} of an entry has at most {limit} bytes, found {len(data)}; "
             "store large content as a blob and record its digest"
         )
+
+
+def read_json(data: bytes | None) -> Any:
+    """Return JSON that we wrote ourselves, or None for None."""
+    return None if data is None else msgspec.json.decode(data)
+
+
+def payload_of(payload: bytes | None, bundle: bytes | None) -> dict[str, Any] | None:
+    """Return an entry's payload without its salt, from beside the leaf or from inside the bundle.
+
+    None if it was erased. Nothing is verified: that is for `fsck` and `core.receipt`.
+    """
+    if bundle is not None:
+        envelope = msgspec.json.decode(bundle)["dsseEnvelope"]
+        body = msgspec.json.decode(from_base64(envelope["payload"]))
+        found: dict[str, Any] = body["predicate"]["payload"]
+    elif payload is not None:
+        found = msgspec.json.decode(payload)
+    else:
+        return None
+    return {name: value for name, value in found.items() if name != "salt"}

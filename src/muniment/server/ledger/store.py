@@ -11,8 +11,8 @@ from muniment.server.ledger.records import Entry, Signed, Waiting, Written
 from muniment.server.ledger.tiles import Held
 from muniment.server.ports.db import Tx
 
-#: PostgreSQL advisory lock of the one sequencer: `muniment` in ASCII.
-LEADER_LOCK = int.from_bytes(b"muniment")
+#: PostgreSQL advisory lock of the one sequencer: `sequence` in ASCII.
+LEADER_LOCK = int.from_bytes(b"sequence", "big")
 
 
 async def insert_entry(tx: Tx, entry: Entry, written: Written) -> None:

@@ -1,0 +1,208 @@
+"""Questions to the log: entries, histories, checkpoints, proofs, receipts.
+
+Only published checkpoints are ever shown or proved against. A proof takes two statements and a
+few tiles, however large the tree.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from typing import Any, Final
+
+from muniment.core import merkle
+from muniment.core.canon import to_base64
+from muniment.core.digest import Digest
+from muniment.core.errors import BadProof, LogBusy, NotFound
+from muniment.core.merkle import Hash
+from muniment.server.ledger import rules, store, tiles
+from muniment.server.ledger.records import Actor, Consistency, Inclusion, Recorded, Signed, Subject
+from muniment.server.ports.db import Row, Tx
+
+_SELECT: Final = """
+    SELECT e.id, e.at, e.act, e.actor_kind, e.actor_id, e.subject_kind, e.subject_id,
+           e.subject_name, e.asset_id, e.digests, e.payload, e.bundle, l.leaf_index
+    FROM ledger_entry e LEFT JOIN ledger_leaf l ON l.entry_id = e.id
+"""
+_NEWEST_FIRST: Final = """
+      AND e.id < COALESCE($1::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+      AND e.at <= COALESCE($2::timestamptz, 'infinity')
+    ORDER BY e.id DESC LIMIT $3
+"""
+
+
+async def entry(tx: Tx, entry_id: uuid.UUID) -> Recorded:
+    """Return one entry, whether it has its leaf already or not.
+
+    Raises:
+        NotFound: there is none of that id.
+    """
+    row = await tx.fetchrow(_SELECT + "WHERE e.id = $1", entry_id)
+    if row is None:
+        raise NotFound(f"no entry {entry_id} in the log")
+    return recorded(row)
+
+
+async def tail(
+    tx: Tx, after: int = -1, limit: int = 50, *, as_of: dt.datetime | None = None
+) -> list[Recorded]:
+    """Return up to `limit` entries with a leaf index above `after`, in leaf order."""
+    rows = await tx.fetch(
+        _SELECT
+        + """WHERE l.leaf_index > $1 AND e.at <= COALESCE($3::timestamptz, 'infinity')
+             ORDER BY l.leaf_index LIMIT $2""",
+        after,
+        limit,
+        as_of,
+    )
+    return [recorded(row) for row in rows]
+
+
+async def history(
+    tx: Tx,
+    *,
+    asset_id: uuid.UUID | None = None,
+    subject: tuple[str, str] | None = None,
+    actor_id: str | None = None,
+    before: uuid.UUID | None = None,
+    as_of: dt.datetime | None = None,
+    limit: int = 50,
+) -> list[Recorded]:
+    """Return what was done to an asset or a subject (kind, id), or by an actor; newest first.
+
+    Exactly one of the three is given. `before` is the id of the last entry of the page before.
+    Entries that have no leaf yet are included.
+    """
+    page = (before, as_of, limit)
+    if asset_id is not None:
+        rows = await tx.fetch(_SELECT + "WHERE e.asset_id = $4" + _NEWEST_FIRST, *page, asset_id)
+    elif subject is not None:
+        rows = await tx.fetch(
+            _SELECT + "WHERE e.subject_kind = $4 AND e.subject_id = $5" + _NEWEST_FIRST,
+            *page,
+            *subject,
+        )
+    else:
+        rows = await tx.fetch(_SELECT + "WHERE e.actor_id = $4" + _NEWEST_FIRST, *page, actor_id)
+    return [recorded(row) for row in rows]
+
+
+async def find_entry(tx: Tx, *, subject: tuple[str, str], act: str) -> uuid.UUID | None:
+    """Return the id of the first entry of `act` on a subject (kind, id): a version's registration."""
+    found: uuid.UUID | None = await tx.fetchval(
+        """
+        SELECT id FROM ledger_entry WHERE subject_kind = $1 AND subject_id = $2 AND act = $3
+        ORDER BY id LIMIT 1
+        """,
+        *subject,
+        act,
+    )
+    return found
+
+
+async def checkpoint(tx: Tx) -> Signed:
+    """Return the newest published checkpoint.
+
+    Raises:
+        LogBusy: none was published yet.
+    """
+    found = await store.last_checkpoint(tx, published=True)
+    if found is None:
+        raise LogBusy("the log has no checkpoint yet; repeat in a moment")
+    return found
+
+
+async def inclusion(tx: Tx, index: int, size: int | None = None) -> Inclusion:
+    """Prove that leaf `index` is in the tree of `size` leaves (default: the newest published).
+
+    Raises:
+        LogBusy: the published log is not that large yet.
+        BadProof: not index < size.
+    """
+    newest = await checkpoint(tx)
+    size = newest.size if size is None else size
+    _check_published(size, newest)
+    return await _inclusion(tx, index, size)
+
+
+async def consistency(tx: Tx, old: int, new: int | None = None) -> Consistency:
+    """Prove that the tree of `new` leaves (default: the newest published) extends that of `old`.
+
+    Raises:
+        LogBusy: the published log is not that large yet.
+        BadProof: not old <= new.
+    """
+    newest = await checkpoint(tx)
+    new = newest.size if new is None else new
+    _check_published(new, newest)
+    make = tiles.consistency(old, new)
+    held = await store.held_tiles(tx, merkle.tiles_for(new, make))
+    return Consistency(old, new, make(tiles.subtree_of(new, held)))
+
+
+async def receipt(tx: Tx, entry_id: uuid.UUID) -> dict[str, Any]:
+    """Return what proves to a stranger that the entry is in the log: JSON, `core.receipt`.
+
+    Against the newest published checkpoint.
+
+    Raises:
+        NotFound: there is no such entry.
+        LogBusy: no published checkpoint covers it yet; within about 250 ms one will.
+    """
+    row = await tx.fetchrow(
+        """
+        SELECT e.leaf, e.payload, e.bundle, l.leaf_index, c.size, c.note
+        FROM ledger_entry e LEFT JOIN ledger_leaf l ON l.entry_id = e.id
+        LEFT JOIN LATERAL (
+            SELECT size, note FROM ledger_checkpoint
+            WHERE published_at IS NOT NULL ORDER BY size DESC LIMIT 1
+        ) c ON c.size > l.leaf_index
+        WHERE e.id = $1
+        """,
+        entry_id,
+    )
+    if row is None:
+        raise NotFound(f"no entry {entry_id} in the log")
+    if row["size"] is None:
+        raise LogBusy("the entry is committed and waits for its checkpoint; repeat in a moment")
+    proof = await _inclusion(tx, row["leaf_index"], row["size"])
+    return {
+        "schema": "muniment/receipt/v1",
+        "leaf": to_base64(row["leaf"]),
+        "payload": None if row["payload"] is None else to_base64(row["payload"]),
+        "bundle": rules.read_json(row["bundle"]),
+        "index": proof.index,
+        "tree_size": proof.size,
+        "hashes": [to_base64(each) for each in proof.hashes],
+        "checkpoint": row["note"],
+    }
+
+
+def recorded(row: Row) -> Recorded:
+    """Return a row of `_SELECT` as a record; `index` is its place, if it has one."""
+    return Recorded(
+        id=row["id"],
+        at=row["at"],
+        act=row["act"],
+        actor=Actor(row["actor_kind"], row["actor_id"]),
+        subject=Subject(
+            row["subject_kind"], row["subject_id"], row["subject_name"], row["asset_id"]
+        ),
+        payload=rules.payload_of(row["payload"], row["bundle"]),
+        index=row["leaf_index"],
+        digests=tuple(Digest(raw) for raw in row["digests"]),
+    )
+
+
+async def _inclusion(tx: Tx, index: int, size: int) -> Inclusion:
+    make = tiles.inclusion(index, size)
+    held = await store.held_tiles(tx, merkle.tiles_for(size, make))
+    hashes: list[Hash] = make(tiles.subtree_of(size, held))
+    return Inclusion(index, size, hashes)
+
+
+def _check_published(size: int, newest: Signed) -> None:
+    if size < 0:
+        raise BadProof(f"expected a tree size, found {size}")
+    if size > newest.size:
+        raise LogBusy(f"the published log has {newest.size} leaves, not {size} yet")
