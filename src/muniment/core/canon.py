@@ -13,11 +13,12 @@ Source: RFC 8785 (canonical form), RFC 7493 (what to refuse).
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from typing import Any, NoReturn
 
-from muniment.core.errors import BadJson
+from muniment.core.errors import BadJson, BadProof
 
 MAX_DEPTH = 64
 MAX_BYTES = 16 * 1024 * 1024
@@ -82,6 +83,27 @@ def loads_strict(data: bytes | str, *, max_bytes: int = MAX_BYTES) -> Any:
     if text.count("[") + text.count("{") > MAX_DEPTH or "\\u" in text:
         _refuse_unwritable(value)
     return value
+
+
+def to_base64(data: bytes) -> str:
+    """Return standard base64 with padding. Source: RFC 4648 §4."""
+    return base64.b64encode(data).decode()
+
+
+def from_base64(text: object) -> bytes:
+    """Read what `to_base64` wrote, and nothing else that would decode to the same bytes.
+
+    Raises:
+        BadProof: it is anything else.
+    Source: RFC 4648 §3.5, §12 (other spellings of the same bytes).
+    """
+    try:
+        data = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
+    except ValueError:
+        data = b""
+    if to_base64(data) != text:
+        raise BadProof("expected standard base64 with padding, found something else")
+    return data
 
 
 def _is_plain(value: Any) -> bool:

@@ -21,8 +21,8 @@ class Digest:
 
     def __post_init__(self) -> None:
         """Refuse anything but 32 bytes."""
-        if len(self.raw) != 32:  # noqa: PLR2004 -- SHA-256
-            msg = f"a SHA-256 digest has 32 bytes, found {len(self.raw)}"
+        if not (isinstance(self.raw, bytes) and len(self.raw) == 32):  # noqa: PLR2004 -- SHA-256
+            msg = f"expected a SHA-256 digest of 32 bytes, found {self.raw!r:.80}"
             raise BadDigest(msg)
 
     @classmethod
@@ -32,9 +32,9 @@ class Digest:
         Raises:
             BadDigest: `text` is anything else.
         """
-        digits = text.removeprefix(_PREFIX)
+        digits = text.removeprefix(_PREFIX) if isinstance(text, str) else ""
         if not _HEX.fullmatch(digits):
-            msg = f"expected 64 lower-case hexadecimal digits, found {text[:80]!r}"
+            msg = f"expected 64 lower-case hexadecimal digits, found {text!r:.80}"
             raise BadDigest(msg)
         return cls(bytes.fromhex(digits))
 
