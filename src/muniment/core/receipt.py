@@ -64,6 +64,9 @@ SCHEMA = "muniment/receipt/v1"
 MAX_RECEIPT_BYTES = 16 * 1024 * 1024
 MAX_HASHES = 63
 
+#: Envelope, payload (None: erased or left out), predicate type (None: not signed).
+_Opened = tuple[dict[str, Any], bytes | None, str | None]
+
 _SIGNED_LEAF = re.compile(rb'\{"apiVersion":"0\.0\.2","kind":"hashedrekord",')
 
 
@@ -199,11 +202,10 @@ def verify(receipt: Receipt, trusted: TrustedKeys) -> Verified:
         leaf_hash(receipt.leaf), receipt.index, receipt.tree_size, receipt.hashes, checkpoint.root
     )
     # 4. The leaf is an entry. Source: design §5, rule 3.
-    predicate_type: str | None = None
-    if _SIGNED_LEAF.match(receipt.leaf):
-        entry, payload, predicate_type = _open_signed(receipt, trusted, checkpoint)
-    else:
-        entry, payload = _open_unsigned(receipt), receipt.payload
+    signed = _SIGNED_LEAF.match(receipt.leaf) is not None
+    entry, payload, predicate_type = (
+        _open_signed(receipt, trusted, checkpoint) if signed else _open_unsigned(receipt)
+    )
     # 8. The payload is the one the entry names.
     if payload is not None and digest_of(payload).hex != entry["payload_sha256"]:
         raise BadProof("expected the payload that payload_sha256 names, found another")
@@ -217,15 +219,13 @@ def verify(receipt: Receipt, trusted: TrustedKeys) -> Verified:
     )
 
 
-def _open_unsigned(receipt: Receipt) -> dict[str, Any]:
+def _open_unsigned(receipt: Receipt) -> _Opened:
     if receipt.bundle is not None:
         raise BadProof("expected no bundle beside an unsigned entry, found one")
-    return read_entry_leaf(receipt.leaf)
+    return read_entry_leaf(receipt.leaf), receipt.payload, None
 
 
-def _open_signed(
-    receipt: Receipt, trusted: TrustedKeys, checkpoint: Checkpoint
-) -> tuple[dict[str, Any], bytes, str]:
+def _open_signed(receipt: Receipt, trusted: TrustedKeys, checkpoint: Checkpoint) -> _Opened:
     """Return envelope, payload and predicate type of a signed entry (steps 5 to 8)."""
     key = trusted.record_key_der
     if key is None:
