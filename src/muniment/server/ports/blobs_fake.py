@@ -1,0 +1,206 @@
+"""A blob store in memory, for tests. It passes the suite every adapter passes, and can be broken.
+
+`faults` are raised by the next calls of a method; with `persist`, after the write happened, as when
+an acknowledgement is lost.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from muniment.core.digest import Digest
+from muniment.core.errors import DigestMismatch, NotFound, TooLarge, UploadConflict
+from muniment.server.ports.blobs import ObjectInfo, Part
+
+_CHUNK = 1 << 20
+_LONG_AGO = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+
+@dataclass(slots=True)
+class Fault:
+    """What the next call of one method meets."""
+
+    error: Exception
+    persist: bool = False
+
+
+@dataclass(slots=True)
+class FakeBlobs:
+    """Everything a `Blobs` does, in dictionaries."""
+
+    blobs: dict[Digest, bytes] = field(default_factory=dict)
+    objects: dict[str, bytes] = field(default_factory=dict)
+    staging: dict[tuple[UUID, Digest], dict[int, bytes]] = field(default_factory=dict)
+    faults: dict[str, list[Fault]] = field(default_factory=dict)
+
+    def fail(self, method: str, error: Exception, *, persist: bool = False) -> None:
+        """Have the next call of `method` raise `error`, after its write if `persist`."""
+        self.faults.setdefault(method, []).append(Fault(error, persist))
+
+    def _before(self, method: str) -> Fault | None:
+        fault = self.faults[method].pop(0) if self.faults.get(method) else None
+        if fault is not None and not fault.persist:
+            raise fault.error
+        return fault
+
+    def _after(self, fault: Fault | None) -> None:
+        if fault is not None:
+            raise fault.error
+
+    async def stage(
+        self, upload: UUID, digest: Digest, offset: int, chunks: AsyncIterable[bytes], *, limit: int
+    ) -> Part:
+        """See `Blobs.stage`."""
+        fault = self._before("stage")
+        parts = self.staging.setdefault((upload, digest), {})
+        received = bytearray()
+        try:
+            async for chunk in chunks:
+                if len(received) + len(chunk) > limit:
+                    received.clear()
+                    raise TooLarge(f"expected at most {limit} bytes in this part, found more")
+                received += chunk
+        finally:
+            if received:
+                parts[offset] = bytes(received)
+        self._after(fault)
+        return Part(offset, len(received))
+
+    async def staged(self, upload: UUID, digest: Digest) -> list[Part]:
+        """See `Blobs.staged`."""
+        self._before("staged")
+        merged: list[Part] = []
+        for offset, data in sorted(self.staging.get((upload, digest), {}).items()):
+            end = offset + len(data)
+            if merged and offset <= merged[-1].offset + merged[-1].size_bytes:
+                start = merged[-1].offset
+                end = max(end, start + merged[-1].size_bytes)
+                merged[-1] = Part(start, end - start)
+            else:
+                merged.append(Part(offset, end - offset))
+        return merged
+
+    async def seal(self, upload: UUID, digest: Digest, size_bytes: int) -> None:
+        """See `Blobs.seal`."""
+        fault = self._before("seal")
+        if digest in self.blobs and (upload, digest) not in self.staging:
+            return
+        missing = _gaps(await self.staged(upload, digest), size_bytes)
+        if missing:
+            raise UploadConflict(
+                f"expected {size_bytes} bytes, found gaps: {missing}", extra={"missing": missing}
+            )
+        content = bytearray()
+        for offset, data in sorted(self.staging.get((upload, digest), {}).items()):
+            content[offset : offset + len(data)] = data
+        self.staging.pop((upload, digest), None)
+        found = Digest(hashlib.sha256(content).digest())
+        if found != digest or len(content) != size_bytes:
+            raise DigestMismatch(
+                f"expected {digest}, found {found}: send the bytes again",
+                extra={"expected": digest.hex, "found": found.hex},
+            )
+        self.blobs[digest] = bytes(content)
+        self._after(fault)
+
+    async def discard(self, upload: UUID) -> None:
+        """See `Blobs.discard`."""
+        self._before("discard")
+        for key in [key for key in self.staging if key[0] == upload]:
+            del self.staging[key]
+
+    async def list_staged(self) -> list[tuple[UUID, dt.datetime]]:
+        """See `Blobs.list_staged`; the fake's uploads are all old."""
+        return sorted({(upload, _LONG_AGO) for upload, _ in self.staging})
+
+    async def size(self, digest: Digest) -> int | None:
+        """See `Blobs.size`."""
+        self._before("size")
+        content = self.blobs.get(digest)
+        return None if content is None else len(content)
+
+    async def read(
+        self, digest: Digest, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """See `Blobs.read`."""
+        self._before("read")
+        content = self.blobs.get(digest)
+        if content is None:
+            raise NotFound(f"the store holds no blob {digest}")
+        stop = len(content) if end is None else min(end, len(content))
+        for at in range(start, stop, _CHUNK):
+            yield content[at : min(at + _CHUNK, stop)]
+
+    async def local_path(self, digest: Digest) -> str | None:
+        """See `Blobs.local_path`."""
+        return None
+
+    async def presign_part(
+        self,
+        upload: UUID,
+        digest: Digest,
+        offset: int,
+        expires: dt.timedelta,
+    ) -> str | None:
+        """See `Blobs.presign_part`."""
+        return None
+
+    async def presign_read(
+        self,
+        digest: Digest,
+        expires: dt.timedelta,
+        filename: str,
+    ) -> str | None:
+        """See `Blobs.presign_read`."""
+        return None
+
+    async def list_digests(self) -> AsyncIterator[tuple[Digest, int]]:
+        """See `Blobs.list_digests`."""
+        for digest in sorted(self.blobs):
+            yield digest, len(self.blobs[digest])
+
+    async def put_object(self, key: str, data: bytes) -> None:
+        """See `Blobs.put_object`."""
+        fault = self._before("put_object")
+        self.objects[key] = bytes(data)
+        self._after(fault)
+
+    async def get_object(self, key: str) -> bytes | None:
+        """See `Blobs.get_object`."""
+        self._before("get_object")
+        return self.objects.get(key)
+
+    async def swap_object(self, key: str, data: bytes, *, expected: bytes | None) -> bool:
+        """See `Blobs.swap_object`."""
+        fault = self._before("swap_object")
+        if self.objects.get(key) != expected:
+            return False
+        self.objects[key] = bytes(data)
+        self._after(fault)
+        return True
+
+    async def list_objects(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+        """See `Blobs.list_objects`."""
+        for key in sorted(self.objects):
+            if key.startswith(prefix):
+                yield ObjectInfo(key, len(self.objects[key]), _LONG_AGO)
+
+    async def delete_object(self, key: str) -> None:
+        """See `Blobs.delete_object`."""
+        self._before("delete_object")
+        self.objects.pop(key, None)
+
+
+def _gaps(parts: list[Part], size_bytes: int) -> list[list[int]]:
+    gaps, at = [], 0
+    for part in parts:
+        if part.offset > at:
+            gaps.append([at, part.offset])
+        at = part.offset + part.size_bytes
+    if at < size_bytes:
+        gaps.append([at, size_bytes])
+    return gaps
