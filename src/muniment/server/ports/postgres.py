@@ -29,6 +29,8 @@ _CONNECT_SECONDS = 10.0
 _BEGIN = "BEGIN"
 _BEGIN_REPEATABLE = "BEGIN ISOLATION LEVEL REPEATABLE READ"
 
+_FOREIGN = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+
 #: Set when a session starts, so they cost nothing later.
 _SESSION = {
     "application_name": "muniment",
@@ -81,7 +83,7 @@ class translated:  # noqa: N801 -- used as a statement: `with translated():`
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        if isinstance(error, _FOREIGN):
             ours = _translate(error)
             if ours is not None:
                 raise ours from error
@@ -105,17 +107,31 @@ def _translate(error: Exception) -> MunimentError | None:
             "later",
             context=context,
         )
-    closed = isinstance(error, asyncpg.InterfaceError) and "clos" in str(error)
+    # The pool takes a connection back when it breaks, even from under its user.
+    closed = isinstance(error, asyncpg.InterfaceError) and (
+        "clos" in str(error) or "released back" in str(error)
+    )
     return DatabaseDown(context=context) if closed or isinstance(error, _DOWN) else None
+
+
+class _Over:
+    """Stands for the connection of a transaction that has ended."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(f"the transaction is over; {name} must happen inside its block")
+
+
+_OVER = _Over()
 
 
 class PostgresTx:
     """A `Tx` on one connection."""
 
-    __slots__ = ("_connection", "_signals")
+    __slots__ = ("_connection", "_open", "_signals")
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, *, begun: bool) -> None:
         self._connection = connection
+        self._open = begun
         self._signals: dict[str, None] = {}
 
     @property
@@ -159,15 +175,37 @@ class PostgresTx:
     async def cursor(
         self, sql: LiteralString, *args: object, prefetch: int = 500
     ) -> AsyncIterator[Row]:
-        """Rows one by one through a server-side cursor: constant memory."""
+        """Rows one by one through a server-side cursor: constant memory.
+
+        What follows in a read sees one transaction's time, but still what others commit meanwhile.
+        """
         with translated():
-            if self._connection.is_in_transaction():
-                async for row in self._connection.cursor(sql, *args, prefetch=prefetch):
-                    yield row
-                return
-            async with self._connection.transaction(readonly=True):
-                async for row in self._connection.cursor(sql, *args, prefetch=prefetch):
-                    yield row
+            if not self._open:
+                await self._connection.execute(_BEGIN)  # ends with the block
+                self._open = True
+            async for row in self._connection.cursor(sql, *args, prefetch=prefetch):
+                yield row
+
+    async def end(self, *, commit: bool) -> None:
+        """Commit or roll back; for who opened it. It cannot be used afterwards.
+
+        Raises:
+            RuntimeError: to commit, after a statement failed and its error was caught: PostgreSQL
+                has given the transaction up. Nothing is written.
+        """
+        connection, self._connection = self._connection, _OVER
+        if not self._open:
+            return
+        if not commit:
+            with contextlib.suppress(*_FOREIGN):
+                await connection.execute("ROLLBACK")
+            return
+        with translated():
+            if await connection.execute("COMMIT") != "COMMIT":
+                raise RuntimeError(
+                    "a statement of this transaction failed and its error was caught, so nothing "
+                    "was written: foresee it in SQL (ON CONFLICT), or let the error through"
+                )
 
     def signal(self, name: str) -> None:
         """Call the listeners of `name` once, after this transaction commits; never if it does not."""
@@ -182,8 +220,11 @@ class PostgresTx:
 class PostgresDatabase:
     """A `Database`: one pool for reads, one for writes. Made by `open_database`."""
 
-    def __init__(self, url: str, readers: asyncpg.Pool, writers: asyncpg.Pool) -> None:
+    def __init__(
+        self, url: str, readers: asyncpg.Pool, writers: asyncpg.Pool, wait_seconds: float
+    ) -> None:
         self.url = url
+        self._wait_seconds = wait_seconds
         self._readers = readers
         self._writers = writers
         self._listeners: dict[str, list[Callable[[], None]]] = {}
@@ -202,7 +243,7 @@ class PostgresDatabase:
         """
         pool = self._readers if read_only else self._writers
         begin = _BEGIN_REPEATABLE if repeatable else "" if read_only else _BEGIN
-        return _Transaction(pool, begin, self._tell)
+        return _Transaction(pool, begin, self._wait_seconds, self._tell)
 
     def on_signal(self, name: str, listener: Callable[[], None]) -> None:
         """Have `listener` called after each commit in this process whose `Tx` signalled `name`."""
@@ -222,18 +263,23 @@ class PostgresDatabase:
 class _Transaction:
     """What `PostgresDatabase.transaction` gives; plain BEGIN and COMMIT, for fewer instructions."""
 
-    __slots__ = ("_begin", "_connection", "_pool", "_tell", "_tx")
+    __slots__ = ("_begin", "_connection", "_pool", "_tell", "_tx", "_wait_seconds")
 
     def __init__(
-        self, pool: asyncpg.Pool, begin: LiteralString, tell: Callable[[Sequence[str]], None]
+        self,
+        pool: asyncpg.Pool,
+        begin: LiteralString,
+        wait_seconds: float,
+        tell: Callable[[Sequence[str]], None],
     ) -> None:
         self._pool = pool
+        self._wait_seconds = wait_seconds
         self._begin = begin
         self._tell = tell
 
     async def __aenter__(self) -> PostgresTx:
         with translated():
-            async with asyncio.timeout(_CONNECT_SECONDS):
+            async with asyncio.timeout(self._wait_seconds):
                 self._connection = await self._pool.acquire()
             if self._begin:
                 try:
@@ -241,29 +287,27 @@ class _Transaction:
                 except BaseException:
                     await self._pool.release(self._connection)
                     raise
-        self._tx = PostgresTx(self._connection)
+        self._tx = PostgresTx(self._connection, begun=bool(self._begin))
         return self._tx
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """End the transaction and give the connection back, whatever happens."""
         try:
-            if self._begin and error is None:
-                with translated():
-                    await self._connection.execute("COMMIT")
-            elif self._begin and not self._connection.is_closed():
-                with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                    await self._connection.execute("ROLLBACK")
+            await self._tx.end(commit=error is None)
         finally:
-            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            with contextlib.suppress(*_FOREIGN):
                 await self._pool.release(self._connection)
         if error is None:
             self._tell(self._tx.signals)
 
 
-async def open_database(url: str, *, min_size: int = 1, max_size: int = 10) -> PostgresDatabase:
+async def open_database(
+    url: str, *, min_size: int = 1, max_size: int = 10, wait_seconds: float = _CONNECT_SECONDS
+) -> PostgresDatabase:
     """Connect to the database at `url`.
 
-    `min_size` and `max_size` hold for readers and for writers each.
+    `min_size` and `max_size` hold for readers and for writers each; a transaction waits at most
+    `wait_seconds` for a connection.
 
     Raises:
         DatabaseDown: it does not answer or does not let us in; the message has no password.
@@ -281,7 +325,7 @@ async def open_database(url: str, *, min_size: int = 1, max_size: int = 10) -> P
             f"no answer from the database at {without_password(url)}: {error.context.get('reason')}",
             context=error.context,
         ) from error
-    return PostgresDatabase(url, readers, writers)
+    return PostgresDatabase(url, readers, writers, wait_seconds)
 
 
 async def _pool(url: str, min_size: int, max_size: int, session: dict[str, str]) -> asyncpg.Pool:
@@ -305,4 +349,5 @@ async def _no_reset(_connection: Any) -> None:
 
 def without_password(url: str) -> str:
     """Return `url` as it may be shown and logged."""
-    return re.sub(r"(://[^:/@?#]*):[^@/]*@", r"\1:***@", url)
+    shown = re.sub(r"(://[^:/@?#]*):[^@/]*@", r"\1:***@", url)
+    return re.sub(r"([?&]password=)[^&]*", r"\1***", shown)
