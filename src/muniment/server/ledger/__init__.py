@@ -6,16 +6,9 @@ indexes have no gaps; no two checkpoints that anybody saw contradict each other;
 point is recovered by the code that runs normally. Does not decide who may act, nor what an act is.
 """
 
-from muniment.server.ledger.actions import append
-from muniment.server.ledger.records import (
-    Actor,
-    Entry,
-    Fields,
-    Fold,
-    Key,
-    Recorded,
-    Subject,
-)
+from muniment.server.ledger.actions import append, erase
+from muniment.server.ledger.reads import entry, find_entry, history, receipt, tail
+from muniment.server.ledger.records import Actor, Entry, Fields, Fold, Key, Recorded, Subject
 from muniment.server.ledger.rules import actor_of
 
 __all__ = [
@@ -28,4 +21,10 @@ __all__ = [
     "Subject",
     "actor_of",
     "append",
+    "entry",
+    "erase",
+    "find_entry",
+    "history",
+    "receipt",
+    "tail",
 ]

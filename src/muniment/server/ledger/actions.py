@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import uuid
 
+from muniment.core.errors import BadBody
 from muniment.server.ledger import rules, store
 from muniment.server.ledger.records import Entry
 from muniment.server.ports.db import Tx
@@ -26,3 +28,20 @@ async def append(tx: Tx, entry: Entry, signer: Signer | None = None) -> None:
     written = rules.write(entry, salt=secrets.token_hex(16), signer=signer)
     await store.insert_entry(tx, entry, written)
     tx.signal("ledger")
+
+
+async def erase(tx: Tx, act: Entry) -> bool:
+    """Erase the payload of the unsigned entry `act` is about, and record that; say if it had one.
+
+    `act` is `entry.erase` on a subject of kind `entry` whose id is the entry's. What is left
+    proves that there was a payload of that digest, not what it said.
+
+    Raises:
+        BadBody: `act` is about something else. Nothing is written.
+    """
+    if act.act != rules.ERASE or act.subject.kind != "entry":
+        raise BadBody(f"expected `{rules.ERASE}` of an entry, found `{act.act}`")
+    erased = await store.erase_payload(tx, uuid.UUID(act.subject.id))
+    if erased:
+        await append(tx, act)
+    return erased

@@ -8,27 +8,49 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from typing import Any, Final
+from typing import Final
 
 from muniment.core import merkle
-from muniment.core.canon import to_base64
 from muniment.core.digest import Digest
 from muniment.core.errors import BadProof, LogBusy, NotFound
 from muniment.core.merkle import Hash
+from muniment.core.receipt import Receipt
 from muniment.server.ledger import rules, store, tiles
 from muniment.server.ledger.records import Actor, Consistency, Inclusion, Recorded, Signed, Subject
 from muniment.server.ports.db import Row, Tx
 
-_SELECT: Final = """
+_COLUMNS: Final = """
     SELECT e.id, e.at, e.act, e.actor_kind, e.actor_id, e.subject_kind, e.subject_id,
            e.subject_name, e.asset_id, e.digests, e.payload, e.bundle, l.leaf_index
+"""
+_SELECT: Final = (
+    _COLUMNS
+    + """
     FROM ledger_entry e LEFT JOIN ledger_leaf l ON l.entry_id = e.id
 """
+)
 _NEWEST_FIRST: Final = """
       AND e.id < COALESCE($1::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
       AND e.at <= COALESCE($2::timestamptz, 'infinity')
     ORDER BY e.id DESC LIMIT $3
 """
+
+#: For `fsck`: every leaf in order with its entry (columns null if it is gone).
+PLACED: Final = (
+    _COLUMNS
+    + """, e.leaf, l.entry_id, l.leaf_hash
+    FROM ledger_leaf l LEFT JOIN ledger_entry e ON e.id = l.entry_id ORDER BY l.leaf_index
+"""
+)
+#: Every entry that waits, in the order in which it will be placed.
+WAITING: Final = (
+    _COLUMNS
+    + """, e.leaf, p.entry_id
+    FROM ledger_pending p LEFT JOIN ledger_entry e ON e.id = p.entry_id
+    LEFT JOIN ledger_leaf l ON l.entry_id = p.entry_id ORDER BY p.arrival
+"""
+)
+CHECKPOINTS: Final = "SELECT size, root, note FROM ledger_checkpoint ORDER BY size"
 
 
 async def entry(tx: Tx, entry_id: uuid.UUID) -> Recorded:
@@ -140,8 +162,8 @@ async def consistency(tx: Tx, old: int, new: int | None = None) -> Consistency:
     return Consistency(old, new, make(tiles.subtree_of(new, held)))
 
 
-async def receipt(tx: Tx, entry_id: uuid.UUID) -> dict[str, Any]:
-    """Return what proves to a stranger that the entry is in the log: JSON, `core.receipt`.
+async def receipt(tx: Tx, entry_id: uuid.UUID) -> Receipt:
+    """Return what proves to a stranger that the entry is in the log.
 
     Against the newest published checkpoint.
 
@@ -166,16 +188,23 @@ async def receipt(tx: Tx, entry_id: uuid.UUID) -> dict[str, Any]:
     if row["size"] is None:
         raise LogBusy("the entry is committed and waits for its checkpoint; repeat in a moment")
     proof = await _inclusion(tx, row["leaf_index"], row["size"])
-    return {
-        "schema": "muniment/receipt/v1",
-        "leaf": to_base64(row["leaf"]),
-        "payload": None if row["payload"] is None else to_base64(row["payload"]),
-        "bundle": rules.read_json(row["bundle"]),
-        "index": proof.index,
-        "tree_size": proof.size,
-        "hashes": [to_base64(each) for each in proof.hashes],
-        "checkpoint": row["note"],
-    }
+    return Receipt(
+        leaf=row["leaf"],
+        payload=row["payload"],
+        bundle=rules.read_json(row["bundle"]),
+        index=proof.index,
+        tree_size=proof.size,
+        hashes=tuple(proof.hashes),
+        checkpoint=row["note"],
+    )
+
+
+async def log_since(tx: Tx) -> dt.datetime | None:
+    """Return when the first checkpoint was signed, or None."""
+    found: dt.datetime | None = await tx.fetchval(
+        "SELECT signed_at FROM ledger_checkpoint ORDER BY size LIMIT 1"
+    )
+    return found
 
 
 def recorded(row: Row) -> Recorded:

@@ -14,6 +14,8 @@ from muniment.server.ports.db import Tx
 Key = str
 Fields = dict[str, Any]
 
+_KEPT_OF_A_KIND = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Actor:
@@ -148,3 +150,49 @@ class Consistency:
     old: int
     new: int
     hashes: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class NeededBlob:
+    """A blob that a table says must be held, and for what (`fraud-detector@1.0.0: model.pkl`)."""
+
+    digest: Digest
+    size_bytes: int
+    what_for: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it must be: what it is, where, and what to do about it."""
+
+    kind: str
+    where: str
+    expected: str
+    found: str
+    remedy: str
+
+
+@dataclass(slots=True)
+class Report:
+    """What `fsck` found and how much it looked at. At most 20 findings of each kind are kept."""
+
+    findings: list[Finding] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    findings_by_kind: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+    def add(self, finding: Finding) -> None:
+        """Count `finding`, and keep it if it is among the first of its kind."""
+        seen = self.findings_by_kind.get(finding.kind, 0) + 1
+        self.findings_by_kind[finding.kind] = seen
+        if seen <= _KEPT_OF_A_KIND:
+            self.findings.append(finding)
+
+    def count(self, what: str, by: int = 1) -> int:
+        """Count something looked at; return how many so far."""
+        self.counts[what] = self.counts.get(what, 0) + by
+        return self.counts[what]

@@ -9,22 +9,31 @@ Source: design §5.3, §5.4; C2SP tlog-tiles (entry bundles).
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from muniment.core import entry as core_entry
+from muniment.core import merkle
 from muniment.core import statement as core_statement
-from muniment.core.canon import canonical, from_base64
+from muniment.core.canon import canonical, from_base64, loads_strict
 from muniment.core.checkpoint import Checkpoint, LogKey, open_checkpoint, sign_checkpoint
-from muniment.core.digest import digest_of
-from muniment.core.errors import BadBody, BadProof, BadSignature, LogInconsistent, TooLarge
-from muniment.core.merkle import MAX_ENTRY_BYTES
+from muniment.core.digest import Digest, digest_of
+from muniment.core.errors import BadBody, BadJson, BadProof, BadSignature, LogInconsistent, TooLarge
+from muniment.core.merkle import MAX_ENTRY_BYTES, Tile
 from muniment.server.http.records import Caller
 from muniment.server.ledger.records import Actor, Entry, Head, Signed, Written
 from muniment.server.ports.keys import Signer
 
 PAYLOAD_MAX_BYTES = 1 << 20
+#: The act that erases a payload; its subject is the entry.
+ERASE = "entry.erase"
+_TILE_PATH = re.compile(
+    r"tile/(?P<level>entries|[0-9]|[1-5][0-9]|6[0-3])/(?P<index>(x[0-9]{3}/){0,6}[0-9]{3})"
+    r"(\.p/(?P<width>[1-9][0-9]{0,2}))?"
+)
 _ED25519_BYTES = 32  # the end of its SubjectPublicKeyInfo
 
 
@@ -186,3 +195,78 @@ def payload_of(payload: bytes | None, bundle: bytes | None) -> dict[str, Any] | 
     else:
         return None
     return {name: value for name, value in found.items() if name != "salt"}
+
+
+def entry_differences(row: Mapping[str, Any], record_key_der: bytes) -> list[tuple[str, str, str]]:
+    """Compare an entry's columns with what its leaf commits to.
+
+    `row` has the columns of `ledger_entry`. Each difference is (column, the log says, the table
+    says). An erased payload is no difference here.
+    """
+    try:
+        envelope, payload = _committed(row, record_key_der)
+    except (BadProof, BadSignature, BadJson) as error:
+        column = "leaf" if row["bundle"] is None else "bundle"
+        return [(column, "what this ledger writes", error.message)]
+    actor, subject = envelope["actor"], envelope["subject"]
+    said = {
+        "id": envelope["id"],
+        "at": envelope["time"],
+        "act": envelope["act"],
+        "actor_kind": actor["kind"],
+        "actor_id": actor["id"],
+        "subject_kind": subject["kind"],
+        "subject_id": subject["id"],
+        "subject_name": subject["name"],
+        "digests": envelope["digests"],
+        "payload": envelope["payload_sha256"],
+    }
+    stored = {name: row[name] for name in said} | {
+        "id": str(row["id"]),
+        "at": core_entry.time_text(row["at"]),
+        "digests": [str(Digest(raw)) for raw in row["digests"]],
+        "payload": envelope["payload_sha256"] if payload is None else digest_of(payload).hex,
+    }
+    return [
+        (name, str(value), str(stored[name]))
+        for name, value in said.items()
+        if value != stored[name]
+    ]
+
+
+def _committed(
+    row: Mapping[str, Any], record_key_der: bytes
+) -> tuple[dict[str, Any], bytes | None]:
+    """Return the envelope and the payload's bytes that an entry's leaf commits to."""
+    if row["bundle"] is None:
+        return core_entry.read_entry_leaf(row["leaf"]), row["payload"]
+    bundle = loads_strict(row["bundle"])
+    signed = core_statement.verify_bundle(bundle, record_key_der)
+    body, signature = core_statement.read_bundle(bundle)
+    if core_statement.bundle_leaf(body, signature, record_key_der) != row["leaf"]:
+        raise BadProof("the bundle is not the one whose hashedrekord is the leaf")
+    return core_entry.read_record_statement(signed)
+
+
+def parse_tile_path(path: str) -> Tile | None:
+    """Read `tile/<level>/<index>[.p/<width>]` as C2SP writes it, or return None.
+
+    For an entry bundle (level `entries`) the tile of leaf hashes over it comes back.
+    """
+    found = _TILE_PATH.fullmatch(path)
+    if found is None:
+        return None
+    index = int(found["index"].replace("/", "").replace("x", ""))
+    width = int(found["width"] or merkle.TILE_WIDTH)
+    if found["level"] == "entries":
+        tile, same = Tile(0, index, width), merkle.entries_path(index, width)
+    else:
+        tile = Tile(int(found["level"]), index, width)
+        same = tile.path
+    return tile if same == path else None
+
+
+def has_tile(size: int, tile: Tile) -> bool:
+    """Say whether a tree of `size` leaves has `tile` at that width or wider."""
+    hashes = size >> (merkle.TILE_HEIGHT * tile.level)
+    return tile.index * merkle.TILE_WIDTH + tile.width <= hashes

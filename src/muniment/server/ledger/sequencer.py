@@ -201,7 +201,7 @@ class Sequencer:
         for at in range(0, len(changed), _PUTS_AT_ONCE):
             some = changed[at : at + _PUTS_AT_ONCE]
             async with self._db.transaction(read_only=True) as tx:
-                objects = await _objects(tx, some)
+                objects = await objects_of(tx, some)
             await asyncio.gather(
                 *(self._blobs.put_object(OBJECT_PREFIX + key, data) for key, data in objects)
             )
@@ -221,7 +221,7 @@ class Sequencer:
                 _log.info("partial_tiles_stay", tile=tile.path, error=error.code)
 
 
-async def _objects(tx: Tx, some: Sequence[Tile]) -> list[tuple[str, bytes]]:
+async def objects_of(tx: Tx, some: Sequence[Tile]) -> list[tuple[str, bytes]]:
     """Return the objects of `some` tiles: their hashes, and for leaves the entry bundle too."""
     held = await store.held_tiles(tx, some)
     objects = [(tile.path, tiles.prefix(held, tile)) for tile in some]

@@ -171,3 +171,22 @@ async def leaves(tx: Tx, start: int, end: int) -> list[bytes]:
         end,
     )
     return [row["leaf"] for row in rows]
+
+
+async def tile_count(tx: Tx) -> int:
+    """Return how many tiles there are."""
+    return int(await tx.fetchval("SELECT count(*) FROM ledger_tile"))
+
+
+async def unplaced(tx: Tx, limit: int) -> list[uuid.UUID]:
+    """Return entries that neither have a leaf nor wait for one; there must be none."""
+    rows = await tx.fetch(
+        """
+        SELECT id FROM ledger_entry e
+        WHERE NOT EXISTS (SELECT FROM ledger_leaf l WHERE l.entry_id = e.id)
+          AND NOT EXISTS (SELECT FROM ledger_pending p WHERE p.entry_id = e.id)
+        ORDER BY id LIMIT $1
+        """,
+        limit,
+    )
+    return [row["id"] for row in rows]

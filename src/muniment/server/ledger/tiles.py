@@ -125,3 +125,51 @@ def prefix(held: Held, tile: Tile) -> bytes:
 
 def _cut(hashes: bytes) -> list[bytes]:
     return [hashes[at : at + _FULL_BYTES] for at in range(0, len(hashes), _FULL_BYTES)]
+
+
+class GrowingTree:
+    """Takes leaf hashes one by one; knows the root at any moment and every tile it passes."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.finished: list[tuple[int, int, bytes]] = []
+        self._frontier: list[tuple[int, bytes]] = []
+        self._open: list[bytearray] = []
+        self._counts: list[int] = []
+
+    def push(self, leaf_hash: bytes) -> None:
+        """Append one leaf: one hash computed on average."""
+        height, node = 0, leaf_hash
+        self._emit(0, node)
+        while self._frontier and self._frontier[-1][0] == height:
+            node = merkle.node_hash(self._frontier.pop()[1], node)
+            height += 1
+            if height % TILE_HEIGHT == 0:
+                self._emit(height // TILE_HEIGHT, node)
+        self._frontier.append((height, node))
+        self.size += 1
+
+    def root(self) -> bytes:
+        """Return the root of what was pushed."""
+        if not self._frontier:
+            return merkle.EMPTY_ROOT
+        root = self._frontier[-1][1]
+        for _, left in reversed(self._frontier[:-1]):
+            root = merkle.node_hash(left, root)
+        return root
+
+    def close(self) -> None:
+        """Finish the partial tiles."""
+        for level, hashes in enumerate(self._open):
+            if hashes:
+                self.finished.append((level, self._counts[level], bytes(hashes)))
+
+    def _emit(self, level: int, node: bytes) -> None:
+        if level == len(self._open):
+            self._open.append(bytearray())
+            self._counts.append(0)
+        self._open[level] += node
+        if len(self._open[level]) == _FULL_BYTES:
+            self.finished.append((level, self._counts[level], bytes(self._open[level])))
+            self._counts[level] += 1
+            self._open[level].clear()

@@ -1,0 +1,40 @@
+"""What `fsck` is told, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from muniment.server.ledger.records import Fold, NeededBlob
+from muniment.server.ports.db import Tx
+from muniment.server.ports.keys import Keys
+
+RESTORE: Final = "somebody wrote past the triggers: restore a backup that passes, and find out who"
+REPUBLISH: Final = "the database has it: write it to the blob store again, and find out why"
+NOTHING: Final = "nothing"
+PROGRESS_EVERY: Final = 1000
+TILES_AT_ONCE: Final = 8
+
+
+async def _no_blobs(_tx: Tx) -> AsyncIterator[NeededBlob]:
+    nothing: tuple[NeededBlob, ...] = ()
+    for blob in nothing:
+        yield blob
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What to check against, and how much.
+
+    `needed` yields the blobs that tables say must be held. `sample` is how many blobs to hash
+    (None: all), chosen by `seed`. `progress` is told what is being looked at and how far it got.
+    """
+
+    keys: Keys
+    origin: str
+    folds: Sequence[Fold] = ()
+    needed: Callable[[Tx], AsyncIterator[NeededBlob]] = _no_blobs
+    sample: int | None = 100
+    seed: int = 0
+    progress: Callable[[str, int], None] = lambda _what, _count: None
