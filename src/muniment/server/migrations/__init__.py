@@ -153,7 +153,12 @@ async def _connected(url: str) -> AsyncIterator[Any]:
 
 
 async def _current(connection: Any) -> str | None:
-    if await connection.fetchval("SELECT to_regclass('public.alembic_version')") is None:
+    # Not to_regclass: it answers from a cache that does not see what was committed while the
+    # lock was waited for.
+    if not await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM pg_tables"
+        " WHERE schemaname = current_schema AND tablename = 'alembic_version')"
+    ):
         return None
     number: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
     return number

@@ -11,7 +11,6 @@ import time
 import uuid
 from typing import Protocol
 
-
 _COUNTER_MAX = 0xFFF
 
 
@@ -37,13 +36,29 @@ def uuid7(millis: int, counter: int, random: bytes) -> uuid.UUID:
     return uuid.UUID(int=(head << 64) | tail)
 
 
+class _Sequence:
+    """The millisecond and counter of the next identifier, always beyond the one before."""
+
+    def __init__(self) -> None:
+        self._millis = 0
+        self._counter = 0
+
+    def next(self, millis: int) -> tuple[int, int]:
+        if millis > self._millis:
+            self._millis, self._counter = millis, 0
+        elif self._counter < _COUNTER_MAX:
+            self._counter += 1
+        else:  # more than a millisecond holds: borrow from the next
+            self._millis, self._counter = self._millis + 1, 0
+        return self._millis, self._counter
+
+
 class SystemClock:
     """The machine's clock."""
 
     def __init__(self) -> None:
         """Start with no identifier given out."""
-        self._millis = 0
-        self._counter = 0
+        self._sequence = _Sequence()
 
     def now(self) -> dt.datetime:
         """Return the time, aware, in UTC, with microseconds."""
@@ -51,14 +66,8 @@ class SystemClock:
 
     def new_id(self) -> uuid.UUID:
         """Return a UUIDv7, greater than every one this clock gave before."""
-        millis = time.time_ns() // 1_000_000
-        if millis > self._millis:
-            self._millis, self._counter = millis, 0
-        else:
-            self._counter += 1
-            if self._counter > _COUNTER_MAX:
-                self._millis, self._counter = self._millis + 1, 0
-        return uuid7(self._millis, self._counter, os.urandom(8))
+        millis, counter = self._sequence.next(time.time_ns() // 1_000_000)
+        return uuid7(millis, counter, os.urandom(8))
 
 
 class FixedClock:
@@ -67,6 +76,7 @@ class FixedClock:
     def __init__(self, at: dt.datetime | None = None) -> None:
         """Stand at `at`, or at 2026-11-21 12:00 UTC."""
         self.at = at or dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
+        self._sequence = _Sequence()
         self._count = 0
 
     def now(self) -> dt.datetime:
@@ -80,5 +90,5 @@ class FixedClock:
     def new_id(self) -> uuid.UUID:
         """Return the next identifier; its time is the clock's."""
         self._count += 1
-        millis = int(self.at.timestamp() * 1000)
-        return uuid7(millis, self._count & _COUNTER_MAX, self._count.to_bytes(8, "big"))
+        millis, counter = self._sequence.next(int(self.at.timestamp() * 1000))
+        return uuid7(millis, counter, self._count.to_bytes(8, "big"))
