@@ -41,23 +41,20 @@ class LogCheck:
         """Look at everything of the log."""
         guard = self._open_guard(guard_note)
         checkpoints = self._tx.cursor(reads.CHECKPOINTS)
-        signed = await anext(checkpoints, None)
+        signed, newest = await anext(checkpoints, None), 0
         async for row in self._tx.cursor(reads.PLACED):
             self._leaf(row)
             while signed is not None and signed["size"] <= self._tree.size:
                 self._checkpoint(signed)
-                signed = await anext(checkpoints, None)
+                signed, newest = await anext(checkpoints, None), signed["size"]
             if guard is not None and guard.size == self._tree.size:
                 self._guard(guard)
             if len(self._tree.finished) >= TILES_AT_ONCE:
                 await self._compare_tiles()
-        if signed is not None:
-            self._add(
-                "checkpoint",
-                f"ledger_checkpoint, size {signed['size']}",
-                f"at most {self._tree.size}: there are no more leaves",
-                f"{signed['size']}",
-            )
+        newest = newest if signed is None else signed["size"]
+        if newest != self._tree.size:
+            expected = f"the newest for {self._tree.size} leaves, as many as there are"
+            self._add("checkpoint", "ledger_checkpoint", expected, f"{newest}")
         if guard is not None and guard.size > self._tree.size:
             self._guard(guard)
         if guard_note is None and await store.last_checkpoint(self._tx, published=True):

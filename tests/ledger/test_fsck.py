@@ -1,0 +1,285 @@
+"""Whatever somebody with all rights in the database or the blob store changes, fsck names it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import uuid
+from collections.abc import AsyncIterator, MutableMapping
+from typing import Any
+
+import pytest
+
+from muniment.core.digest import digest_of
+from muniment.core.errors import BadBody
+from muniment.server.ledger import Fields, Key, Recorded, Subject, append, erase
+from muniment.server.ledger.fsck import Options, fsck, state
+from muniment.server.ledger.records import NeededBlob, Report
+from muniment.server.ports.db import Tx
+from tests.support.ledger import ORIGIN, Log, an_entry
+
+COUNT = 600
+
+
+class ThingFold:
+    """A toy governance table: things, by number."""
+
+    table = "thing"
+
+    def apply(self, rows: MutableMapping[Key, Fields], entry: Recorded) -> None:
+        if entry.act == "thing.make" and entry.payload is not None:
+            number = entry.payload["number"]
+            rows[str(number)] = {"number": number, "changes": 0}
+        if entry.act == "thing.change" and entry.payload is not None:
+            rows[str(entry.payload["number"])]["changes"] += 1
+
+    async def stored(self, tx: Tx) -> AsyncIterator[tuple[Key, Fields]]:
+        async for row in tx.cursor("SELECT number, changes FROM thing"):
+            yield str(row["number"]), dict(row)
+
+
+@pytest.fixture
+async def full(log: Log, superuser: Any) -> Log:
+    """A log of 600 entries, one signed, one waiting, and the table they make."""
+    await log.append(300)
+    await log.settle()
+    await log.append(COUNT - 302)
+    await log.append(1, predicate_type="https://muniment.example/thing/v1")
+    await log.settle()
+    await log.append(1)
+    await superuser.execute("CREATE TABLE thing (number int PRIMARY KEY, changes int NOT NULL)")
+    await superuser.execute(f"INSERT INTO thing SELECT i, 0 FROM generate_series(0, {COUNT - 1}) i")
+    await superuser.execute("GRANT SELECT ON thing TO PUBLIC")
+    return log
+
+
+async def check(log: Log, **options: Any) -> Report:
+    given = Options(keys=log.keys, origin=ORIGIN, folds=[ThingFold()], **options)
+    return await fsck(log.db, log.blobs, given)
+
+
+async def test_a_sound_log_is_clean(full: Log) -> None:
+    told: list[str] = []
+    report = await check(full, progress=lambda what, _: told.append(what))
+    assert report.findings == []
+    assert report.clean
+    assert report.counts == {
+        "entries": COUNT - 1,
+        "checkpoints": 2,
+        "tiles": 4,
+        "waiting": 1,
+        "published objects": 7,
+        "rows of thing": COUNT,
+    }
+    assert "published tiles" in told
+
+
+async def test_an_empty_log_is_clean(log: Log) -> None:
+    report = await fsck(log.db, log.blobs, Options(keys=log.keys, origin=ORIGIN))
+    assert report.clean
+
+
+ENTRY = "(SELECT entry_id FROM ledger_leaf WHERE leaf_index = 123)"
+SIGNED = f"(SELECT entry_id FROM ledger_leaf WHERE leaf_index = {COUNT - 2})"
+WAITING = "(SELECT entry_id FROM ledger_pending)"
+FORGED = "decode(repeat('ab', 32), 'hex')"
+
+#: What is done to the database, and the kind and place of the first finding.
+FORGERIES = {
+    "entry act": (f"UPDATE ledger_entry SET act = 'thing.lose' WHERE id = {ENTRY}", "entry", "column act"),
+    "entry time": (f"UPDATE ledger_entry SET at = at - interval '1 day' WHERE id = {ENTRY}", "entry", "column at"),
+    "entry actor": (f"UPDATE ledger_entry SET actor_id = 'eve' WHERE id = {ENTRY}", "entry", "column actor_id"),
+    "entry actor kind": (f"UPDATE ledger_entry SET actor_kind = 'system' WHERE id = {ENTRY}", "entry", "column actor_kind"),
+    "entry subject": (f"UPDATE ledger_entry SET subject_id = 't9' WHERE id = {ENTRY}", "entry", "column subject_id"),
+    "entry name": (f"UPDATE ledger_entry SET subject_name = 'x' WHERE id = {ENTRY}", "entry", "column subject_name"),
+    "entry digests": (f"UPDATE ledger_entry SET digests = ARRAY[{FORGED}] WHERE id = {ENTRY}", "entry", "column digests"),
+    "entry payload": (f"UPDATE ledger_entry SET payload = '{{}}' WHERE id = {ENTRY}", "entry", "column payload"),
+    "entry payload gone": (f"UPDATE ledger_entry SET payload = NULL WHERE id = {ENTRY}", "entry", "column payload"),
+    "entry leaf": (f"UPDATE ledger_entry SET leaf = '{{}}' WHERE id = {ENTRY}", "leaf", "leaf 123"),
+    "entry deleted": (f"DELETE FROM ledger_entry WHERE id = {ENTRY}", "entry", "(leaf 123)"),
+    "signed entry": (f"UPDATE ledger_entry SET act = 'thing.lose' WHERE id = {SIGNED}", "entry", "column act"),
+    "signed bundle": (f"UPDATE ledger_entry SET bundle = '{{}}' WHERE id = {SIGNED}", "entry", "column bundle"),
+    "signed leaf": (f"UPDATE ledger_entry SET leaf = '{{}}' WHERE id = {SIGNED}", "leaf", f"leaf {COUNT - 2}"),
+    "waiting entry": (f"UPDATE ledger_entry SET act = 'thing.lose' WHERE id = {WAITING}", "entry", "column act"),
+    "waiting entry gone": (f"DELETE FROM ledger_entry WHERE id = {WAITING}", "pending", "ledger_pending"),
+    "never queued": ("DELETE FROM ledger_pending", "entry", "ledger_entry, row"),
+    "queued again": (f"INSERT INTO ledger_pending (entry_id) SELECT {ENTRY}", "pending", "ledger_pending"),
+    "queued twice": (f"INSERT INTO ledger_pending (entry_id) SELECT {WAITING}", "pending", "ledger_pending"),
+    "leaf hash": (f"UPDATE ledger_leaf SET leaf_hash = {FORGED} WHERE leaf_index = 123", "leaf", "leaf 123"),
+    "leaf deleted": ("DELETE FROM ledger_leaf WHERE leaf_index = 123", "leaf", "index 123"),
+    "last leaf deleted": (f"DELETE FROM ledger_leaf WHERE leaf_index = {COUNT - 2}", "checkpoint", "ledger_checkpoint"),
+    "leaves swapped": (
+        "UPDATE ledger_leaf SET leaf_index = 10015 - leaf_index WHERE leaf_index IN (7, 8);"
+        "UPDATE ledger_leaf SET leaf_index = leaf_index - 10000 WHERE leaf_index > 10000;",
+        "tile",
+        "level 0, index 0, hash 7",
+    ),
+    "tile": (
+        "UPDATE ledger_tile SET hashes = overlay(hashes placing 'x' from 33) WHERE level = 0 AND tile_index = 1",
+        "tile",
+        "level 0, index 1, hash 1",
+    ),
+    "tile deleted": ("DELETE FROM ledger_tile WHERE level = 1", "tile", "level 1, index 0, hash 0"),
+    "tile too wide": ("UPDATE ledger_tile SET hashes = hashes || hashes WHERE level = 1", "tile", "level 1, index 0, hash 2"),
+    "tile too many": (f"INSERT INTO ledger_tile VALUES (5, 5, {FORGED})", "tile", "ledger_tile"),
+    "checkpoint root": (f"UPDATE ledger_checkpoint SET root = {FORGED} WHERE size = 300", "checkpoint", "size 300"),
+    "checkpoint note": ("UPDATE ledger_checkpoint SET note = 'x' WHERE size = 300", "checkpoint", "size 300"),
+    "checkpoint of another size": (
+        "UPDATE ledger_checkpoint SET note = (SELECT note FROM ledger_checkpoint WHERE size > 300) WHERE size = 300",
+        "checkpoint",
+        "size 300",
+    ),
+    "checkpoint deleted": ("DELETE FROM ledger_checkpoint WHERE size > 300", "checkpoint", "ledger_checkpoint"),
+    "checkpoint invented": (
+        "INSERT INTO ledger_checkpoint SELECT 9999, root, note, now(), NULL FROM ledger_checkpoint LIMIT 1",
+        "checkpoint",
+        "ledger_checkpoint",
+    ),
+    "row changed": ("UPDATE thing SET changes = 7 WHERE number = 123", "table", "thing, row 123, column changes"),
+    "row deleted": ("DELETE FROM thing WHERE number = 123", "table", "thing, row 123"),
+    "row invented": ("INSERT INTO thing VALUES (9999, 0)", "table", "thing, row 9999"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+async def test_what_a_superuser_changes_is_named(full: Log, superuser: Any, forgery: str) -> None:
+    statement, kind, where = FORGERIES[forgery]
+    await superuser.execute(statement)
+    report = await check(full)
+    assert not report.clean
+    first = report.findings[0]
+    assert (first.kind, where in first.where) == (kind, True), report.findings[:3]
+    assert first.expected != first.found
+    assert first.remedy
+
+
+async def test_a_forged_row_says_both_sides(full: Log, superuser: Any) -> None:
+    await superuser.execute("UPDATE thing SET changes = 7 WHERE number = 123")
+    (finding,) = (await check(full)).findings
+    assert finding.where == "thing, row 123, column changes"
+    assert (finding.expected, finding.found) == ("the log says 0", "the table says 7")
+
+
+async def test_many_findings_are_counted_and_few_are_kept(full: Log, superuser: Any) -> None:
+    await superuser.execute("UPDATE thing SET changes = 7")
+    report = await check(full)
+    assert len(report.findings) == 20
+    assert report.findings_by_kind == {"table": COUNT}
+
+
+@pytest.mark.parametrize("key", ["log/tile/0/001", "log/tile/entries/002.p/87", "log/tile/1/000.p/2"])
+async def test_what_is_published_is_compared(full: Log, key: str) -> None:
+    data = await full.blobs.get_object(key)
+    assert data
+    await full.blobs.put_object(key, b"?" + data[1:])
+    (finding,) = (await check(full)).findings
+    assert (finding.kind, finding.where, finding.found) == ("object", key, "other bytes")
+    await full.blobs.delete_object(key)
+    (finding,) = (await check(full)).findings
+    assert (finding.kind, finding.where, finding.found) == ("object", key, "nothing")
+
+
+async def test_the_guard_is_compared(full: Log) -> None:
+    for note in (None, b"?"):
+        if note is None:
+            await full.blobs.delete_object("guard/checkpoint")
+        else:
+            await full.blobs.put_object("guard/checkpoint", note)
+        (finding,) = (await check(full)).findings
+        assert (finding.kind, finding.where) == ("guard", "guard/checkpoint")
+
+
+async def test_a_database_behind_its_guard_is_named(full: Log, superuser: Any) -> None:
+    await superuser.execute(
+        "TRUNCATE ledger_entry, ledger_pending, ledger_leaf, ledger_tile, ledger_checkpoint, thing"
+    )
+    (finding,) = (await check(full)).findings
+    assert (finding.kind, finding.where) == ("guard", "guard/checkpoint")
+
+
+async def test_an_erased_payload_is_in_order_once_the_log_says_so(full: Log) -> None:
+    subject = Subject("entry", str(full.appended[5]), "thing 5")
+    act = an_entry(full.clock, act="entry.erase", subject=subject, payload={})
+    async with full.db.transaction() as tx:
+        assert await erase(tx, act)
+        assert not await erase(tx, an_entry(full.clock, act="entry.erase", subject=subject))
+        with pytest.raises(BadBody, match=r"expected `entry\.erase` of an entry"):
+            await erase(tx, an_entry(full.clock))
+    kinds = {finding.kind for finding in (await check(full)).findings}
+    assert kinds == {"table"}  # the toy fold cannot know what was erased; the log itself is sound
+
+
+async def test_a_fold_that_cannot_follow_is_named(full: Log) -> None:
+    async with full.db.transaction() as tx:
+        await append(tx, an_entry(full.clock, act="thing.change", payload={"number": 5000}))
+    (finding,) = (await check(full)).findings
+    assert finding.kind == "fold"
+    assert "thing.change" in finding.where
+    assert finding.found == "KeyError: '5000'"
+
+
+async def test_the_tables_can_be_rebuilt_for_a_past_time(log: Log) -> None:
+    await log.append(700)
+    log.clock.advance(dt.timedelta(days=1))
+    then = log.clock.now()
+    async with log.db.transaction() as tx:
+        await append(tx, an_entry(log.clock, act="thing.change", payload={"number": 3}))
+    await log.settle()
+    log.clock.advance(dt.timedelta(days=1))
+    async with log.db.transaction() as tx:
+        await append(tx, an_entry(log.clock, act="thing.change", payload={"number": 3}))
+    before = then - dt.timedelta(seconds=1)
+    async with log.db.transaction(read_only=True, repeatable=True) as tx:
+        for as_of, changes in ((before, 0), (then, 1), (None, 2)):
+            tables = await state(tx, [ThingFold()], as_of)
+            assert len(tables["thing"]) == 700
+            assert tables["thing"]["3"] == {"number": 3, "changes": changes}
+
+
+async def _hold(log: Log, data: bytes) -> NeededBlob:
+    upload, digest = uuid.uuid4(), digest_of(data)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield data
+
+    await log.blobs.stage(upload, digest, 0, chunks(), limit=len(data))
+    await log.blobs.seal(upload, digest, len(data))
+    return NeededBlob(digest, len(data), "fraud@1.0.0: model.pkl")
+
+
+async def test_blobs_are_counted_and_hashed(log: Log) -> None:
+    held = [await _hold(log, b"x" * n) for n in range(1, 8)]
+    lost = NeededBlob(digest_of(b"lost"), 4, "fraud@1.0.0: lost.bin")
+    short = NeededBlob(held[2].digest, 99, "fraud@1.0.0: short.bin")
+
+    async def needed(_tx: Tx) -> AsyncIterator[NeededBlob]:
+        for blob in (held[0], short, lost):
+            yield blob
+
+    options = Options(keys=log.keys, origin=ORIGIN, needed=needed, sample=3)
+    report = await fsck(log.db, log.blobs, options)
+    assert report.counts["blobs held"] == 7
+    assert report.counts["blobs hashed"] == 3
+    named = {(finding.where.partition("(")[2], finding.found) for finding in report.findings}
+    assert named == {("fraud@1.0.0: lost.bin)", "nothing"), ("fraud@1.0.0: short.bin)", "3 bytes")}
+
+
+async def test_a_flipped_byte_is_found(log: Log) -> None:
+    blob = await _hold(log, b"weights")
+
+    class Flipping:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(log.blobs, name)
+
+        async def read(self, _digest: object) -> AsyncIterator[bytes]:
+            yield b"weightz"
+
+    async def needed(_tx: Tx) -> AsyncIterator[NeededBlob]:
+        yield blob
+
+    flipping: Any = Flipping()
+    options = Options(keys=log.keys, origin=ORIGIN, needed=needed, sample=None)
+    (finding,) = (await fsck(log.db, flipping, options)).findings
+    assert finding.kind == "blob"
+    assert "fraud@1.0.0: model.pkl" in finding.where
+    assert finding.found == "sha256:" + hashlib.sha256(b"weightz").hexdigest()
