@@ -19,8 +19,15 @@ Row = Any
 class Tx(Protocol):
     """One open transaction. `$1`-style parameters; PostgreSQL types map as asyncpg maps them.
 
-    Raises (every method): `Conflict` for a unique or exclusion violation that the caller did not
-    foresee (`context["constraint"]` names it), `DatabaseDown` when the connection is lost.
+    `jsonb` goes in and comes out as JSON text (`str`): decode it, or pass it on as `msgspec.Raw`.
+    Sessions are shared and never reset: no SET (but SET LOCAL), LISTEN, temporary table or session
+    advisory lock.
+
+    Raises (every method): `Conflict` for a unique, exclusion or foreign key violation that the
+    caller did not foresee (`context["constraint"]` names it), `Contended` when another transaction
+    was in the way, `Unavailable` when a statement took too long, `DatabaseDown` when the connection
+    is lost. After any of them the transaction cannot be committed, caught or not: foresee in SQL
+    (`ON CONFLICT`) what may happen.
     """
 
     async def fetch(self, sql: LiteralString, *args: object) -> Sequence[Row]:
