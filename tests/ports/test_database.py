@@ -82,6 +82,35 @@ async def test_a_cancelled_request_rolls_back_and_its_connection_is_used_again(
     assert await ids(things) == [2]
 
 
+async def test_requests_cancelled_anywhere_leave_no_transaction_open(
+    db_url: str, things: PostgresDatabase
+) -> None:
+    few = await open_database(db_url, max_size=3)
+    complaints: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: complaints.append(context["message"]))
+
+    async def requests() -> None:
+        while True:
+            async with few.transaction() as tx:
+                await tx.fetchval("SELECT 1")
+
+    for turns in range(100):
+        tasks = [asyncio.create_task(requests()) for _ in range(4)]
+        for _ in range(turns):
+            await asyncio.sleep(0)  # lets every task take one step
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert {type(result) for result in results} == {asyncio.CancelledError}
+    loop.set_exception_handler(None)
+    assert complaints == []
+    async with few.transaction() as tx:
+        await add(tx, 1)
+    await few.close()
+    assert await ids(things) == [1]
+
+
 async def test_every_way_to_ask(things: PostgresDatabase) -> None:
     async with things.transaction() as tx:
         await tx.executemany(

@@ -197,15 +197,19 @@ class PostgresTx:
         if not self._open:
             return
         if not commit:
-            with contextlib.suppress(*_FOREIGN):
-                await connection.execute("ROLLBACK")
+            await _roll_back(connection)
             return
-        with translated():
-            if await connection.execute("COMMIT") != "COMMIT":
-                raise RuntimeError(
-                    "a statement of this transaction failed and its error was caught, so nothing "
-                    "was written: foresee it in SQL (ON CONFLICT), or let the error through"
-                )
+        try:
+            with translated():
+                tag = await connection.execute("COMMIT")
+        except BaseException:
+            await _roll_back(connection)
+            raise
+        if tag != "COMMIT":
+            raise RuntimeError(
+                "a statement of this transaction failed and its error was caught, so nothing was "
+                "written: foresee it in SQL (ON CONFLICT), or let the error through"
+            )
 
     def signal(self, name: str) -> None:
         """Call the listeners of `name` once, after this transaction commits; never if it does not."""
@@ -260,6 +264,12 @@ class PostgresDatabase:
         await self._writers.close()
 
 
+async def _roll_back(connection: Any) -> None:
+    """Leave no transaction open; where that fails the pool drops the connection."""
+    with contextlib.suppress(*_FOREIGN):
+        await connection.execute("ROLLBACK")
+
+
 class _Transaction:
     """What `PostgresDatabase.transaction` gives; plain BEGIN and COMMIT, for fewer instructions."""
 
@@ -285,6 +295,7 @@ class _Transaction:
                 try:
                     await self._connection.execute(self._begin)
                 except BaseException:
+                    await _roll_back(self._connection)  # cancelled after it was sent
                     await self._pool.release(self._connection)
                     raise
         self._tx = PostgresTx(self._connection, begun=bool(self._begin))
