@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import msgspec
 
 from muniment.core.errors import BadRequest, IdempotencyConflict
+from muniment.server.http.operation import Deps
 from muniment.server.ports.db import Tx
 
 KEPT_FOR = dt.timedelta(hours=24)
@@ -118,7 +119,10 @@ async def keep(tx: Tx, claim: Claim, answer: Answer) -> None:
     )
 
 
-async def sweep(tx: Tx, now: dt.datetime) -> int:
+async def sweep(deps: Deps) -> int:
     """Forget keys older than 24 hours; return how many. May be repeated."""
-    tag = await tx.execute("DELETE FROM idempotency WHERE created_at < $1", now - KEPT_FOR)
+    async with deps.db.transaction() as tx:
+        tag = await tx.execute(
+            "DELETE FROM idempotency WHERE created_at < $1", deps.clock.now() - KEPT_FOR
+        )
     return int(tag.rsplit(" ", 1)[1])

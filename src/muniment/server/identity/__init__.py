@@ -4,3 +4,38 @@ Owns principals, role grants and tokens, and the way the first administrator com
 nothing readable as a secret is stored; a token gives at most what its principal has at that
 moment; the last administrator stays one. Does not decide what a verb protects.
 """
+
+from muniment.server.identity.actions import (
+    create_local_admin_token,
+    create_principal,
+    create_token,
+    disable_principal,
+    ensure_first_admin,
+    grant_role,
+    revoke_role,
+    revoke_token,
+)
+from muniment.server.identity.reads import FOLDS, TokenCache, authenticator
+from muniment.server.identity.records import By, FirstAdmin, Issued, NewPrincipal, NewToken
+from muniment.server.identity.rules import allows, visible_scopes
+
+__all__ = [
+    "FOLDS",
+    "By",
+    "FirstAdmin",
+    "Issued",
+    "NewPrincipal",
+    "NewToken",
+    "TokenCache",
+    "allows",
+    "authenticator",
+    "create_local_admin_token",
+    "create_principal",
+    "create_token",
+    "disable_principal",
+    "ensure_first_admin",
+    "grant_role",
+    "revoke_role",
+    "revoke_token",
+    "visible_scopes",
+]

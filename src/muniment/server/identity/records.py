@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from muniment.server.http.records import Caller, Grant, PrincipalKind
+from muniment.server.ledger.records import Actor
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +53,10 @@ class Issued:
 class Credential:
     """What a presented token stands for, as the database has it."""
 
-    token_id: uuid.UUID
     hash: bytes
     expires_at: dt.datetime
     usable: bool  # neither revoked nor of a disabled principal
+    last_used_at: dt.datetime | None
     caller: Caller
 
 
@@ -62,12 +64,21 @@ class Credential:
 class FirstAdmin:
     """How the first administrator comes to be.
 
-    `code` is the one-time code of the welcome page, to be shown to whoever starts the server.
-    Both are None when there is an administrator already.
+    Either `code`, the one-time code of the welcome page, to be shown to whoever starts the server;
+    or `principal_id`, just made with the bootstrap token of the settings.
     """
 
     code: str | None = None
-    principal_id: uuid.UUID | None = None  # made from the bootstrap token just now
+    principal_id: uuid.UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who acts, when, and where new identifiers come from."""
+
+    actor: Actor
+    at: dt.datetime
+    new_id: Callable[[], uuid.UUID]
 
 
 @dataclass(frozen=True, slots=True)

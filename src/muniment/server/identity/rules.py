@@ -20,11 +20,11 @@ import hashlib
 import hmac
 import unicodedata
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from muniment.core.errors import BadBody, NotAllowed, NotAuthenticated
-from muniment.server.http.records import EVERYTHING, Grant, Role, Scope, Verb
-from muniment.server.identity.records import Credential
+from muniment.core.errors import BadBody, Conflict, NotAllowed, NotAuthenticated
+from muniment.server.http.records import EVERYTHING, Caller, Grant, Role, Scope, Verb
+from muniment.server.identity.records import Credential, Token
 
 TOKEN_PREFIX = "mun_"  # noqa: S105 - the public part of every token
 TOKEN_MAX_CHARS = 512
@@ -123,6 +123,33 @@ def check_within(grants: tuple[Grant, ...], wanted: Iterable[Grant]) -> None:
             )
 
 
+def inherited(
+    maker: Caller, own: Token | None, wanted: tuple[Grant, ...] | None
+) -> tuple[dt.datetime | None, tuple[Grant, ...] | None]:
+    """Return the latest expiry and the limits of a token that `maker` makes for itself with `own`.
+
+    Without `wanted`, the new token has the limits of `own`: those of its maker, not more.
+
+    Raises:
+        NotAllowed: it wants a role the maker has not.
+    """
+    cap = None if own is None else own.expires_at
+    if wanted is None:
+        return cap, None if own is None else own.limits
+    check_within(maker.grants, wanted)
+    return cap, wanted
+
+
+def check_admin_left(admins: Sequence[uuid.UUID], leaving: uuid.UUID) -> None:
+    """Refuse to lose the last of `admins`, who administer everything.
+
+    Raises:
+        Conflict: `leaving` is the only one.
+    """
+    if list(admins) == [leaving]:
+        raise Conflict("that is the last administrator; make another one administrator first")
+
+
 def describe(scope: Scope) -> str:
     """Write `scope` for a message."""
     if scope.namespace is None:
@@ -137,6 +164,20 @@ def grant_key(principal_id: uuid.UUID | str, grant: Grant) -> str:
     return (
         f"{principal_id}|{grant.role.value}|{grant.scope.namespace or ''}|{grant.scope.asset or ''}"
     )
+
+
+def grant_as_json(grant: Grant) -> dict[str, str | None]:
+    """Return a grant as the ledger and the API write it."""
+    return {
+        "role": grant.role.value,
+        "namespace": grant.scope.namespace,
+        "asset": grant.scope.asset,
+    }
+
+
+def grants_as_json(grants: tuple[Grant, ...] | None) -> list[dict[str, str | None]] | None:
+    """Return grants in their order, or None for None."""
+    return None if grants is None else [grant_as_json(grant) for grant in grants]
 
 
 # --- tokens ------------------------------------------------------------------------------------

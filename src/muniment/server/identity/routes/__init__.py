@@ -1,0 +1,13 @@
+"""Principals, roles, tokens and the welcome page over HTTP."""
+
+from __future__ import annotations
+
+from muniment.server.http.operation import Operation
+from muniment.server.identity.routes import principals, tokens, welcome
+
+#: Every operation of this slice.
+OPERATIONS: list[Operation] = [
+    *principals.OPERATIONS,
+    *tokens.OPERATIONS,
+    *welcome.OPERATIONS,
+]

@@ -1,0 +1,140 @@
+"""The real application over a test's database, called as anybody.
+
+    async with app_client(db, blobs, keys, clock, OPERATIONS) as registry:
+        await registry.as_(Role.ADMIN).get("/api/v1/principals")
+        await registry.as_(Role.VIEWER, Scope("team-a")).get(...)
+        await registry.anonymous.get(...)
+
+Each role in each scope is one principal, made with its token when it first calls.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+from starlette.applications import Starlette
+
+from muniment.server import http, identity
+from muniment.server.http.operation import Deps, Operation
+from muniment.server.http.records import EVERYTHING, Grant, PrincipalKind, Role, Scope
+from muniment.server.identity import By, Issued, NewPrincipal, NewToken
+from muniment.server.ledger import Actor
+from muniment.server.ports.blobs import Blobs
+from muniment.server.ports.clock import Clock
+from muniment.server.ports.db import Database
+from muniment.server.ports.keys import Keys
+from muniment.server.settings import Settings
+
+BASE_URL = "http://muniment.test"
+
+
+class _TokenAuth(httpx.Auth):
+    """Makes the principal and its token on the first request, then sends the token."""
+
+    def __init__(self, registry: RegistrySimulator, grants: tuple[Grant, ...], name: str) -> None:
+        self._registry, self._grants, self._name = registry, grants, name
+        self.issued: Issued | None = None
+
+    async def async_auth_flow(
+        self, request: httpx.Request
+    ) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        if self.issued is None:
+            self.issued = await self._registry.issue(*self._grants, name=self._name)
+        request.headers["authorization"] = f"Bearer {self.issued.text}"
+        yield request
+
+
+class Client(httpx.AsyncClient):
+    """Calls the application in-process. `issued` is its token once it has called."""
+
+    @property
+    def issued(self) -> Issued:
+        assert isinstance(self.auth, _TokenAuth)
+        assert self.auth.issued is not None, "call something first"
+        return self.auth.issued
+
+    @property
+    def principal_id(self) -> uuid.UUID:
+        return self.issued.token.principal_id
+
+
+class RegistrySimulator:
+    """A whole registry without a socket: its application, its ports, and clients by role."""
+
+    def __init__(self, app: Starlette, deps: Deps, tokens: identity.TokenCache) -> None:
+        self.app, self.deps, self.tokens = app, deps, tokens
+        self._clients: dict[object, Client] = {}
+        self._names = iter(range(1_000_000))
+
+    @property
+    def anonymous(self) -> Client:
+        """Sends no token."""
+        return self._client("anonymous", None)
+
+    @property
+    def nobody(self) -> Client:
+        """Sends a valid token of a principal without any role."""
+        return self.with_grants()
+
+    def as_(self, role: Role, scope: Scope = EVERYTHING) -> Client:
+        """Sends the token of a person with one role."""
+        return self.with_grants(Grant(role, scope))
+
+    def with_grants(self, *grants: Grant) -> Client:
+        """Sends the token of a person with these roles; the same grants, the same person."""
+        name = " ".join([g.role.value for g in grants] or ["nobody"])
+        return self._client(grants, _TokenAuth(self, grants, name))
+
+    def with_token(self, text: str) -> Client:
+        """Sends that token."""
+        client = self._client(text, None)
+        client.headers["authorization"] = f"Bearer {text}"
+        return client
+
+    def _client(self, key: object, auth: httpx.Auth | None) -> Client:
+        if key not in self._clients:
+            self._clients[key] = Client(
+                transport=httpx.ASGITransport(self.app), base_url=BASE_URL, auth=auth
+            )
+        return self._clients[key]
+
+    async def issue(self, *grants: Grant, name: str = "somebody") -> Issued:
+        """Make a person with these roles and a token for it."""
+        by = By(Actor("system", "tests"), self.deps.clock.now(), self.deps.clock.new_id)
+        new = NewPrincipal(PrincipalKind.PERSON, f"{name} {next(self._names)}", grants=grants)
+        async with self.deps.db.transaction() as tx:
+            principal = await identity.create_principal(tx, new, by)
+            token = NewToken(principal.id, "tests")
+            return await identity.create_token(tx, token, by, maker=None)
+
+    async def close(self) -> None:
+        """Close the clients and wait for what runs in the background."""
+        for client in self._clients.values():
+            await client.aclose()
+        await self.tokens.settle()
+
+
+@contextlib.asynccontextmanager
+async def app_client(
+    db: Database,
+    blobs: Blobs,
+    keys: Keys,
+    clock: Clock,
+    operations: Sequence[Operation],
+    **settings: Any,
+) -> AsyncIterator[RegistrySimulator]:
+    """Serve `operations`; `settings` are fields of `Settings` other than the defaults."""
+    chosen = Settings(**{"data_dir": Path("unused"), **settings})
+    deps = Deps(db=db, blobs=blobs, keys=keys, clock=clock, settings=chosen)
+    tokens = identity.authenticator(deps)
+    app = http.build(operations, deps, authenticator=tokens, allows=identity.allows)
+    registry = RegistrySimulator(app, deps, tokens)
+    try:
+        yield registry
+    finally:
+        await registry.close()
