@@ -47,7 +47,7 @@ def canonical(value: Any) -> bytes:
         if _is_plain(value):
             return _encode(value).encode()
         return _canonical_slowly(value)
-    except UnicodeEncodeError:
+    except ValueError:  # only text is left to be wrong, and each encoder says so in its own way
         raise BadJson("expected Unicode text, found half of a surrogate pair") from None
 
 

@@ -71,7 +71,7 @@ def parse_cvi(text: str) -> bytes:
     root = b""
     if isinstance(text, str) and _CVI.fullmatch(text):
         root = base64.b32decode(text[5:].upper() + "====")
-    if format_cvi(root) != text:
+    if not root or format_cvi(root) != text:
         raise BadComposite("expected cvi1- and 52 characters a-z 2-7, found something else")
     return root
 
