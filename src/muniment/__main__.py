@@ -1,0 +1,42 @@
+"""The command `muniment`: the client's commands and the server's, joined. Only this file knows both."""
+
+from __future__ import annotations
+
+import sys
+
+from muniment.client.cli.app import build, run
+from muniment.client.cli.lazy import Later
+from muniment.client.cli.screen import Session
+
+_SERVER = "muniment.server.commands"
+_PANEL = "Run a registry"
+_WITHOUT = (
+    "`muniment {name}` needs the server, which is not installed (no module `{missing}`):"
+    " run `pip install 'muniment[server]'`"
+)
+_HELP = {
+    "serve": "Run a registry on this machine.",
+    "migrate": "Bring the database to this release's schema.",
+    "fsck": "Compare every table with the log, and blobs with their digests.",
+    "state": "Rebuild the state at a time from the log.",
+}
+
+
+def main() -> None:
+    """Run the command line; exits with 0 when all went well, 1 on an error, 2 on wrong usage."""
+    server = {name: Later(_SERVER, text, _PANEL, name, _WITHOUT) for name, text in _HELP.items()}
+    session = Session()
+    try:
+        run(build(server), session)
+    except Exception as error:
+        if session.debug:
+            raise
+        sys.stderr.write(
+            f"Error: {type(error).__name__}: {error}\n"
+            "This should not happen. Run `muniment --debug …` to see where, and report it.\n"
+        )
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""Artifacts: register the files of a version, and bring them back."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from muniment.client import manifests, metadata
+from muniment.client.assets import asset_path
+from muniment.client.download import Download
+from muniment.client.files import Artifact, find_files, sources_of
+from muniment.client.manifests import ManifestFile
+from muniment.client.metadata import Metadata
+from muniment.client.principals import Principals
+from muniment.client.progress import OnProgress
+from muniment.client.records import Registered, Version
+from muniment.client.sessions import Memory, open_session
+from muniment.client.transport import Transport
+from muniment.client.upload import Upload, hash_all
+from muniment.client.versions import Versions, version_path
+from muniment.core.digest import Digest
+from muniment.core.names import AssetRef, SemVer
+
+#: Fields of an asset that metadata may carry; used when the asset is made on the fly.
+ASSET_FIELDS = ("owner", "backup_owner", "escalation_contact", "risk_tier")
+
+
+class Artifacts:
+    """Calls that move files."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def register(
+        self,
+        ref: str,
+        *,
+        version: str,
+        artifact: Artifact,
+        metadata: Metadata | None = None,
+        kind: str | None = None,
+        owner: str | None = None,
+        on_progress: OnProgress | None = None,
+        **more: Any,
+    ) -> Registered:
+        """Send what the registry lacks of `artifact` and register it as `ref`@`version`.
+
+        With `kind` (as argument or in `metadata`), an asset that does not exist is made. Others:
+        `tags` (mapping), `description`, `require` (a lifecycle step whose fields must be there),
+        `dry_run` (check everything, send and write nothing). May be repeated: the same bytes
+        under the same version give the same answer; what was sent before is not sent again.
+
+        Raises:
+            BadPath: a symbolic link, or a path an artifact cannot have. Nothing is sent.
+            BadMetadata: fields are missing or malformed, all listed. No version is written.
+            VersionConflict: the version exists with other bytes. Nothing is written.
+            DigestMismatch: a file changed meanwhile. No version is written.
+        """
+        at = AssetRef.parse(ref)
+        wanted = SemVer.parse(version)
+        body = _body(wanted, _load(metadata), kind=kind, owner=owner, more=more)
+        if "create_asset" in body and "owner" not in body["create_asset"]:
+            body["create_asset"]["owner"] = Principals(self._transport).whoami().name
+        files = find_files(artifact)
+        memory = Memory(self._transport.url, f"{at}@{wanted}", sources_of(artifact))
+        if more.get("dry_run"):
+            digests = hash_all(files, on_progress)
+        else:
+            scope = {"namespace": str(at.namespace), "name": str(at.name)}
+            session = open_session(self._transport, memory, scope)
+            digests = Upload(self._transport, session, on_progress).run(files)
+            body["upload_id"] = session.id
+        body["files"] = [
+            {"path": file.path, "sha256": digests[file.path].hex, "size_bytes": file.size_bytes}
+            for file in files
+        ]
+        registered = self._transport.send(
+            "POST", asset_path(at, "versions"), body, Registered, key=_key(at, body)
+        )
+        if not more.get("dry_run"):
+            memory.forget()
+        return registered
+
+    def manifest(self, version: Version) -> list[ManifestFile]:
+        """Return the files of a version, sorted by path, checked against its manifest digest.
+
+        Raises:
+            DigestMismatch: the registry shows another manifest than was registered.
+        """
+        value = self._transport.get(version_path(version, "manifest"), dict[str, Any])
+        return manifests.read_manifest(value, Digest.parse(version.manifest_digest))
+
+    def download(
+        self,
+        ref: str,
+        into: str | os.PathLike[str],
+        *,
+        on_progress: OnProgress | None = None,
+    ) -> list[Path]:
+        """Have every file of `ref` below `into`, each byte checked; return their paths in order.
+
+        Files already there with the same bytes are kept; interrupted ones go on. Nothing is
+        written outside `into`, whatever the manifest says.
+
+        Raises:
+            BadPath: the manifest names a path that must not be written, or something is in the way.
+            DigestMismatch: bytes are not those registered. That file is not written.
+        """
+        version = Versions(self._transport).get(ref)
+        files = self.manifest(version)
+        return Download(self._transport, version, on_progress).run(files, Path(into))
+
+
+def _load(given: Metadata | None) -> dict[str, Any]:
+    return metadata.load(given)
+
+
+def _body(
+    version: SemVer,
+    fields: dict[str, Any],
+    *,
+    kind: str | None,
+    owner: str | None,
+    more: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the body of a registration without its files."""
+    body: dict[str, Any] = {"version": str(version), "metadata": fields}
+    for name in ("tags", "description", "require", "dry_run"):
+        if more.get(name):
+            body[name] = more[name]
+    kind = kind or _text(fields.get("kind"))
+    if kind:
+        found = {name: fields[name] for name in ASSET_FIELDS if _text(fields.get(name))}
+        body["create_asset"] = {"kind": kind, **found, **({"owner": owner} if owner else {})}
+    return body
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _key(ref: AssetRef, body: Mapping[str, Any]) -> str:
+    """Return an Idempotency-Key that a re-run of the same registration has again."""
+    return hashlib.sha256(msgspec.json.encode([str(ref), body])).hexdigest()

@@ -1,0 +1,90 @@
+"""The root of the command line and the table of the client's commands."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
+
+import typer
+from typer._completion_classes import completion_init
+
+from muniment import __version__
+from muniment.client.cli.lazy import Later, LazyGroup
+from muniment.client.cli.screen import Session
+
+#: The variable through which a shell asks for completions.
+COMPLETE = "_MUNIMENT_COMPLETE"
+
+_HERE = "muniment.client.cli"
+_REGISTER, _USE, _PROVE, _ADMIN = "Register and find", "Use", "Prove", "Access"
+
+#: The client's commands in the order help shows them.
+COMMANDS: dict[str, Later] = {
+    "register": Later(f"{_HERE}.register", "Register files as a new version.", _REGISTER),
+    "asset": Later(f"{_HERE}.asset", "Create, show, list and edit assets.", _REGISTER),
+    "show": Later(f"{_HERE}.show", "Show a version or an asset.", _REGISTER),
+    "search": Later(f"{_HERE}.search", "Search versions.", _REGISTER),
+    "compare": Later(f"{_HERE}.compare", "Compare two versions.", _REGISTER),
+    "tag": Later(f"{_HERE}.tag", "Set or remove tags of a version or asset.", _REGISTER),
+    "download": Later(f"{_HERE}.download", "Download a version, checking every byte.", _USE),
+    "alias": Later(f"{_HERE}.alias", "Set, show and follow aliases.", _USE),
+    "verify": Later(f"{_HERE}.verify", "Check a version, or a receipt without network.", _PROVE),
+    "history": Later(f"{_HERE}.history", "Show every act on a version or asset.", _PROVE),
+    "log": Later(f"{_HERE}.log", "Read, prove and follow the log.", _PROVE),
+    "login": Later(f"{_HERE}.login", "Keep a token for a registry.", _ADMIN, "login"),
+    "whoami": Later(f"{_HERE}.login", "Show whose token is used.", _ADMIN, "whoami"),
+    "token": Later(f"{_HERE}.token", "Create, list and revoke tokens.", _ADMIN),
+    "principal": Later(f"{_HERE}.principal", "Manage people, services and workloads.", _ADMIN),
+    "role": Later(f"{_HERE}.role", "Grant and revoke roles.", _ADMIN),
+    "completion": Later(f"{_HERE}.completion", "Print a shell completion script.", _ADMIN),
+}
+
+
+def build(more: Mapping[str, Later] | None = None) -> typer.Typer:
+    """Return the command line with the client's commands and `more`."""
+
+    class Commands(LazyGroup):
+        table: ClassVar[Mapping[str, Later]] = {**COMMANDS, **(more or {})}
+
+    app = typer.Typer(
+        name="muniment",
+        cls=Commands,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+    )
+    app.callback(help="Muniment: the model registry you can show your auditor.")(_root)
+    return app
+
+
+def run(app: typer.Typer, session: Session) -> None:
+    """Run a command line with what this process was started with, then exit.
+
+    Answers shells that ask for completions.
+    """
+    if COMPLETE in os.environ:
+        completion_init()
+    typer.main.get_command(app).main(prog_name="muniment", complete_var=COMPLETE, obj=session)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"muniment {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    ctx: typer.Context,
+    url: Annotated[
+        str | None,
+        typer.Option(envvar="MUNIMENT_URL", help="The registry; else the one logged in to."),
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    version: Annotated[  # noqa: ARG001 -- its callback answers
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    session = Session.of(ctx)
+    session.url = url
+    session.debug = debug

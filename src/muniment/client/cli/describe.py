@@ -1,0 +1,142 @@
+"""Records as a person reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from muniment.client.cli.screen import amount, fields, safe, table
+from muniment.client.manifests import ManifestFile
+from muniment.client.records import Asset, Change, Completeness, Version
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_FILES_SHOWN = 50
+
+
+def ref_of(namespace: str, name: str) -> str:
+    """Return `[NAMESPACE/]NAME`."""
+    return name if namespace == "default" else f"{namespace}/{name}"
+
+
+def asset_fields(asset: Asset) -> RenderableType:
+    """Return one asset."""
+    return fields(
+        [
+            ("Asset", ref_of(asset.namespace, asset.name)),
+            ("Kind", asset.kind),
+            ("Description", asset.description),
+            ("Owner", asset.owner),
+            ("Backup owner", asset.backup_owner),
+            ("Escalation contact", asset.escalation_contact),
+            ("Risk tier", asset.risk_tier),
+            ("Tags", asset.tags),
+            ("Created", asset.created_at),
+            ("Updated", asset.updated_at),
+            ("Revision", asset.revision),
+        ]
+    )
+
+
+def version_fields(version: Version) -> RenderableType:
+    """Return one version."""
+    return fields(
+        [
+            ("Version", version.ref),
+            ("Number", version.number),
+            ("Kind", version.kind),
+            ("Lifecycle", version.lifecycle),
+            ("Aliases", version.aliases),
+            ("Description", version.description),
+            ("Tags", version.tags),
+            ("Metrics at registration", version.metrics_at_registration),
+            ("Formats", version.formats),
+            ("Runs code when loaded", "yes" if version.executable else None),
+            ("Manifest", version.manifest_digest),
+            ("Size", f"{version.file_count} files, {amount(version.size_bytes)}"),
+            ("Registered", version.registered_at),
+            ("Registered by", version.registered_by.get("name") or version.registered_by.get("id")),
+            ("Log entry", version.entry_id),
+        ]
+    )
+
+
+def versions_table(versions: Iterable[Version]) -> RenderableType:
+    """Return versions, one a line."""
+    columns = ("Version", "No.", "Kind", "Lifecycle", "Aliases", "Size", "Registered")
+    rows = (
+        (
+            version.ref,
+            version.number,
+            version.kind,
+            version.lifecycle,
+            version.aliases,
+            amount(version.size_bytes),
+            version.registered_at,
+        )
+        for version in versions
+    )
+    return table(columns, rows)
+
+
+def assets_table(assets: Iterable[Asset]) -> RenderableType:
+    """Return assets, one a line."""
+    rows = (
+        (ref_of(asset.namespace, asset.name), asset.kind, asset.owner, asset.risk_tier, asset.tags)
+        for asset in assets
+    )
+    return table(("Asset", "Kind", "Owner", "Risk tier", "Tags"), rows)
+
+
+def files_table(files: Sequence[ManifestFile]) -> list[RenderableType]:
+    """Return the files of a version, the first ones if there are very many."""
+    rows = [(file.path, amount(file.size_bytes), file.digest.hex) for file in files[:_FILES_SHOWN]]
+    shown: list[RenderableType] = [table(("File", "Size", "SHA-256"), rows)]
+    if len(files) > _FILES_SHOWN:
+        shown.append(f"… and {len(files) - _FILES_SHOWN} more; `--json` lists all")
+    return shown
+
+
+def completeness_lines(found: Completeness | None) -> list[str]:
+    """Return how complete a version is, and each gap with how to fill it."""
+    if found is None:
+        return []
+    present, verified = found.present_percent, found.verified_percent
+    lines = [f"Complete for candidate: {present:.0f} % present, {verified:.0f} % verified"]
+    if found.gaps:
+        lines.append("Missing:")
+    for gap in found.gaps:
+        lines.append(f"  - `{safe(gap.field)}`: {safe(gap.why)}")
+        if gap.fix:
+            lines.append(f"    Fix: {safe(gap.fix)}")
+    return lines
+
+
+def changes_table(changes: Iterable[Change]) -> RenderableType:
+    """Return a history, newest first."""
+    rows = (
+        (
+            change.at,
+            change.act,
+            change.subject,
+            change.actor.get("name") or change.actor.get("id"),
+            _what_changed(change),
+            change.reason,
+            change.entry_id,
+        )
+        for change in changes
+    )
+    return table(("At", "Act", "Subject", "By", "Change", "Reason", "Log entry"), rows)
+
+
+def _what_changed(change: Change) -> str:
+    if change.version or change.previous_version:
+        return f"{change.previous_version or 'nothing'} → {change.version or 'nothing'}"
+    parts = []
+    for field, value in change.changes.items():
+        if isinstance(value, list) and len(value) == 2:  # noqa: PLR2004 -- before, after
+            parts.append(f"{field}: {value[0]!r} → {value[1]!r}")
+        else:
+            parts.append(f"{field}: {value!r}")
+    return "; ".join(parts)

@@ -1,0 +1,123 @@
+"""The SDK's front door."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from muniment.client import credentials
+from muniment.client.aliases import Aliases
+from muniment.client.artifacts import Artifacts
+from muniment.client.assets import Assets
+from muniment.client.check import check_version
+from muniment.client.log import Log
+from muniment.client.principals import Principals
+from muniment.client.progress import OnProgress
+from muniment.client.records import Principal, Registered, Version
+from muniment.client.report import Report
+from muniment.client.tokens import Tokens
+from muniment.client.transport import Transport
+from muniment.client.versions import Versions
+
+
+class Client:
+    """One registry. Safe to use from several threads; close it, or use it in a `with` block.
+
+    Errors of the server are raised as the classes of `muniment.errors`, by their code.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        timeout: float = 60.0,
+        retries: int = 4,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """Take what is not given from `MUNIMENT_URL`, `MUNIMENT_TOKEN` and the credentials file.
+
+        `timeout` is seconds without an answer; `retries` is how often a call is repeated when the
+        registry is busy or the connection broke; `transport` replaces the network.
+
+        Raises:
+            NotAuthenticated: no registry is named anywhere.
+        """
+        found = credentials.find(url, token)
+        self.url = found.url
+        self.transport = Transport(
+            found.url, found.token, timeout=timeout, retries=retries, via=transport
+        )
+        self.assets = Assets(self.transport)
+        self.versions = Versions(self.transport)
+        self.aliases = Aliases(self.transport)
+        self.artifacts = Artifacts(self.transport)
+        self.log = Log(self.transport)
+        self.tokens = Tokens(self.transport)
+        self.principals = Principals(self.transport)
+
+    def whoami(self) -> Principal:
+        """Who the token belongs to."""
+        return self.principals.whoami()
+
+    def register(self, ref: str, *, version: str, artifact: Any, **options: Any) -> Registered:
+        """Register files as a new version; options as `Artifacts.register`."""
+        return self.artifacts.register(ref, version=version, artifact=artifact, **options)
+
+    def get(self, ref: str) -> Version:
+        """One version, by `NAME@1.2.0`, `NAME@alias` or `NAME@7`."""
+        return self.versions.get(ref)
+
+    def download(
+        self,
+        ref: str,
+        into: str | os.PathLike[str],
+        *,
+        verify: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> list[Path]:
+        """Have every file of `ref` below `into`, checked; return their paths.
+
+        With `verify`, first check the version's receipt against the trusted log key as well.
+
+        Raises:
+            DigestMismatch: bytes or manifest are not those registered.
+            IntegrityError: the receipt does not hold.
+        """
+        if verify:
+            check_version(self, ref, files=False).raise_if_failed()
+        return self.artifacts.download(ref, into, on_progress=on_progress)
+
+    def verify(
+        self,
+        ref: str,
+        *,
+        directory: str | os.PathLike[str] | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Report:
+        """Check receipt, manifest and every file of `ref`; say of each whether it holds.
+
+        Files are those in `directory` if given, else they are read from the registry and hashed
+        without being stored.
+        """
+        at = Path(directory) if directory is not None else None
+        return check_version(self, ref, directory=at, on_progress=on_progress)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

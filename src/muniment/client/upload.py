@@ -1,0 +1,267 @@
+"""Files into an upload session: hashed, declared, and sent where the registry lacks them.
+
+Hashing, declaring and sending overlap. Files are hashed in a few threads; whatever is hashed is
+declared in one batch; what the registry lacks is sent in parts, several at a time, and sealed when
+its last part is in. Memory stays constant: about 1 MiB per thread.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import httpx
+
+from muniment.client.files import LocalFile, changed, check_unchanged, digest_of_file, read_range
+from muniment.client.progress import Meter, OnProgress
+from muniment.client.records import Held, Page, PutUrl, UploadSession
+from muniment.client.transport import Transport, api
+from muniment.core.digest import Digest
+from muniment.core.errors import DigestMismatch, MunimentError, Unavailable
+
+SENDERS = 6
+_HASHERS = min(4, os.cpu_count() or 1)
+_DECLARED_AT_ONCE = 500
+
+
+@dataclass(slots=True)
+class _Sending:
+    """One blob on its way: the file that has its bytes, and how many parts are still to go."""
+
+    file: LocalFile
+    digest: Digest
+    parts_left: int
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Upload:
+    """One run of sending an artifact into `session`."""
+
+    def __init__(
+        self, transport: Transport, session: UploadSession, on_progress: OnProgress | None = None
+    ) -> None:
+        self._transport = transport
+        self._session = session
+        self._on_progress = on_progress
+        self._stop = threading.Event()
+        self._jobs: list[Future[None]] = []
+
+    def run(self, files: Sequence[LocalFile]) -> dict[str, Digest]:
+        """Send what is missing; return the digest of each path.
+
+        Raises:
+            DigestMismatch: a file changed meanwhile. Nothing is registered; the session stays.
+            MunimentError: what the registry refused. What was sent stays in the session.
+        """
+        total = sum(file.size_bytes for file in files)
+        self._hashing = Meter("hash", len(files), total, self._on_progress)
+        self._sending = Meter("upload", len(files), total, self._on_progress)
+        hashers = ThreadPoolExecutor(_HASHERS, "muniment-hash")
+        senders = ThreadPoolExecutor(SENDERS, "muniment-send")
+        try:
+            digests = self._declare_all(files, hashers, senders)
+            for job in self._jobs:
+                job.result()
+        finally:
+            self._stop.set()
+            hashers.shutdown(cancel_futures=True)
+            senders.shutdown(cancel_futures=True)
+        return digests
+
+    def _declare_all(
+        self, files: Sequence[LocalFile], hashers: ThreadPoolExecutor, senders: ThreadPoolExecutor
+    ) -> dict[str, Digest]:
+        hashed: queue.SimpleQueue[tuple[LocalFile, Digest | BaseException]] = queue.SimpleQueue()
+        for file in files:
+            hashers.submit(self._hash, file, hashed)
+        digests: dict[str, Digest] = {}
+        known: set[Digest] = set()
+        while len(digests) < len(files):
+            fresh: dict[Digest, LocalFile] = {}
+            for file, digest in _drained(hashed):
+                if isinstance(digest, BaseException):
+                    raise digest
+                digests[file.path] = digest
+                if digest in known:
+                    self._counted(file)
+                else:
+                    known.add(digest)
+                    fresh[digest] = file
+            self._send_missing(fresh, senders)
+            self._raise_early()
+        return digests
+
+    def _hash(
+        self,
+        file: LocalFile,
+        done: queue.SimpleQueue[tuple[LocalFile, Digest | BaseException]],
+    ) -> None:
+        try:
+            done.put((file, digest_of_file(file, self._hashed_bytes)))
+            self._hashing.add_file()
+        except BaseException as error:  # noqa: BLE001 -- raised again by the thread that waits
+            done.put((file, error))
+
+    def _hashed_bytes(self, count: int) -> None:
+        if self._stop.is_set():
+            raise Unavailable("stopped")
+        self._hashing.add_bytes(count)
+
+    def _send_missing(self, fresh: dict[Digest, LocalFile], senders: ThreadPoolExecutor) -> None:
+        if not fresh:
+            return
+        body = {
+            "blobs": [
+                {"sha256": digest.hex, "size_bytes": file.size_bytes}
+                for digest, file in fresh.items()
+            ]
+        }
+        path = api("uploads", self._session.id, "blobs")
+        for held in self._transport.send("POST", path, body, Page[Held]).items:
+            digest = Digest.parse(held.sha256)
+            self._plan(fresh[digest], digest, held, senders)
+
+    def _plan(
+        self, file: LocalFile, digest: Digest, held: Held, senders: ThreadPoolExecutor
+    ) -> None:
+        if held.state == "held":
+            self._counted(file)
+            return
+        received = [] if held.put_urls else held.received
+        missing = list(missing_parts(file.size_bytes, received, self._session.part_size_bytes))
+        self._sending.add_bytes(file.size_bytes - sum(end - start for start, end in missing))
+        sending = _Sending(file, digest, len(missing))
+        direct = {put.offset: put for put in held.put_urls or []}
+        if not missing:
+            self._jobs.append(senders.submit(self._seal, sending))
+        for start, end in missing:
+            put = direct.get(start)
+            self._jobs.append(senders.submit(self._send_part, sending, start, end, put))
+
+    def _send_part(self, sending: _Sending, start: int, end: int, put: PutUrl | None) -> None:
+        if self._stop.is_set():
+            return
+        try:
+            if put is None or not self._put_direct(sending, put):
+                self._put(sending, start, end)
+        except DigestMismatch as error:
+            raise changed(sending.file) from error
+        with sending.lock:
+            sending.parts_left -= 1
+            last = sending.parts_left == 0
+        if last:
+            self._seal(sending)
+
+    def _put(self, sending: _Sending, start: int, end: int) -> None:
+        path = api("uploads", self._session.id, "blobs", sending.digest.hex)
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Content-Length": str(end - start),
+        }
+        self._transport.request(
+            "PUT",
+            path,
+            params={"offset": start},
+            headers=headers,
+            content=lambda: self._body(sending.file, start, end),
+        )
+
+    def _put_direct(self, sending: _Sending, put: PutUrl) -> bool:
+        """Put one part straight into the object store; False if that did not work."""
+        end = put.offset + put.size_bytes
+        headers = {"Content-Length": str(put.size_bytes)}
+
+        def attempt() -> httpx.Response:
+            body = self._body(sending.file, put.offset, end)
+            return self._transport.bare.put(put.url, content=body, headers=headers)
+
+        try:
+            self._transport.patiently(attempt)
+        except DigestMismatch:
+            raise
+        except MunimentError:
+            return False
+        return True
+
+    def _body(self, file: LocalFile, start: int, end: int) -> Iterator[bytes]:
+        sent = 0
+        try:
+            for chunk in read_range(file, start, end):
+                if self._stop.is_set():
+                    raise Unavailable("stopped")
+                yield chunk
+                sent += len(chunk)
+                self._sending.add_bytes(len(chunk))
+        finally:
+            if sent < end - start:  # this part will be sent again from its beginning
+                self._sending.add_bytes(-sent)
+
+    def _seal(self, sending: _Sending) -> None:
+        check_unchanged(sending.file)
+        path = api("uploads", self._session.id, "blobs", sending.digest.hex, "seal")
+        try:
+            self._transport.send("POST", path, None)
+        except DigestMismatch as error:
+            raise changed(sending.file) from error
+        self._sending.add_file()
+
+    def _counted(self, file: LocalFile) -> None:
+        self._sending.add_bytes(file.size_bytes)
+        self._sending.add_file()
+
+    def _raise_early(self) -> None:
+        for job in self._jobs:
+            if job.done():
+                job.result()
+        self._jobs = [job for job in self._jobs if not job.done()]
+
+
+def hash_all(files: Sequence[LocalFile], on_progress: OnProgress | None) -> dict[str, Digest]:
+    """Return the digest of each path, hashed in a few threads; nothing is sent.
+
+    Raises:
+        DigestMismatch: a file changed meanwhile.
+    """
+    meter = Meter("hash", len(files), sum(file.size_bytes for file in files), on_progress)
+
+    def one(file: LocalFile) -> Digest:
+        digest = digest_of_file(file, meter.add_bytes)
+        meter.add_file()
+        return digest
+
+    with ThreadPoolExecutor(_HASHERS, "muniment-hash") as hashers:
+        return dict(zip((file.path for file in files), hashers.map(one, files), strict=True))
+
+
+def missing_parts(
+    size_bytes: int, received: Sequence[tuple[int, int]], part_size_bytes: int
+) -> Iterator[tuple[int, int]]:
+    """Yield what is still to be sent as [start, end), in order, none longer than a part.
+
+    A blob of no bytes at all is one empty part unless something says it was received.
+    """
+    if size_bytes == 0 and not received:
+        yield (0, 0)
+    at = 0
+    for start, end in [*sorted(received), (size_bytes, size_bytes)]:
+        while at < start:
+            upto = min(at + part_size_bytes, start)
+            yield (at, upto)
+            at = upto
+        at = max(at, end)
+
+
+def _drained(
+    source: queue.SimpleQueue[tuple[LocalFile, Digest | BaseException]],
+) -> Iterator[tuple[LocalFile, Digest | BaseException]]:
+    """Yield what is there, at least one and at most a batch."""
+    yield source.get()
+    for _ in range(_DECLARED_AT_ONCE - 1):
+        try:
+            yield source.get_nowait()
+        except queue.Empty:
+            return
