@@ -79,10 +79,11 @@ class FakeState:
     def register(
         self, ref: str, version: str, files: list[dict[str, Any]], metadata: dict[str, Any]
     ) -> dict[str, Any]:
-        manifest = {
-            "schema": "muniment/manifest/v1",
-            "files": sorted(files, key=lambda file: str(file["path"])),
-        }
+        listed = [
+            {"path": file["path"], "sha256": file["sha256"], "size": file["size_bytes"]}
+            for file in sorted(files, key=lambda file: str(file["path"]))
+        ]
+        manifest = {"schema": "muniment/manifest/v1", "files": listed}
         digest = digest_of(canonical(manifest))
         for known in self.versions[ref]:
             if known["version"] == version:

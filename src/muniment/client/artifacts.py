@@ -41,7 +41,7 @@ class Artifacts:
         ref: str,
         *,
         version: str,
-        artifact: Artifact,
+        artifact: Artifact | None = None,
         metadata: Metadata | None = None,
         kind: str | None = None,
         owner: str | None = None,
@@ -49,6 +49,8 @@ class Artifacts:
         **more: Any,
     ) -> Registered:
         """Send what the registry lacks of `artifact` and register it as `ref`@`version`.
+
+        A prompt may have no files at all: its text is in the metadata.
 
         With `kind` (as argument or in `metadata`), an asset that does not exist is made. Others:
         `tags` (mapping), `description`, `require` (a lifecycle step whose fields must be there),
@@ -66,8 +68,8 @@ class Artifacts:
         body = _body(wanted, _load(metadata), kind=kind, owner=owner, more=more)
         if "create_asset" in body and "owner" not in body["create_asset"]:
             body["create_asset"]["owner"] = Principals(self._transport).whoami().name
-        files = find_files(artifact)
-        memory = Memory(self._transport.url, f"{at}@{wanted}", sources_of(artifact))
+        files = find_files(artifact) if artifact is not None else []
+        memory = Memory(self._transport.url, f"{at}@{wanted}", sources_of(artifact or []))
         if more.get("dry_run"):
             digests = hash_all(files, on_progress)
         else:

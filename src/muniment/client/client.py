@@ -64,7 +64,9 @@ class Client:
         """Who the token belongs to."""
         return self.principals.whoami()
 
-    def register(self, ref: str, *, version: str, artifact: Any, **options: Any) -> Registered:
+    def register(
+        self, ref: str, *, version: str, artifact: Any = None, **options: Any
+    ) -> Registered:
         """Register files as a new version; options as `Artifacts.register`."""
         return self.artifacts.register(ref, version=version, artifact=artifact, **options)
 

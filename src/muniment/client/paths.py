@@ -2,8 +2,9 @@
 
 The server refuses bad paths too; a client that downloads must not depend on it. In order:
 
-1. relative, `/`-separated, no empty, `.` or `..` part;
-2. no control characters, no backslash, no colon (drive letters, streams), valid Unicode;
+1. relative, `/`-separated, no empty, `.` or `..` part, none that begins or ends with a space or
+   ends with a dot;
+2. no control characters, no backslash, no colon (drive letters, streams), Unicode in NFC;
 3. no two paths equal after case folding and NFC: they would be one file on some disks;
 4. no path that is also a directory of another.
 
@@ -19,6 +20,7 @@ from pathlib import Path
 from muniment.core.errors import BadPath
 
 _FORBIDDEN = frozenset("\\:")
+_CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _MAX_BYTES = 1024
 
 
@@ -35,7 +37,15 @@ def path_problem(path: str) -> str | None:
             not any(part in {"", ".", ".."} for part in path.split("/")),
             "must not have empty, `.` or `..` parts",
         ),
-        (not any(unicodedata.category(char) == "Cc" for char in path), "has control characters"),
+        (
+            not any(part.startswith(" ") or part.endswith((".", " ")) for part in path.split("/")),
+            "must not have parts that begin or end with a space or end with a dot",
+        ),
+        (unicodedata.is_normalized("NFC", path), "is not in Unicode form NFC"),
+        (
+            not any(unicodedata.category(char) in _CONTROLS for char in path),
+            "has control characters",
+        ),
         (not _FORBIDDEN.intersection(path), "must not contain a backslash or a colon"),
     )
     return next((rule for holds, rule in rules if not holds), None)

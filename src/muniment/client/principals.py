@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from muniment.client.paging import all_items
 from muniment.client.records import Page, Principal
 from muniment.client.transport import Transport, api
 
@@ -24,23 +25,27 @@ class Principals:
 
     def list_(self) -> list[Principal]:
         """Every principal."""
-        return self._transport.get(api("principals"), Page[Principal]).items
+
+        def page_at(cursor: str | None) -> Page[Principal]:
+            return self._transport.get(api("principals"), Page[Principal], {"cursor": cursor})
+
+        return list(all_items(page_at))
 
     def get(self, principal_id: str) -> Principal:
         """One principal with its roles."""
         return self._transport.get(api("principals", principal_id), Principal)
 
     def grant(self, principal_id: str, role: str, *, scope: str | None = None) -> None:
-        """Give `role` for everything, a `NAMESPACE` or one `NAMESPACE/NAME`. May be repeated."""
+        """Give `role` for everything, a `NAMESPACE` or one `NAMESPACE/NAME`."""
         self._change(principal_id, "roles", role, scope)
 
     def revoke(self, principal_id: str, role: str, *, scope: str | None = None) -> None:
-        """Take `role` away for exactly `scope`. May be repeated."""
+        """Take `role` away; it must have been given for exactly `scope`."""
         self._change(principal_id, "roles/revoke", role, scope)
 
     def disable(self, principal_id: str) -> None:
         """Refuse every token of the principal from now on."""
-        self._transport.send("POST", api("principals", principal_id, "disable"), {})
+        self._transport.send("POST", api("principals", principal_id, "disable"), None)
 
     def _change(self, principal_id: str, verb: str, role: str, scope: str | None) -> None:
         path = f"{api('principals', principal_id)}/{verb}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
+from muniment.client.paging import all_items
 from muniment.client.principals import grant_of
 from muniment.client.records import Page, Token
 from muniment.client.transport import Transport, api
@@ -40,8 +41,12 @@ class Tokens:
 
     def list_(self) -> list[Token]:
         """Every token the caller may see, revoked and expired ones included."""
-        return self._transport.get(api("tokens"), Page[Token]).items
+
+        def page_at(cursor: str | None) -> Page[Token]:
+            return self._transport.get(api("tokens"), Page[Token], {"cursor": cursor})
+
+        return list(all_items(page_at))
 
     def revoke(self, token_id: str) -> None:
         """End a token at once. May be repeated."""
-        self._transport.send("POST", api("tokens", token_id, "revoke"), {})
+        self._transport.send("POST", api("tokens", token_id, "revoke"), None)

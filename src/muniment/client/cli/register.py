@@ -24,8 +24,9 @@ def register(
         str, typer.Option("--version", help="MAJOR.MINOR.PATCH, never used before.")
     ],
     artifact: Annotated[
-        list[Path], typer.Option("--artifact", "-a", help="File or directory; may be repeated.")
-    ],
+        list[Path] | None,
+        typer.Option("--artifact", "-a", help="File or directory; may be repeated."),
+    ] = None,
     metadata: Annotated[
         Path | None, typer.Option("--metadata", "-m", help="YAML or JSON file of fields.")
     ] = None,
