@@ -106,7 +106,8 @@ class NewVersion:
 class Version:
     """One immutable registration of an asset.
 
-    `number` is MLflow's integer. Everything but `state` and `revision` is fixed for ever.
+    `number` is MLflow's integer. `aliases` point at it, by name. Everything but `state`, `revision`,
+    `aliases` and what is derived is fixed for ever.
     """
 
     id: uuid.UUID
@@ -128,12 +129,38 @@ class Version:
     registered_at: dt.datetime
     registered_by: Actor
     entry_id: uuid.UUID
+    aliases: tuple[str, ...] = ()
     lifecycle: Lifecycle = Lifecycle.DRAFT
 
     @property
     def name(self) -> str:
         """`[namespace/]NAME@VERSION`, as the ledger and people call it."""
         return f"{self.asset}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class VersionSummary:
+    """A version as lists show it: without its metadata, with its asset's owner and risk tier."""
+
+    id: uuid.UUID
+    asset_id: uuid.UUID
+    asset: AssetRef
+    kind: Kind
+    number: int
+    version: SemVer
+    manifest_digest: Digest
+    size_bytes: int
+    file_count: int
+    formats: tuple[str, ...]
+    executable: bool
+    metrics_at_registration: Mapping[str, float]
+    state: VersionState
+    revision: int
+    registered_at: dt.datetime
+    registered_by: Actor
+    owner: str
+    risk_tier: RiskTier | None
+    lifecycle: Lifecycle = Lifecycle.DRAFT
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +212,29 @@ class AliasEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class AliasMove:
+    """Where somebody wants an alias to point: at a version, or (None) nowhere.
+
+    `expected_revision`, where given, is the alias's revision they have read; 0 is an alias that
+    never was set. `expected`, where `expects` says so, is the version it points at (None: none).
+    """
+
+    asset: AssetRef
+    alias: Alias
+    to: SemVer | int | None
+    reason: str = ""
+    expected_revision: int | None = None
+    expects: bool = False
+    expected: SemVer | int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
-    """One act in the history of an asset or version, as its tables keep it."""
+    """One act in the history of an asset, as its tables keep it; `entry_id` is its ledger entry.
+
+    `subject` is the version or alias, empty for the asset itself. `changes` maps fields to
+    [before, after].
+    """
 
     at: dt.datetime
     act: str

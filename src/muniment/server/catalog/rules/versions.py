@@ -10,14 +10,19 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from muniment.core.canon import canonical
 from muniment.core.digest import Digest, digest_of
+from muniment.core.errors import BadRequest
 from muniment.core.names import SemVer
 from muniment.server.catalog.records import (
+    AliasEvent,
+    Annotation,
     Asset,
     AssetState,
     Lifecycle,
@@ -63,6 +68,23 @@ def lifecycle_of(version: Version) -> Lifecycle:  # noqa: ARG001 -- what it will
 def timestamp(at: dt.datetime) -> str:
     """Write `at` as RFC 3339 in UTC with six fractional digits and `Z`."""
     return at.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_as_of(text: str) -> dt.datetime:
+    """Read the time an answer is to hold: RFC 3339, or a date, which means its end. UTC if unsaid.
+
+    Raises:
+        BadRequest: it is neither.
+    """
+    try:
+        if len(text) == len("2026-01-31"):
+            return dt.datetime.combine(dt.date.fromisoformat(text), dt.time.max, dt.UTC)
+        at = dt.datetime.fromisoformat(text.replace(" ", "+"))  # a `+` that a query string lost
+        return (at if at.tzinfo else at.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
+    except (ValueError, OverflowError):
+        message = f"expected a time (2026-04-20T08:00:00Z) or a date, found {text[:80]!a}"
+        problem = {"field": "as_of", "message": message}
+        raise BadRequest(message, problems=[problem]) from None
 
 
 def json_text(value: Any) -> str:
@@ -114,11 +136,10 @@ def version_state_from(fields: Mapping[str, Any]) -> VersionState:
     return VersionState(description=fields["description"], tags=fields["tags"])
 
 
-def asset_payload(asset: Asset, *, new_namespace: bool) -> dict[str, Any]:
+def asset_payload(asset: Asset) -> dict[str, Any]:
     """Return the payload of `asset.create`: all that its rows hold."""
     return {
         "namespace": str(asset.ref.namespace),
-        "new_namespace": new_namespace,
         "name": str(asset.ref.name),
         "kind": asset.kind.value,
         "state": asset_state_json(asset.state),
@@ -149,6 +170,33 @@ def version_payload(version: Version) -> dict[str, Any]:
     }
 
 
+def annotation_payload(said: Annotation) -> dict[str, Any]:
+    """Return the payload of `asset.annotate` and `version.annotate`: all that its rows hold."""
+    return {
+        "asset_id": str(said.asset_id),
+        "revision": said.revision,
+        "reason": said.reason,
+        "changes": {name: list(pair) for name, pair in said.changes.items()},
+        "state": dict(said.state),
+    }
+
+
+def alias_payload(event: AliasEvent) -> dict[str, Any]:
+    """Return the payload of `alias.set`: all that its rows hold. No version: it was unset."""
+    return {
+        "asset_id": str(event.asset_id),
+        "alias": str(event.alias),
+        "revision": event.revision,
+        "version_id": _id_text(event.version_id),
+        "previous_version_id": _id_text(event.previous_version_id),
+        "reason": event.reason,
+    }
+
+
+def _id_text(identity: uuid.UUID | None) -> str | None:
+    return None if identity is None else str(identity)
+
+
 def parse_json(text: str) -> Any:
     """Read JSON that the registry wrote itself."""
-    return json.loads(text)
+    return msgspec.json.decode(text)

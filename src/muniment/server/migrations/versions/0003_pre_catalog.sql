@@ -152,6 +152,7 @@ CREATE TABLE alias (
     PRIMARY KEY (asset_id, name)
 ) WITH (fillfactor = 80);
 
+CREATE INDEX alias_name ON alias (name, version_id);
 CREATE INDEX alias_version ON alias (version_id) WHERE version_id IS NOT NULL;
 
 CREATE TRIGGER immutable BEFORE DELETE ON alias

@@ -1,0 +1,1 @@
+"""Queries for display, search and comparison with the log."""

@@ -1,0 +1,265 @@
+"""Assets, versions and aliases as the API shows them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import uuid
+from typing import Any
+
+import msgspec
+
+from muniment.server.catalog.records import (
+    AliasEvent,
+    Asset,
+    Completeness,
+    Event,
+    Gap,
+    Kind,
+    Lifecycle,
+    Pointer,
+    RiskTier,
+    Version,
+    VersionSummary,
+)
+from muniment.server.ledger.records import Actor
+
+
+class AssetBody(msgspec.Struct, frozen=True, kw_only=True):
+    """An asset. `revision` counts the changes of what is said of it; `entry_id` is its creation."""
+
+    id: uuid.UUID
+    namespace: str
+    name: str
+    kind: Kind
+    owner: str
+    backup_owner: str | None
+    escalation_contact: str | None
+    risk_tier: RiskTier | None
+    description: str
+    tags: dict[str, str]
+    revision: int
+    created_at: dt.datetime
+    created_by: Actor
+    updated_at: dt.datetime
+    entry_id: uuid.UUID
+
+
+def asset_body(asset: Asset) -> AssetBody:
+    """Return `asset` as the API shows it."""
+    state = asset.state
+    return AssetBody(
+        id=asset.id,
+        namespace=str(asset.ref.namespace),
+        name=str(asset.ref.name),
+        kind=asset.kind,
+        owner=state.owner,
+        backup_owner=state.backup_owner,
+        escalation_contact=state.escalation_contact,
+        risk_tier=state.risk_tier,
+        description=state.description,
+        tags=dict(state.tags),
+        revision=asset.revision,
+        created_at=asset.created_at,
+        created_by=asset.created_by,
+        updated_at=asset.updated_at,
+        entry_id=asset.entry_id,
+    )
+
+
+class VersionItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A version in a list: without its metadata."""
+
+    id: uuid.UUID
+    namespace: str
+    name: str
+    kind: Kind
+    version: str
+    number: int
+    lifecycle: Lifecycle
+    manifest_digest: str
+    size_bytes: int
+    file_count: int
+    formats: tuple[str, ...]
+    executable: bool
+    metrics_at_registration: dict[str, float]
+    description: str
+    tags: dict[str, str]
+    revision: int
+    registered_at: dt.datetime
+    registered_by: Actor
+    owner: str
+    risk_tier: RiskTier | None
+
+
+def version_item(version: VersionSummary) -> VersionItem:
+    """Return `version` as a list shows it."""
+    return VersionItem(owner=version.owner, risk_tier=version.risk_tier, **_shared(version))
+
+
+class VersionBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A version. `entry_id` is its registration in the ledger, whose receipt proves it."""
+
+    id: uuid.UUID
+    namespace: str
+    name: str
+    kind: Kind
+    version: str
+    number: int
+    lifecycle: Lifecycle
+    manifest_digest: str
+    size_bytes: int
+    file_count: int
+    formats: tuple[str, ...]
+    executable: bool
+    metrics_at_registration: dict[str, float]
+    description: str
+    tags: dict[str, str]
+    revision: int
+    registered_at: dt.datetime
+    registered_by: Actor
+    metadata: dict[str, Any]
+    metadata_digest: str
+    aliases: tuple[str, ...]
+    entry_id: uuid.UUID
+
+
+def version_body(version: Version) -> VersionBody:
+    """Return `version` as the API shows it."""
+    return VersionBody(
+        metadata=dict(version.metadata),
+        metadata_digest=str(version.metadata_digest),
+        aliases=version.aliases,
+        entry_id=version.entry_id,
+        **_shared(version),
+    )
+
+
+def _shared(version: Version | VersionSummary) -> dict[str, Any]:
+    return {
+        "id": version.id,
+        "namespace": str(version.asset.namespace),
+        "name": str(version.asset.name),
+        "kind": version.kind,
+        "version": str(version.version),
+        "number": version.number,
+        "lifecycle": version.lifecycle,
+        "manifest_digest": str(version.manifest_digest),
+        "size_bytes": version.size_bytes,
+        "file_count": version.file_count,
+        "formats": version.formats,
+        "executable": version.executable,
+        "metrics_at_registration": dict(version.metrics_at_registration),
+        "description": version.state.description,
+        "tags": dict(version.state.tags),
+        "revision": version.revision,
+        "registered_at": version.registered_at,
+        "registered_by": version.registered_by,
+    }
+
+
+def version_etag(version: Version) -> str:
+    """Return the ETag of a version: its revision, and a mark of the aliases shown with it."""
+    if not version.aliases:
+        return f'"{version.revision}"'
+    mark = hashlib.sha256("\n".join(version.aliases).encode()).hexdigest()[:16]
+    return f'"{version.revision}-{mark}"'
+
+
+class AliasBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an alias points; `version` is null where it was unset."""
+
+    alias: str
+    version: str | None
+    number: int | None
+    revision: int
+    updated_at: dt.datetime
+
+
+def alias_body(pointer: Pointer) -> AliasBody:
+    """Return `pointer` as the API shows it."""
+    return AliasBody(
+        alias=str(pointer.alias),
+        version=None if pointer.version is None else str(pointer.version),
+        number=pointer.number,
+        revision=pointer.revision,
+        updated_at=pointer.updated_at,
+    )
+
+
+class EventBody(msgspec.Struct, frozen=True, kw_only=True):
+    """One act. `changes` maps fields to [before, after]; `entry_id` is its ledger entry."""
+
+    at: dt.datetime
+    act: str
+    subject: str
+    actor: Actor
+    reason: str
+    changes: dict[str, Any]
+    entry_id: uuid.UUID
+
+
+def event_body(event: Event) -> EventBody:
+    """Return `event` as the API shows it."""
+    return EventBody(
+        at=event.at,
+        act=event.act,
+        subject=event.subject,
+        actor=event.actor,
+        reason=event.reason,
+        changes=dict(event.changes),
+        entry_id=event.entry_id,
+    )
+
+
+class AliasEventBody(msgspec.Struct, frozen=True, kw_only=True):
+    """One move of an alias, from `previous_version` to `version`; null is nowhere."""
+
+    at: dt.datetime
+    revision: int
+    version: str | None
+    previous_version: str | None
+    actor: Actor
+    reason: str
+    entry_id: uuid.UUID
+    act: str = "alias.set"
+
+
+def alias_event_body(move: tuple[AliasEvent, str | None, str | None]) -> AliasEventBody:
+    """Return a move, with the versions after and before, as the API shows it."""
+    event, version, previous = move
+    return AliasEventBody(
+        at=event.at,
+        revision=event.revision,
+        version=version,
+        previous_version=previous,
+        actor=event.actor,
+        reason=event.reason,
+        entry_id=event.entry_id,
+    )
+
+
+class CompletenessBody(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of what `step` asks for is there, in percent of the weights, and what is not.
+
+    `overlaps` names training and evaluation data whose time windows meet.
+    """
+
+    step: Lifecycle
+    present_percent: float
+    verified_percent: float
+    gaps: tuple[Gap, ...]
+    overlaps: list[tuple[str, str]]
+
+
+def completeness_body(
+    found: Completeness, step: Lifecycle, overlaps: list[tuple[str, str]]
+) -> CompletenessBody:
+    """Return `found` as the API shows it."""
+    return CompletenessBody(
+        step=step,
+        present_percent=found.present_percent,
+        verified_percent=found.verified_percent,
+        gaps=found.gaps,
+        overlaps=overlaps,
+    )

@@ -1,0 +1,158 @@
+"""The aliases of an asset: list, follow, move, history."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from muniment.core.errors import (
+    BadBody,
+    BadCursor,
+    BadName,
+    BadVersion,
+    NotFound,
+    StaleRevision,
+)
+from muniment.core.names import Alias, SemVer, parse_version
+from muniment.server.catalog import actions
+from muniment.server.catalog.reads import history
+from muniment.server.catalog.reads.bodies import (
+    AliasBody,
+    AliasEventBody,
+    VersionBody,
+    alias_body,
+    alias_event_body,
+    version_body,
+    version_etag,
+)
+from muniment.server.catalog.records import AliasMove
+from muniment.server.catalog.routes import parts
+from muniment.server.catalog.routes.assets import Unset
+from muniment.server.catalog.store import aliases, assets, versions
+from muniment.server.http.operation import Call, Operation, Reply, TxMode
+from muniment.server.http.paging import Page
+from muniment.server.http.records import Verb
+from muniment.server.ports.db import Tx
+
+_TAG = "aliases"
+_OF = "/api/v1/assets/{namespace}/{name}/aliases"
+_ONE = f"{_OF}/{{alias}}"
+
+VersionText = Annotated[str, msgspec.Meta(max_length=128, description="A SemVer or a number.")]
+
+
+class AliasMoveBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the alias is to point; null is nowhere.
+
+    `expected_version`, if sent, is where it must point now (null: nowhere); `If-Match` with the
+    alias's revision says the same.
+    """
+
+    version: VersionText | None
+    reason: Annotated[str, msgspec.Meta(description="Why; kept in the history.")] | None = None
+    expected_version: VersionText | Unset | None = msgspec.UNSET
+
+
+async def list_(call: Call, tx: Tx) -> Reply:
+    """List the aliases of an asset that point at a version."""
+    when = parts.as_of(call.query.as_of)
+    asset = await assets.get_asset(tx, parts.asset_ref(call), when)
+    return Reply(parts.page_of(await aliases.pointers(tx, asset.id, when), None, alias_body))
+
+
+async def get(call: Call, tx: Tx) -> Reply:
+    """Return the version an alias points at."""
+    ref, alias = parts.asset_ref(call), Alias.parse(call.path["alias"])
+    when = parts.as_of(call.query.as_of)
+    version = await versions.get_version_at(tx, ref, alias, when)
+    if when is not None:
+        return Reply(version_body(version))
+    pointer = await aliases.find_pointer(tx, ref, alias)
+    revision = 0 if pointer is None else pointer.revision
+    shown = version_etag(version).strip('"')
+    return Reply(version_body(version), headers={"ETag": f'"{revision}-{version.number}-{shown}"'})
+
+
+async def put(call: Call, tx: Tx) -> Reply:
+    """Point an alias at a version, or nowhere."""
+    body: AliasMoveBody = call.body
+    move = AliasMove(
+        asset=parts.asset_ref(call),
+        alias=Alias.parse(call.path["alias"]),
+        to=_version(body.version),
+        reason=body.reason or "",
+        expected_revision=parts.expected_revision(call),
+        expects=body.expected_version is not msgspec.UNSET,
+        expected=None
+        if isinstance(body.expected_version, Unset)
+        else _version(body.expected_version),
+    )
+    pointer = await actions.set_alias(tx, move, parts.by(call))
+    return Reply(alias_body(pointer), headers=parts.etag(pointer.revision))
+
+
+def _version(text: str | None) -> SemVer | int | None:
+    return None if text is None else parse_version(text)
+
+
+async def alias_history(call: Call, tx: Tx) -> Reply:
+    """Return where an alias pointed, move by move."""
+    span = parts.span_of(call)
+    alias = Alias.parse(call.path["alias"])
+    asset = await assets.get_asset(tx, parts.asset_ref(call), span.as_of)
+    moves = await history.alias_history(tx, asset.id, alias, span)
+    return Reply(parts.history_page(moves, span, alias_event_body, lambda move: move[0]))
+
+
+OPERATIONS: list[Operation] = [
+    Operation(
+        method="GET",
+        path=_OF,
+        id="list_aliases",
+        summary="Where the aliases of an asset point",
+        handler=list_,
+        needs=Verb.READ,
+        query=parts.AsOfQuery,
+        returns=Page[AliasBody],
+        errors=(NotFound, BadName),
+        tag=_TAG,
+    ),
+    Operation(
+        method="GET",
+        path=_ONE,
+        id="get_alias",
+        summary="The version an alias points at",
+        handler=get,
+        needs=Verb.READ,
+        query=parts.AsOfQuery,
+        returns=VersionBody,
+        errors=(NotFound, BadName),
+        tag=_TAG,
+    ),
+    Operation(
+        method="PUT",
+        path=_ONE,
+        id="set_alias",
+        summary="Point an alias at a version, or nowhere",
+        handler=put,
+        needs=Verb.ALIAS,
+        tx=TxMode.WRITE,
+        body=AliasMoveBody,
+        returns=AliasBody,
+        errors=(NotFound, BadName, BadVersion, BadBody, StaleRevision),
+        tag=_TAG,
+    ),
+    Operation(
+        method="GET",
+        path=f"{_ONE}/history",
+        id="alias_history",
+        summary="Where an alias pointed, move by move",
+        handler=alias_history,
+        needs=Verb.READ,
+        query=parts.HistoryQuery,
+        returns=Page[AliasEventBody],
+        errors=(NotFound, BadName, BadCursor),
+        tag=_TAG,
+    ),
+]

@@ -1,0 +1,179 @@
+"""Where rows come from: the statements' common parts, and rows as records.
+
+JSON travels as text (`$n::text::jsonb`, `column::text`) in canonical form.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, LiteralString
+
+from muniment.core.digest import Digest
+from muniment.core.names import AssetName, AssetRef, Namespace, SemVer
+from muniment.server.catalog.records import (
+    Annotation,
+    Asset,
+    AssetState,
+    Kind,
+    RiskTier,
+    Version,
+    VersionState,
+    VersionSummary,
+)
+from muniment.server.catalog.rules.versions import json_text, parse_json
+from muniment.server.ledger.records import Actor
+from muniment.server.ports.db import Row
+
+# Two sources with the same columns: what holds now, and what held at $1. Each statement below
+# takes that time as $1, NULL for now, so that it is written once.
+ASSET_NOW: Final[LiteralString] = """
+    FROM asset a
+    WHERE $1::timestamptz IS NULL"""
+ASSET_THEN: Final[LiteralString] = """
+    FROM asset i
+    JOIN LATERAL (
+        SELECT i.id, i.namespace, i.name, i.kind, i.created_at, i.actor_kind, i.actor_id,
+               i.entry_id, i.next_number, n.revision, n.at AS updated_at,
+               n.state->>'description' AS description, n.state->'tags' AS tags,
+               (n.state->>'owner') COLLATE "C" AS owner,
+               (n.state->>'backup_owner') COLLATE "C" AS backup_owner,
+               (n.state->>'escalation_contact') COLLATE "C" AS escalation_contact,
+               (n.state->>'risk_tier') COLLATE "C" AS risk_tier
+        FROM annotation n WHERE n.subject_id = i.id AND n.at <= $1::timestamptz
+        ORDER BY n.revision DESC LIMIT 1
+    ) a ON true
+    WHERE true"""
+VERSION_NOW: Final[LiteralString] = """
+    FROM version v
+    JOIN asset a ON a.id = v.asset_id
+    JOIN version_label l ON l.version_id = v.id
+    WHERE $1::timestamptz IS NULL"""
+VERSION_THEN: Final[LiteralString] = """
+    FROM version v
+    JOIN asset i ON i.id = v.asset_id
+    JOIN LATERAL (
+        SELECT i.id, i.namespace, i.name, i.kind, i.created_at,
+               (n.state->>'owner') COLLATE "C" AS owner,
+               (n.state->>'backup_owner') COLLATE "C" AS backup_owner,
+               (n.state->>'risk_tier') COLLATE "C" AS risk_tier
+        FROM annotation n WHERE n.subject_id = i.id AND n.at <= $1::timestamptz
+        ORDER BY n.revision DESC LIMIT 1
+    ) a ON true
+    JOIN LATERAL (
+        SELECT n.revision, n.state->>'description' AS description, n.state->'tags' AS tags
+        FROM annotation n WHERE n.subject_id = v.id AND n.at <= $1::timestamptz
+        ORDER BY n.revision DESC LIMIT 1
+    ) l ON true
+    WHERE true"""
+
+ASSET_COLUMNS: Final[LiteralString] = """
+    SELECT a.id, a.namespace, a.name, a.kind, a.created_at, a.actor_kind, a.actor_id, a.entry_id,
+           a.revision, a.updated_at, a.description, a.owner, a.backup_owner, a.escalation_contact,
+           a.risk_tier, a.tags::text AS tags, a.next_number"""
+VERSION_COLUMNS: Final[LiteralString] = """
+    SELECT v.id, v.asset_id, a.namespace, a.name, a.kind, v.number, v.version, v.manifest_digest,
+           v.size_bytes, v.file_count, v.formats, v.executable, v.metadata::text AS metadata,
+           v.metadata_digest, v.metrics_at_registration::text AS metrics, v.registered_at,
+           v.actor_kind, v.actor_id, v.entry_id, l.revision, l.description, l.tags::text AS tags"""
+ALIASES_NOW: Final[LiteralString] = """,
+           ARRAY(SELECT p.name FROM alias p WHERE p.version_id = v.id ORDER BY p.name) AS aliases"""
+ALIASES_THEN: Final[LiteralString] = """,
+           ARRAY(SELECT p.name FROM (
+                     SELECT DISTINCT ON (e.name) e.name, e.version_id FROM alias_event e
+                     WHERE e.asset_id = v.asset_id AND e.at <= $1::timestamptz
+                     ORDER BY e.name, e.revision DESC
+                 ) p WHERE p.version_id = v.id ORDER BY p.name) AS aliases"""
+
+
+def ref_of(row: Row) -> AssetRef:
+    """Return the asset's reference in `row`."""
+    return AssetRef(Namespace(row["namespace"]), AssetName(row["name"]))
+
+
+def to_asset(row: Row) -> Asset:
+    """Return the asset in `row` (`ASSET_COLUMNS`)."""
+    tier = row["risk_tier"]
+    return Asset(
+        id=row["id"],
+        ref=ref_of(row),
+        kind=Kind(row["kind"]),
+        state=AssetState(
+            owner=row["owner"],
+            description=row["description"],
+            tags=parse_json(row["tags"]),
+            backup_owner=row["backup_owner"],
+            escalation_contact=row["escalation_contact"],
+            risk_tier=None if tier is None else RiskTier(tier),
+        ),
+        revision=row["revision"],
+        next_number=row["next_number"],
+        created_at=row["created_at"],
+        created_by=Actor(row["actor_kind"], row["actor_id"]),
+        updated_at=row["updated_at"],
+        entry_id=row["entry_id"],
+    )
+
+
+def to_version(row: Row) -> Version:
+    """Return the version in `row` (`VERSION_COLUMNS`)."""
+    return Version(
+        id=row["id"],
+        asset_id=row["asset_id"],
+        asset=ref_of(row),
+        kind=Kind(row["kind"]),
+        number=row["number"],
+        version=SemVer.parse(row["version"]),
+        manifest_digest=Digest(row["manifest_digest"]),
+        size_bytes=row["size_bytes"],
+        file_count=row["file_count"],
+        formats=tuple(row["formats"]),
+        executable=row["executable"],
+        metadata=parse_json(row["metadata"]),
+        metadata_digest=Digest(row["metadata_digest"]),
+        metrics_at_registration=parse_json(row["metrics"]),
+        state=VersionState(row["description"], parse_json(row["tags"])),
+        revision=row["revision"],
+        registered_at=row["registered_at"],
+        registered_by=Actor(row["actor_kind"], row["actor_id"]),
+        entry_id=row["entry_id"],
+        aliases=tuple(row["aliases"]),
+    )
+
+
+def to_summary(row: Row) -> VersionSummary:
+    """Return the version in `row`, as a list shows it."""
+    tier = row["risk_tier"]
+    return VersionSummary(
+        id=row["id"],
+        asset_id=row["asset_id"],
+        asset=ref_of(row),
+        kind=Kind(row["kind"]),
+        number=row["number"],
+        version=SemVer.parse(row["version"]),
+        manifest_digest=Digest(row["manifest_digest"]),
+        size_bytes=row["size_bytes"],
+        file_count=row["file_count"],
+        formats=tuple(row["formats"]),
+        executable=row["executable"],
+        metrics_at_registration=parse_json(row["metrics"]),
+        state=VersionState(row["description"], parse_json(row["tags"])),
+        revision=row["revision"],
+        registered_at=row["registered_at"],
+        registered_by=Actor(row["actor_kind"], row["actor_id"]),
+        owner=row["owner"],
+        risk_tier=None if tier is None else RiskTier(tier),
+    )
+
+
+def said_values(said: Annotation) -> tuple[Any, ...]:
+    """Return the first nine values of a statement that keeps an annotation."""
+    return (
+        said.subject_id,
+        said.revision,
+        said.asset_id,
+        said.at,
+        said.actor.kind,
+        said.actor.id,
+        said.reason,
+        json_text({field: list(pair) for field, pair in said.changes.items()}),
+        said.entry_id,
+    )

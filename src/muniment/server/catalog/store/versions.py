@@ -1,0 +1,230 @@
+"""Rows of versions and of what is said of them. Every function takes a `Tx`; none commits."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, Final, LiteralString
+
+from muniment.core.digest import Digest
+from muniment.core.errors import Conflict, NotFound, VersionConflict
+from muniment.core.names import Alias, AssetRef, SemVer, VersionRef
+from muniment.server.catalog.records import Annotation, Asset, NewVersion, Version
+from muniment.server.catalog.rules.terms import terms
+from muniment.server.catalog.rules.versions import (
+    json_text,
+    metadata_digest,
+    precedence_key,
+    timestamp,
+    version_state_json,
+)
+from muniment.server.catalog.store.sources import (
+    ALIASES_NOW,
+    ALIASES_THEN,
+    VERSION_COLUMNS,
+    VERSION_NOW,
+    VERSION_THEN,
+    said_values,
+    to_version,
+)
+from muniment.server.ports.db import Tx
+
+_BY_NAME: Final[LiteralString] = " AND a.namespace = $2 AND a.name = $3"
+_POINTED_NOW: Final[LiteralString] = """
+    AND v.id = (SELECT p.version_id FROM alias p WHERE p.asset_id = a.id AND p.name = $4)"""
+_POINTED_THEN: Final[LiteralString] = """
+    AND i.namespace = $2 AND i.name = $3
+    AND v.id = (SELECT e.version_id FROM alias_event e
+                WHERE e.asset_id = i.id AND e.name = $4 AND e.at <= $1::timestamptz
+                ORDER BY e.revision DESC LIMIT 1)"""
+
+_VERSION_BY: Final[dict[tuple[type, bool], LiteralString]] = {
+    (SemVer, False): VERSION_COLUMNS
+    + ALIASES_NOW
+    + VERSION_NOW
+    + _BY_NAME
+    + " AND v.precedence = $4",
+    (SemVer, True): VERSION_COLUMNS
+    + ALIASES_THEN
+    + VERSION_THEN
+    + " AND i.namespace = $2 AND i.name = $3 AND v.precedence = $4",
+    (int, False): VERSION_COLUMNS + ALIASES_NOW + VERSION_NOW + _BY_NAME + " AND v.number = $4",
+    (int, True): VERSION_COLUMNS
+    + ALIASES_THEN
+    + VERSION_THEN
+    + " AND i.namespace = $2 AND i.name = $3 AND v.number = $4",
+    (Alias, False): VERSION_COLUMNS + ALIASES_NOW + VERSION_NOW + _BY_NAME + _POINTED_NOW,
+    (Alias, True): VERSION_COLUMNS + ALIASES_THEN + VERSION_THEN + _POINTED_THEN,
+}
+
+
+async def find_version(
+    tx: Tx,
+    asset: AssetRef,
+    at: SemVer | Alias | int,
+    as_of: dt.datetime | None = None,
+) -> Version | None:
+    """Return the version of `asset` that `at` names; build metadata in a SemVer is ignored.
+
+    `at` is a SemVer, an MLflow number, or an alias. With `as_of`, an alias resolves as it did
+    then, what is said of the version is what was said then, and later versions do not exist.
+    """
+    key = precedence_key(at) if isinstance(at, SemVer) else at
+    row = await tx.fetchrow(
+        _VERSION_BY[type(at), as_of is not None],
+        as_of,
+        str(asset.namespace),
+        str(asset.name),
+        str(key) if isinstance(key, Alias) else key,
+    )
+    return None if row is None else to_version(row)
+
+
+async def get_version(tx: Tx, ref: VersionRef, as_of: dt.datetime | None = None) -> Version:
+    """Return the version `ref` names.
+
+    Raises:
+        NotFound: there is none, or was none at `as_of`.
+    """
+    return await get_version_at(tx, ref.asset, ref.at, as_of)
+
+
+async def get_version_at(
+    tx: Tx, asset: AssetRef, at: SemVer | Alias | int, as_of: dt.datetime | None = None
+) -> Version:
+    """Return the version of `asset` that `at` names, as `find_version` does.
+
+    Raises:
+        NotFound: there is none, or was none at `as_of`.
+    """
+    version = await find_version(tx, asset, at, as_of)
+    if version is None:
+        when = "" if as_of is None else f" at {timestamp(as_of)}"
+        raise NotFound(f"there is no version {asset}@{at}{when}, or you may not see it")
+    return version
+
+
+async def add_version(tx: Tx, asset: Asset, new: NewVersion) -> Version:
+    """Insert a version with the asset's next number, and its first annotation; return it.
+
+    One statement. The ledger entry is the caller's to append (`version_payload`).
+
+    Raises:
+        VersionConflict: the asset has a version of that precedence. Nothing is written.
+    """
+    metadata = json_text(dict(new.metadata))
+    digest = metadata_digest(new.metadata)
+    try:
+        number = await tx.fetchval(_ADD_VERSION, *_new_version_values(asset, new, metadata, digest))
+    except Conflict as conflict:
+        if conflict.context.get("constraint") != "version_asset_id_precedence_key":
+            raise
+        raise VersionConflict(f"{asset.ref}@{new.version} is registered already") from None
+    return Version(
+        id=new.id,
+        asset_id=asset.id,
+        asset=asset.ref,
+        kind=asset.kind,
+        number=number,
+        version=new.version,
+        manifest_digest=new.manifest_digest,
+        size_bytes=new.size_bytes,
+        file_count=new.file_count,
+        formats=new.formats,
+        executable=new.executable,
+        metadata=new.metadata,
+        metadata_digest=digest,
+        metrics_at_registration=new.metrics_at_registration,
+        state=new.state,
+        revision=1,
+        registered_at=new.at,
+        registered_by=new.actor,
+        entry_id=new.entry_id,
+    )
+
+
+_ADD_VERSION: Final[LiteralString] = """
+    WITH counted AS (
+        UPDATE asset SET next_number = next_number + 1 WHERE id = $2
+        RETURNING next_number - 1 AS number
+    ), made AS (
+        INSERT INTO version (id, asset_id, number, version, precedence, manifest_digest, size_bytes,
+                             file_count, formats, executable, metadata, metadata_digest,
+                             metrics_at_registration, terms, registered_at, actor_kind, actor_id,
+                             entry_id)
+        SELECT $1, $2, number, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb, $11, $12::text::jsonb,
+               $13, $14, $15, $16, $17
+        FROM counted RETURNING id, number
+    ), labelled AS (
+        INSERT INTO version_label (version_id, revision, description, tags)
+        SELECT id, 1, $18, $19::text::jsonb FROM made
+    ), said AS (
+        INSERT INTO annotation (subject_id, revision, subject_kind, asset_id, at, actor_kind,
+                                actor_id, reason, changes, state, entry_id)
+        SELECT id, 1, 'version', $2, $14, $15, $16, '', '{}', $20::text::jsonb, $17 FROM made
+    )
+    SELECT number FROM made"""
+
+
+def _new_version_values(
+    asset: Asset, new: NewVersion, metadata: str, digest: Digest
+) -> tuple[Any, ...]:
+    return (
+        new.id,
+        asset.id,
+        str(new.version),
+        precedence_key(new.version),
+        new.manifest_digest.raw,
+        new.size_bytes,
+        new.file_count,
+        list(new.formats),
+        new.executable,
+        metadata,
+        digest.raw,
+        json_text(dict(new.metrics_at_registration)),
+        terms(new.metadata, new.formats),
+        new.at,
+        new.actor.kind,
+        new.actor.id,
+        new.entry_id,
+        new.state.description,
+        json_text(dict(new.state.tags)),
+        json_text(version_state_json(new.state)),
+    )
+
+
+async def annotate_version(tx: Tx, said: Annotation) -> None:
+    """Make what `said` says of a version hold, and keep it as its next revision."""
+    await tx.execute(
+        """
+        WITH held AS (
+            UPDATE version_label SET revision = $2, description = $10, tags = $11::text::jsonb
+            WHERE version_id = $1
+        )
+        INSERT INTO annotation (subject_id, revision, subject_kind, asset_id, at, actor_kind,
+                                actor_id, reason, changes, state, entry_id)
+        VALUES ($1, $2, 'version', $3, $4, $5, $6, $7, $8::text::jsonb, $12::text::jsonb, $9)
+        """,
+        *said_values(said),
+        said.state["description"],
+        json_text(said.state["tags"]),
+        json_text(said.state),
+    )
+
+
+async def lock_version(tx: Tx, asset: AssetRef, at: SemVer | int) -> Version:
+    """Return the version of `asset` that `at` names, what is said of it locked until `tx` ends.
+
+    Raises:
+        NotFound: there is none.
+    """
+    key = precedence_key(at) if isinstance(at, SemVer) else at
+    row = await tx.fetchrow(
+        _VERSION_BY[type(at), False] + " FOR NO KEY UPDATE OF l",
+        None,
+        str(asset.namespace),
+        str(asset.name),
+        key,
+    )
+    if row is None:
+        raise NotFound(f"there is no version {asset}@{at}, or you may not see it")
+    return to_version(row)
