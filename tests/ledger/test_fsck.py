@@ -111,8 +111,8 @@ FORGERIES = {
     "leaves swapped": (
         "UPDATE ledger_leaf SET leaf_index = 10015 - leaf_index WHERE leaf_index IN (7, 8);"
         "UPDATE ledger_leaf SET leaf_index = leaf_index - 10000 WHERE leaf_index > 10000;",
-        "tile",
-        "level 0, index 0, hash 7",
+        "checkpoint",
+        "size 300",
     ),
     "tile": (
         "UPDATE ledger_tile SET hashes = overlay(hashes placing 'x' from 33) WHERE level = 0 AND tile_index = 1",

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from muniment.core.errors import BlobStoreDown, DatabaseDown
 from muniment.server.ledger import Actor, Entry, Subject, append
-from muniment.server.ledger.sequencer import Sequencer
+from muniment.server.ledger.sequencer import Pace, Sequencer
 from muniment.server.ports.blobs import Blobs
 from muniment.server.ports.clock import FixedClock
 from muniment.server.ports.db import Database, Tx
@@ -31,10 +31,14 @@ class Faults:
 
     name: str | None = None
     persisted: bool = False
+    put_to_fail: int | None = None  # the n-th put from now on
     seen: list[str] = field(default_factory=list)
 
     def strikes(self, name: str) -> bool:
         self.seen.append(name)
+        if self.put_to_fail is not None and name.startswith("put "):
+            self.put_to_fail = self.put_to_fail - 1 if self.put_to_fail else None
+            return self.put_to_fail is None
         if self.name != name:
             return False
         self.name = None
@@ -131,29 +135,43 @@ class Log:
         self.faults = Faults()
         self.appended: list[uuid.UUID] = []
 
-    def sequencer(self, *, blobs: Blobs | None = None) -> Sequencer:
-        faulty: Any = FaultyBlobs(blobs or self.blobs, self.faults)
+    def sequencer(self, db: Database | None = None) -> Sequencer:
+        """A new one, over `db` if it stands for another process; it does not wait long."""
+        faulty: Any = FaultyBlobs(self.blobs, self.faults)
         return Sequencer(
-            FaultyDatabase(self.db, self.faults),
+            FaultyDatabase(db or self.db, self.faults),
             faulty,
             log_key=self.keys.log,
             clock=self.clock,
             origin=ORIGIN,
+            pace=Pace(poll=0.02, gap=0.01, retry=0.01),
         )
 
     async def append(self, count: int = 1, **changes: Any) -> list[uuid.UUID]:
         ids = []
         async with self.db.transaction() as tx:
             for _ in range(count):
-                entry = an_entry(self.clock, number=len(self.appended), **changes)
+                entry = an_entry(self.clock, number=len(self.appended) + len(ids), **changes)
                 await append(tx, entry, self.keys.record)
-                self.appended.append(entry.id)
                 ids.append(entry.id)
+        self.appended += ids
         return ids
+
+    async def resume(self) -> None:
+        """After an append was broken off: what was acknowledged is there, in order; go on."""
+        async with self.db.transaction(read_only=True) as tx:
+            rows = await tx.fetch(
+                "SELECT e.id FROM ledger_entry e LEFT JOIN ledger_leaf l ON l.entry_id = e.id "
+                "LEFT JOIN ledger_pending p ON p.entry_id = e.id ORDER BY l.leaf_index, p.arrival"
+            )
+        acknowledged = set(self.appended)
+        found = [row["id"] for row in rows]
+        assert [entry_id for entry_id in found if entry_id in acknowledged] == self.appended
+        self.appended = found
 
     async def settle(self) -> None:
         """Sequence all that waits, without faults."""
-        self.faults.name = None
+        self.faults.name = self.faults.put_to_fail = None
         sequencer = self.sequencer()
         while await sequencer.step():
             pass

@@ -39,12 +39,23 @@ GUARD_KEY: Final = "guard/checkpoint"
 OBJECT_PREFIX: Final = "log/"
 
 BATCH: Final = 2048
-POLL_SECONDS: Final = 0.1  # for commits of other processes; this process's own wake it
-GAP_SECONDS: Final = 0.04  # between checkpoints under load, so that one fsync serves many entries
-RETRY_SECONDS: Final = 1.0
 _PUTS_AT_ONCE: Final = 8
 
 _log = structlog.get_logger("muniment.ledger")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long to wait, in seconds.
+
+    `poll`: for commits of other processes (this process's own wake it); `gap`: between
+    checkpoints, so that under load one fsync serves many entries; `retry`: after a failure, or
+    while another sequencer leads.
+    """
+
+    poll: float = 0.1
+    gap: float = 0.04
+    retry: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +72,14 @@ class Sequencer:
     """The one writer of the tree. `run` it, or drive `step` by hand."""
 
     def __init__(
-        self, db: Database, blobs: Blobs, *, log_key: Signer, clock: Clock, origin: str
+        self,
+        db: Database,
+        blobs: Blobs,
+        *,
+        log_key: Signer,
+        clock: Clock,
+        origin: str,
+        pace: Pace | None = None,
     ) -> None:
         """Sequence the entries of `db` for the log `origin`; nothing is read or written yet."""
         self._db = db
@@ -69,6 +87,7 @@ class Sequencer:
         self._signer = log_key
         self._clock = clock
         self._key = rules.log_key(origin, log_key)
+        self._pace = pace or Pace()
         self._state: _State | None = None
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -88,7 +107,7 @@ class Sequencer:
                         await self._lead(lock)
             except (Unavailable, Conflict) as error:
                 _log.warning("sequencer_retries", error=error.code, detail=error.message)
-            await self._pause(self._stopping, RETRY_SECONDS)
+            await self._pause(self._stopping, self._pace.retry)
 
     def stop(self) -> None:
         """Have `run` return after the step it is in."""
@@ -119,9 +138,9 @@ class Sequencer:
         while not self._stopping.is_set():
             self._wake.clear()
             if self._state is not None and not await store.has_pending(lock):
-                await self._pause(self._wake, POLL_SECONDS)
+                await self._pause(self._wake, self._pace.poll)
             elif await self.step() < BATCH:
-                await self._pause(self._stopping, GAP_SECONDS)
+                await self._pause(self._stopping, self._pace.gap)
 
     async def _pause(self, event: asyncio.Event, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
