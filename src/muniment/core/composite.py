@@ -135,7 +135,7 @@ def verify_component(identifier: str, proof: Mapping[str, Any]) -> dict[str, Any
     if not isinstance(proof, Mapping) or proof.keys() != _PROOF_MEMBERS:
         raise BadProof(f"expected a proof with {sorted(_PROOF_MEMBERS)}")
     component, index, hashes = proof["component"], proof["index"], proof["hashes"]
-    if proof["schema"] != PROOF_SCHEMA or index == 0:
+    if proof["schema"] != PROOF_SCHEMA:
         raise BadProof(f"expected a proof of a component ({PROOF_SCHEMA})")
     problems = list(_record_problems("component", component))
     if problems:
