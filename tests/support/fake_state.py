@@ -79,10 +79,7 @@ class FakeState:
     def register(
         self, ref: str, version: str, files: list[dict[str, Any]], metadata: dict[str, Any]
     ) -> dict[str, Any]:
-        listed = [
-            {"path": file["path"], "sha256": file["sha256"], "size": file["size_bytes"]}
-            for file in sorted(files, key=lambda file: str(file["path"]))
-        ]
+        listed = sorted(files, key=lambda file: str(file["path"]))
         manifest = {"schema": "muniment/manifest/v1", "files": listed}
         digest = digest_of(canonical(manifest))
         for known in self.versions[ref]:
@@ -93,7 +90,6 @@ class FakeState:
                     extra={"registered": known["manifest_digest"], "found": str(digest)}
                 )
         name = f"{ref}@{version}"
-        entry = self.log.append("version.register", name, [digest], {"manifest": manifest})
         asset = self.assets[ref]
         made = {
             "id": f"version-{name}",
@@ -105,12 +101,15 @@ class FakeState:
             "manifest_digest": str(digest),
             "size_bytes": sum(file["size_bytes"] for file in files),
             "file_count": len(files),
+            "formats": [],
+            "executable": False,
             "metadata": metadata,
+            "metrics_at_registration": metadata.get("metrics", {}),
             "tags": {},
             "registered_at": AT.isoformat(),
             "registered_by": {"kind": "person", "id": "ada"},
-            "entry_id": entry,
         }
+        made["entry_id"] = self.log.append("version.register", name, [digest], {"version": made})
         self.versions[ref].append(made)
         self.manifests[name] = manifest
         return made

@@ -27,7 +27,7 @@ from muniment.core.digest import Digest
 from muniment.core.names import AssetRef, SemVer
 
 #: Fields of an asset that metadata may carry; used when the asset is made on the fly.
-ASSET_FIELDS = ("owner", "backup_owner", "escalation_contact", "risk_tier")
+ASSET_FIELDS = ("kind", "owner", "backup_owner", "escalation_contact", "risk_tier")
 
 
 class Artifacts:
@@ -52,7 +52,8 @@ class Artifacts:
 
         A prompt may have no files at all: its text is in the metadata.
 
-        With `kind` (as argument or in `metadata`), an asset that does not exist is made. Others:
+        With `kind` (as argument or in `metadata`), an asset that does not exist is made, owned by
+        `owner` or else the caller. Others:
         `tags` (mapping), `description`, `require` (a lifecycle step whose fields must be there),
         `dry_run` (check everything, send and write nothing). May be repeated: the same bytes
         under the same version give the same answer; what was sent before is not sent again.
@@ -124,26 +125,33 @@ def _load(given: Metadata | None) -> dict[str, Any]:
 
 def _body(
     version: SemVer,
-    fields: dict[str, Any],
+    given: dict[str, Any],
     *,
     kind: str | None,
     owner: str | None,
     more: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return the body of a registration without its files."""
+    """Return the body of a registration without its files.
+
+    A metadata file may also say what is not metadata of the version: what the asset is, should it
+    have to be made, and the version's description and tags. Arguments go before the file.
+    """
+    fields = dict(given)
+    asset = {name: fields.pop(name) for name in ASSET_FIELDS if name in fields}
+    said: dict[str, Any] = {
+        name: fields.pop(name) for name in ("description", "tags") if name in fields
+    }
     body: dict[str, Any] = {"version": str(version), "metadata": fields}
-    for name in ("tags", "description", "require", "dry_run"):
-        if more.get(name):
-            body[name] = more[name]
-    kind = kind or _text(fields.get("kind"))
-    if kind:
-        found = {name: fields[name] for name in ASSET_FIELDS if _text(fields.get(name))}
-        body["create_asset"] = {"kind": kind, **found, **({"owner": owner} if owner else {})}
+    for name in ("tags", "description", "require"):
+        value = more.get(name) or said.get(name)
+        if value:
+            body[name] = value
+    if more.get("dry_run"):
+        body["dry_run"] = True
+    asset.update({name: each for name, each in (("kind", kind), ("owner", owner)) if each})
+    if "kind" in asset:
+        body["create_asset"] = asset
     return body
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
 
 
 def _key(ref: AssetRef, body: Mapping[str, Any]) -> str:

@@ -6,7 +6,8 @@ Steps, in order:
 2. the receipt proves, under the trusted log key, that the registration is in the log;
 3. the registration binds the manifest that the registry shows;
 4. every file has the bytes of the manifest;
-5. what only somebody says is called that: metadata is asserted, not verified.
+5. what the registry shows of the version is what was registered, by the log's own record;
+   whether it is true is another matter: metadata is asserted, not verified.
 """
 
 from __future__ import annotations
@@ -26,8 +27,20 @@ from muniment.client.records import LogKeys, Version
 from muniment.client.report import Finding, Report, Standing
 from muniment.client.verify import check_files, check_manifest, check_proof, failed, parse_receipt
 from muniment.client.verify import proved as proved_entry
+from muniment.core.canon import canonical
 from muniment.core.digest import Digest
 from muniment.core.errors import DigestMismatch, LogBusy, MunimentError, NotAllowed, NotFound
+
+#: What never changes of a version, besides its manifest.
+_FIXED = (
+    "number",
+    "size_bytes",
+    "file_count",
+    "formats",
+    "executable",
+    "metadata",
+    "metrics_at_registration",
+)
 
 if TYPE_CHECKING:
     from muniment.client.client import Client
@@ -60,9 +73,8 @@ def check_version(
         findings += check_files(listed, directory, on_progress)
     elif files:
         findings += _check_remote(client, version, listed, on_progress)
-    if version.metadata:
-        said = f"{len(version.metadata)} fields, as registered; the registry vouches for none"
-        findings.append(Finding(5, "metadata", Standing.ASSERTED, said))
+    if verified:
+        findings.append(_check_record(version, verified))
     return Report(version.ref, tuple(findings))
 
 
@@ -106,6 +118,23 @@ def _check_entry(client: Client, version: Version) -> tuple[list[Finding], Verif
         other = DigestMismatch(f"the receipt is of {named}, expected {version.ref}")
         return [*findings, failed(2, "log entry", other)], None
     return findings, verified
+
+
+def _check_record(version: Version, verified: Verified) -> Finding:
+    """Compare what the registry shows of a version with what the log says was registered."""
+    logged = (verified.payload or {}).get("version")
+    if not isinstance(logged, dict):
+        return Finding(5, "record", Standing.ASSERTED, "the log's record of it was erased")
+    shown = version.as_json()
+    other = [name for name in _FIXED if canonical(shown[name]) != canonical(logged.get(name))]
+    if other:
+        message = (
+            f"{', '.join(f'`{name}`' for name in other)} differ from what was registered:"
+            " run `muniment fsck` there"
+        )
+        return failed(5, "record", DigestMismatch(message, extra={"fields": other}))
+    said = f"as registered: {len(version.metadata)} metadata fields, which nobody here checked"
+    return Finding(5, "record", Standing.ASSERTED, said)
 
 
 def _check_remote(

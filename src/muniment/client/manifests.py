@@ -26,7 +26,7 @@ class ManifestFile:
 
 class _File(msgspec.Struct):
     path: str
-    size: int
+    size_bytes: int
     sha256: str
 
 
@@ -42,7 +42,7 @@ def digest_of_manifest(files: list[ManifestFile]) -> Digest:
 def manifest_value(files: list[ManifestFile]) -> dict[str, Any]:
     """Return a manifest as JSON values, files sorted by path (code points)."""
     listed = [
-        {"path": file.path, "sha256": file.digest.hex, "size": file.size_bytes}
+        {"path": file.path, "sha256": file.digest.hex, "size_bytes": file.size_bytes}
         for file in sorted(files)
     ]
     return {"schema": MANIFEST_SCHEMA, "files": listed}
@@ -61,9 +61,11 @@ def read_manifest(value: Any, expected: Digest | None) -> list[ManifestFile]:
     except msgspec.ValidationError as error:
         raise BadManifest(f"the manifest is malformed: {error}") from error
     check_paths(file.path for file in listed)
-    if any(file.size < 0 for file in listed):
+    if any(file.size_bytes < 0 for file in listed):
         raise BadManifest("the manifest has a negative size")
-    files = sorted(ManifestFile(file.path, file.size, Digest.parse(file.sha256)) for file in listed)
+    files = sorted(
+        ManifestFile(file.path, file.size_bytes, Digest.parse(file.sha256)) for file in listed
+    )
     found = digest_of_manifest(files)
     if expected is not None and found != expected:
         msg = f"expected the manifest {expected}, found {found}; do not use these files"

@@ -162,8 +162,6 @@ def read_json(receipt: ReceiptSource) -> dict[str, Any]:
 def _check_content(
     manifest: Any, verified: Verified, directory: Path | None, on_progress: OnProgress | None
 ) -> list[Finding]:
-    if manifest is None and verified.payload:
-        manifest = verified.payload.get("manifest")
     try:
         if manifest is not None:
             files = read_manifest(manifest, None)

@@ -129,7 +129,7 @@ def test_a_hostile_manifest_writes_nothing(
     client: Client, registry: FakeRegistry, tmp_path: Path, path: str
 ) -> None:
     registry.forged["manifest"] = {
-        "files": [{"path": path, "sha256": DIGESTS["config.json"], "size": 2}]
+        "files": [{"path": path, "sha256": DIGESTS["config.json"], "size_bytes": 2}]
     }
     with pytest.raises(BadPath):
         client.download(REF, tmp_path / "out")
@@ -140,7 +140,7 @@ def test_another_manifest_than_registered_is_refused(
     client: Client, registry: FakeRegistry, tmp_path: Path
 ) -> None:
     registry.forged["manifest"] = {
-        "files": [{"path": "config.json", "sha256": DIGESTS["config.json"], "size": 2}]
+        "files": [{"path": "config.json", "sha256": DIGESTS["config.json"], "size_bytes": 2}]
     }
     with pytest.raises(DigestMismatch, match="manifest"):
         client.download(REF, tmp_path / "out")

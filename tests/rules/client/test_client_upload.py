@@ -39,6 +39,7 @@ def test_three_lines_register_a_directory(
         data = file.source.read_bytes()
         assert registry.blobs[hashlib.sha256(data).hexdigest()] == data
     assert registry.assets["fraud-detector"]["owner"] == "ada"
+    assert registry.version(made.ref)["metadata"] == {"metrics": {"auc": 0.93}}
 
 
 def test_large_files_go_in_parts_and_equal_files_once(

@@ -57,14 +57,27 @@ def standings(report: Report) -> dict[str, str]:
 def test_a_sound_version_is_verified_step_by_step(client: Client) -> None:
     report = client.verify(REF)
     assert report.ok
-    assert [finding.step for finding in report.findings] == [1, 2, 3, 4, 4]
-    assert set(standings(report).values()) == {"verified"}
+    assert [finding.step for finding in report.findings] == [1, 2, 3, 4, 4, 5]
     assert report.as_json()["ok"] is True
+    found = standings(report)
+    assert found.pop("record") == "asserted"
+    assert set(found.values()) == {"verified"}
 
 
-def test_metadata_is_asserted_not_verified(client: Client, registry: FakeRegistry) -> None:
-    registry.version(REF)["metadata"] = {"auc": 0.9}
-    assert standings(client.verify(REF))["metadata"] == "asserted"
+@pytest.mark.parametrize("field", ["metadata", "metrics_at_registration", "number"])
+def test_a_changed_row_is_found(client: Client, registry: FakeRegistry, field: str) -> None:
+    registry.version(REF)[field] = 7 if field == "number" else {"auc": 0.99}
+    report = client.verify(REF)
+    assert [finding.what for finding in report.failures] == ["record"]
+    assert f"`{field}`" in report.failures[0].detail
+
+
+def test_an_erased_record_is_only_asserted(client: Client, registry: FakeRegistry) -> None:
+    index = [entry["subject"]["name"] for entry in registry.log.entries].index(REF)
+    registry.forged["receipt"] = {**registry.log.receipt(index), "payload": None}
+    report = client.verify(REF)
+    assert report.ok
+    assert "erased" in report.findings[-1].detail
 
 
 def test_a_flipped_stored_byte_is_named(client: Client, registry: FakeRegistry) -> None:

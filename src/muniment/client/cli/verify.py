@@ -20,7 +20,7 @@ _TITLES = {
     2: "Log entry is proved and signed",
     3: "Manifest is the one registered",
     4: "Files have the registered bytes",
-    5: "Said, not checked",
+    5: "Record is as registered (what it says is not checked)",
 }
 _MARKS = {
     Standing.VERIFIED: "ok",
