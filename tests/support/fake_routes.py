@@ -270,7 +270,10 @@ def _put(registry: FakeState, request: httpx.Request, named: dict[str, str]) -> 
     staged = registry.uploads[named["upload_id"]][named["sha256"]]
     offset = int(request.url.params["offset"])
     staged.parts[offset] = request.content
-    return {"offset": offset, "size_bytes": len(request.content)}
+    if len(request.content) == staged.size_bytes:
+        return _sealed(registry, named)
+    received = staged.received()
+    return {"sha256": named["sha256"], "state": "partial", "received": received}
 
 
 @route("PUT", "/direct/{upload_id}/{sha256}/{offset}")
@@ -283,6 +286,10 @@ def _put_direct(registry: FakeState, request: httpx.Request, named: dict[str, st
 
 @route("POST", "/api/v1/uploads/{upload_id}/blobs/{sha256}/seal")
 def _seal(registry: FakeState, request: httpx.Request, named: dict[str, str]) -> Any:
+    return _sealed(registry, named)
+
+
+def _sealed(registry: FakeState, named: dict[str, str]) -> Any:
     staged = registry.uploads[named["upload_id"]][named["sha256"]]
     data = b"".join(part for _, part in sorted(staged.parts.items()))
     found = hashlib.sha256(data).hexdigest()
@@ -335,8 +342,21 @@ def _compare(registry: FakeState, request: httpx.Request, named: dict[str, str])
     params = request.url.params
     sides = [registry.version(params[side])["manifest_digest"] for side in ("left", "right")]
     changed = sides[0] != sides[1]
+    files = {
+        "added": [{"path": "new", "size_bytes": 3, "sha256": "0" * 64}],
+        "removed": [],
+        "changed": [
+            {
+                "path": "f",
+                "left": {"path": "f", "size_bytes": 1, "sha256": "1" * 64},
+                "right": {"path": "f", "size_bytes": 2048, "sha256": "2" * 64},
+            }
+        ],
+        "moved": [{"sha256": "3" * 64, "size_bytes": 9, "left": ["a"], "right": ["b"]}],
+        "same_count": 7,
+    }
+    none = {**files, "added": [], "changed": [], "moved": []}
     differences = [
-        {"section": "files", "path": "/manifest", "left": sides[0], "right": sides[1]},
         {
             "section": "metrics",
             "path": "/auc",
@@ -346,7 +366,13 @@ def _compare(registry: FakeState, request: httpx.Request, named: dict[str, str])
             "better": True,
         },
     ]
-    return {"differences": differences if changed else []}
+    return {
+        "left": params["left"],
+        "right": params["right"],
+        "same": not changed,
+        "differences": differences if changed else [],
+        "files": files if changed else none,
+    }
 
 
 @route("POST", "/api/v1/tokens")

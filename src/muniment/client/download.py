@@ -39,6 +39,7 @@ class Download:
         self._version = version
         self._on_progress = on_progress
         self._stop = threading.Event()
+        self._direct = True  # from the object store itself, where it can be reached
 
     def run(self, files: Sequence[ManifestFile], into: Path) -> list[Path]:
         """Have every file in `into`; identical ones already there are kept. Paths in order.
@@ -79,6 +80,7 @@ class Download:
             except Unavailable:
                 if tried == _TRIES or self._stop.is_set():
                     raise
+                self._direct = False
                 continue  # what arrived is kept; the next try goes on from there
             if found == file.digest:
                 part.replace(target)
@@ -114,7 +116,8 @@ class Download:
     def _stream(self, file: ManifestFile, start: int, out: BinaryIO | Any, take: Any) -> None:
         path = file_path(self._version, file.path)
         headers = {"Range": f"bytes={start}-"} if start else {}
-        with self._transport.stream(path, headers) as response:
+        query = "?direct=true" if self._direct else ""
+        with self._transport.stream(path + query, headers) as response:
             skip = start if start and response.status_code != _PARTIAL else 0
             left = file.size_bytes - start
             for chunk in response.iter_raw():

@@ -6,6 +6,7 @@ has arrived, by digest; a file that changed meanwhile is simply another blob.
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from muniment.client.transport import Transport, api
 from muniment.core.errors import Conflict, Gone, NotFound
 
 _FORGOTTEN_AFTER = 200
+_TIME_TO_SEND = dt.timedelta(minutes=10)
 
 
 class Memory:
@@ -55,8 +57,13 @@ def open_session(transport: Transport, memory: Memory, body: dict[str, str]) -> 
             session = transport.get(api("uploads", known), UploadSession)
         except (NotFound, Gone, Conflict):
             session = None
-        if session and session.state == "open":
+        if session and _takes_bytes(session):
             return session
     session = transport.send("POST", api("uploads"), body, UploadSession)
     memory.keep(session.id)
     return session
+
+
+def _takes_bytes(session: UploadSession) -> bool:
+    soon = dt.datetime.now(dt.UTC) + _TIME_TO_SEND
+    return session.state == "open" and (session.expires_at is None or session.expires_at > soon)

@@ -19,7 +19,7 @@ import httpx
 from muniment.client.files import LocalFile, changed, check_unchanged, digest_of_file, read_range
 from muniment.client.progress import Meter, OnProgress
 from muniment.client.records import Held, Page, PutUrl, UploadSession
-from muniment.client.transport import Transport, api
+from muniment.client.transport import Transport, api, decode
 from muniment.core.digest import Digest
 from muniment.core.errors import DigestMismatch, MunimentError, Unavailable
 
@@ -146,29 +146,35 @@ class Upload:
         if self._stop.is_set():
             return
         try:
-            if put is None or not self._put_direct(sending, put):
-                self._put(sending, start, end)
+            if put is not None and self._put_direct(sending, put):
+                whole = False
+            else:
+                whole = self._put(sending, start, end)
         except DigestMismatch as error:
             raise changed(sending.file) from error
         with sending.lock:
             sending.parts_left -= 1
             last = sending.parts_left == 0
-        if last:
+        if whole:
+            self._finished(sending)
+        elif last:
             self._seal(sending)
 
-    def _put(self, sending: _Sending, start: int, end: int) -> None:
+    def _put(self, sending: _Sending, start: int, end: int) -> bool:
+        """Put one part through the registry; True if the blob is held with that."""
         path = api("uploads", self._session.id, "blobs", sending.digest.hex)
         headers = {
             "Content-Type": "application/octet-stream",
             "Content-Length": str(end - start),
         }
-        self._transport.request(
+        answer = self._transport.request(
             "PUT",
             path,
             params={"offset": start},
             headers=headers,
             content=lambda: self._body(sending.file, start, end),
         )
+        return decode(answer, Held).state == "held"
 
     def _put_direct(self, sending: _Sending, put: PutUrl) -> bool:
         """Put one part straight into the object store; False if that did not work."""
@@ -201,12 +207,15 @@ class Upload:
                 self._sending.add_bytes(-sent)
 
     def _seal(self, sending: _Sending) -> None:
-        check_unchanged(sending.file)
         path = api("uploads", self._session.id, "blobs", sending.digest.hex, "seal")
         try:
             self._transport.send("POST", path, None)
         except DigestMismatch as error:
             raise changed(sending.file) from error
+        self._finished(sending)
+
+    def _finished(self, sending: _Sending) -> None:
+        check_unchanged(sending.file)
         self._sending.add_file()
 
     def _counted(self, file: LocalFile) -> None:

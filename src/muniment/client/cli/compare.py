@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from muniment.client.cli.screen import Json, Screen, table
+from muniment.client.cli.screen import Json, Screen, amount, table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -25,11 +25,27 @@ def compare(
     screen = Screen(ctx, as_json=as_json)
     with screen.client() as client:
         found = client.versions.compare(left, right)
-    differences = found.get("differences") or []
-    if differences:
-        screen.result(found, *_tables(left, right, differences))
-    else:
+    if found.get("same"):
         screen.result(found, f"{left} and {right} do not differ.")
+        return
+    shown = [
+        *_tables(left, right, found.get("differences") or []),
+        *_files(found.get("files") or {}),
+    ]
+    screen.result(found, *shown)
+
+
+def _files(files: dict[str, Any]) -> list[RenderableType]:
+    rows: list[tuple[str, str]] = []
+    for kind in ("added", "removed"):
+        rows += [(kind, f"{each['path']} ({amount(each['size_bytes'])})") for each in files[kind]]
+    for each in files["changed"]:
+        sizes = " → ".join(amount(each[side]["size_bytes"]) for side in ("left", "right"))
+        rows.append(("changed", f"{each['path']} ({sizes})"))
+    for each in files["moved"]:
+        rows.append(("moved", f"{', '.join(each['left'])} → {', '.join(each['right'])}"))
+    same = f"{files['same_count']} files are the same"
+    return ["Files", table(("Change", "File"), rows), same] if rows else [same]
 
 
 def _tables(left: str, right: str, differences: list[dict[str, Any]]) -> list[RenderableType]:
