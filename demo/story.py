@@ -21,7 +21,9 @@ class Surprise(SystemExit):
 
     def __init__(self, step: str, expected: str, found: str) -> None:
         """Print the whole difference, then leave."""
-        console.print(f"\n[bold red]Surprise[/] in: {step}\n  expected: {expected}\n  found:    {found}")
+        console.print(
+            f"\n[bold red]Surprise[/] in: {step}\n  expected: {expected}\n  found:    {found}"
+        )
         super().__init__(1)
 
 
@@ -57,7 +59,12 @@ class Story:
         typed = shlex.join(("muniment", *arguments)).replace(str(self.home), ".")
         console.print(f"   [bold]$ {typed}[/]")
         done = subprocess.run(  # noqa: S603 -- our own command
-            [*MUNIMENT, *arguments], env=self.environ, capture_output=True, text=True, check=False, cwd=self.home
+            [*MUNIMENT, *arguments],
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self.home,
         )
         printed = (done.stdout + done.stderr).strip()
         if not quiet:

@@ -7,7 +7,7 @@ point is recovered by the code that runs normally. Does not decide who may act, 
 """
 
 from muniment.server.ledger.actions import append, erase
-from muniment.server.ledger.reads import entry, find_entry, history, receipt, tail
+from muniment.server.ledger.reads import await_receipt, entry, find_entry, history, receipt, tail
 from muniment.server.ledger.records import Actor, Entry, Fields, Fold, Key, Recorded, Subject
 from muniment.server.ledger.rules import actor_of
 
@@ -21,6 +21,7 @@ __all__ = [
     "Subject",
     "actor_of",
     "append",
+    "await_receipt",
     "entry",
     "erase",
     "find_entry",

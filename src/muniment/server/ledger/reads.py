@@ -6,6 +6,7 @@ few tiles, however large the tree.
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import uuid
 from typing import Final
@@ -17,8 +18,9 @@ from muniment.core.merkle import Hash
 from muniment.core.receipt import Receipt
 from muniment.server.ledger import rules, store, tiles
 from muniment.server.ledger.records import Actor, Consistency, Inclusion, Recorded, Signed, Subject
-from muniment.server.ports.db import Row, Tx
+from muniment.server.ports.db import Database, Row, Tx
 
+_RECEIPT_POLL_SECONDS: Final = 0.02
 _COLUMNS: Final = """
     SELECT e.id, e.at, e.act, e.actor_kind, e.actor_id, e.subject_kind, e.subject_id,
            e.subject_name, e.asset_id, e.digests, e.payload, e.bundle, l.leaf_index
@@ -197,6 +199,25 @@ async def receipt(tx: Tx, entry_id: uuid.UUID) -> Receipt:
         hashes=tuple(proof.hashes),
         checkpoint=row["note"],
     )
+
+
+async def await_receipt(db: Database, entry_id: uuid.UUID, wait: dt.timedelta) -> Receipt:
+    """Return the receipt of an entry as soon as there is one, asking again for up to `wait`.
+
+    Raises:
+        NotFound: there is no such entry.
+        LogBusy: no published checkpoint covered it in time.
+    """
+    polls_left = wait.total_seconds() / _RECEIPT_POLL_SECONDS
+    while True:
+        try:
+            async with db.transaction(read_only=True) as tx:
+                return await receipt(tx, entry_id)
+        except LogBusy:
+            polls_left -= 1
+            if polls_left < 0:
+                raise
+        await asyncio.sleep(_RECEIPT_POLL_SECONDS)
 
 
 async def log_since(tx: Tx) -> dt.datetime | None:

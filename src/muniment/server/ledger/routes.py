@@ -6,7 +6,6 @@ checkpoints, tiles, proofs and keys. Entries and receipts, which hold payloads, 
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import uuid
 from typing import Annotated, Any, Final
@@ -26,7 +25,6 @@ from muniment.server.ledger.sequencer import OBJECT_PREFIX
 from muniment.server.ports.db import Tx
 from muniment.server.settings import Settings
 
-_RECEIPT_POLL_SECONDS: Final = 0.02
 _WAIT_MAX_MS: Final = 10_000
 
 Index = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
@@ -226,17 +224,9 @@ async def entry(call: Call, tx: Tx) -> Reply:
 
 async def receipt(call: Call) -> Reply:
     """Send an entry's receipt, waiting for it if asked to."""
-    entry_id = _entry_id(call)
-    polls_left = call.query.wait_ms / (_RECEIPT_POLL_SECONDS * 1000)
-    while True:
-        try:
-            async with call.deps.db.transaction(read_only=True) as tx:
-                return Reply(ReceiptBody.of(await reads.receipt(tx, entry_id)))
-        except LogBusy:
-            polls_left -= 1
-            if polls_left < 0:
-                raise
-        await asyncio.sleep(_RECEIPT_POLL_SECONDS)
+    wait = dt.timedelta(milliseconds=call.query.wait_ms)
+    found = await reads.await_receipt(call.deps.db, _entry_id(call), wait)
+    return Reply(ReceiptBody.of(found))
 
 
 async def inclusion(call: Call, tx: Tx) -> Reply:

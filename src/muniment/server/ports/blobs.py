@@ -39,9 +39,10 @@ class ObjectInfo:
 
 
 class Blobs(Protocol):
-    """A blob store; every write is durable when it returns.
+    """A blob store.
 
-    Durable means fsync of file and directory, or the store's acknowledgement.
+    A sealed blob or a put object is durable when the call returns: file and directory are synced,
+    or the store acknowledged it. A staged part survives the death of the process.
 
     Raises (every method): `BlobStoreDown` when the store does not answer, `DiskFull` when it has
     no room; a failed write leaves nothing visible.

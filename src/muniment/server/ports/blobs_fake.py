@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from muniment.core.digest import Digest
-from muniment.core.errors import DigestMismatch, NotFound, TooLarge, UploadConflict
+from muniment.core.errors import DigestMismatch, NotFound, TooLarge
+from muniment.server.ports.blob_parts import merged, require_whole
 from muniment.server.ports.blobs import ObjectInfo, Part
 
 _CHUNK = 1 << 20
@@ -73,27 +74,15 @@ class FakeBlobs:
     async def staged(self, upload: UUID, digest: Digest) -> list[Part]:
         """See `Blobs.staged`."""
         self._before("staged")
-        merged: list[Part] = []
-        for offset, data in sorted(self.staging.get((upload, digest), {}).items()):
-            end = offset + len(data)
-            if merged and offset <= merged[-1].offset + merged[-1].size_bytes:
-                start = merged[-1].offset
-                end = max(end, start + merged[-1].size_bytes)
-                merged[-1] = Part(start, end - start)
-            else:
-                merged.append(Part(offset, end - offset))
-        return merged
+        parts = self.staging.get((upload, digest), {})
+        return merged(Part(offset, len(data)) for offset, data in parts.items())
 
     async def seal(self, upload: UUID, digest: Digest, size_bytes: int) -> None:
         """See `Blobs.seal`."""
         fault = self._before("seal")
         if digest in self.blobs and (upload, digest) not in self.staging:
             return
-        missing = _gaps(await self.staged(upload, digest), size_bytes)
-        if missing:
-            raise UploadConflict(
-                f"expected {size_bytes} bytes, found gaps: {missing}", extra={"missing": missing}
-            )
+        require_whole(await self.staged(upload, digest), size_bytes)
         content = bytearray()
         for offset, data in sorted(self.staging.get((upload, digest), {}).items()):
             content[offset : offset + len(data)] = data
@@ -193,14 +182,3 @@ class FakeBlobs:
         """See `Blobs.delete_object`."""
         self._before("delete_object")
         self.objects.pop(key, None)
-
-
-def _gaps(parts: list[Part], size_bytes: int) -> list[list[int]]:
-    gaps, at = [], 0
-    for part in parts:
-        if part.offset > at:
-            gaps.append([at, part.offset])
-        at = part.offset + part.size_bytes
-    if at < size_bytes:
-        gaps.append([at, size_bytes])
-    return gaps

@@ -1,0 +1,315 @@
+"""The verbs of artifacts: open an upload, take bytes, register a version.
+
+`register` is the one governed act. All that can be wrong with it is said at once, before anything is
+written; then manifest, version and ledger entry are written in one transaction. Repeating it gives
+the same answer, at any later time: the version is there, with the same manifest and metadata.
+
+Bytes are not part of a transaction. They are held before a version names them, so a crash leaves
+blobs that nothing names, never a version without its bytes.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from muniment.core.digest import Digest
+from muniment.core.errors import (
+    BadManifest,
+    BadMetadata,
+    BadRequest,
+    NotFound,
+    UploadConflict,
+    VersionConflict,
+)
+from muniment.core.names import AssetRef, SemVer
+from muniment.server import catalog, ledger
+from muniment.server.artifacts import reads, store
+from muniment.server.artifacts.records import (
+    Declared,
+    File,
+    Format,
+    Formats,
+    Manifest,
+    Upload,
+    UploadState,
+)
+from muniment.server.artifacts.rules import formats, manifest
+from muniment.server.catalog.records import (
+    Asset,
+    AssetState,
+    Gap,
+    Kind,
+    Lifecycle,
+    NewVersion,
+    Version,
+    VersionState,
+)
+from muniment.server.http.records import Scope
+from muniment.server.identity.records import By
+from muniment.server.ledger.records import Entry, Subject
+from muniment.server.ports.blobs import Blobs
+from muniment.server.ports.db import Tx
+from muniment.server.ports.keys import Signer
+
+#: The in-toto predicate of a registration.
+PREDICATE_TYPE = "https://muniment.dev/attestation/registration/v1"
+
+
+async def open_upload(
+    tx: Tx, principal_id: uuid.UUID, *, upload_id: uuid.UUID, now: dt.datetime, ttl: dt.timedelta
+) -> Upload:
+    """Open a session in which `principal_id` may send blobs until `now + ttl`."""
+    upload = Upload(upload_id, principal_id, UploadState.OPEN, now, now + ttl)
+    await store.insert_upload(tx, upload)
+    return upload
+
+
+def check_open(upload: Upload | None, now: dt.datetime) -> Upload:
+    """Return the upload if it takes bytes.
+
+    Raises:
+        NotFound: there is none of that id, or it is somebody else's.
+        UploadConflict: it is over.
+    """
+    if upload is None:
+        raise NotFound("there is no such upload, or it is not yours; open one with POST /uploads")
+    if upload.state is not UploadState.OPEN or upload.expires_at <= now:
+        raise UploadConflict("this upload is over: open another one; what is held stays held")
+    return upload
+
+
+async def format_of(blobs: Blobs, digest: Digest, size_bytes: int) -> Format:
+    """Tell what a held blob is, reading only its beginning and its end."""
+    head = await _range(blobs, digest, 0, min(size_bytes, formats.HEAD_BYTES))
+    tail_start = max(0, size_bytes - formats.TAIL_BYTES)
+    if size_bytes <= formats.HEAD_BYTES:
+        tail = head
+    elif head.startswith(b"PK"):  # only a zip is told by its end
+        tail = await _range(blobs, digest, tail_start, size_bytes)
+    else:
+        tail = b""
+    return formats.detect(head, tail, size_bytes)
+
+
+async def _range(blobs: Blobs, digest: Digest, start: int, end: int) -> bytes:
+    if start >= end:
+        return b""
+    return b"".join([chunk async for chunk in blobs.read(digest, start, end)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A registration as it is asked for: nothing of it is checked yet.
+
+    `files` are (path, size in bytes, digest text). `require` is the lifecycle step whose fields
+    must be there. `create` makes the asset when there is none: its kind and what is said of it.
+    """
+
+    asset: AssetRef
+    version: SemVer
+    files: Sequence[tuple[str, int, str]]
+    metadata: Mapping[str, Any]
+    require: Lifecycle = Lifecycle.DRAFT
+    create: tuple[Kind, AssetState] | None = None
+    upload_id: uuid.UUID | None = None
+    state: VersionState = field(default_factory=VersionState)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """An offer that may be registered, and the version that is there already if it was."""
+
+    offer: Offer
+    asset: Asset | None
+    kind: Kind
+    said: AssetState
+    manifest: Manifest
+    formats: Formats
+    existing: Version | None
+
+
+async def check(
+    tx: Tx, offer: Offer, *, visible: list[Scope] | None, max_file_bytes: int, sent: bool = True
+) -> Checked:
+    """Check everything about an offer; change nothing. `sent` False: its bytes need not be held.
+
+    Raises:
+        NotFound: there is no such asset, and the offer does not say how to create it.
+        BadManifest: paths, sizes, digests or bytes are not right; `problems` has all, metadata's too.
+        BadMetadata: only the metadata is not right.
+        VersionConflict: the version was registered with other bytes or metadata.
+    """
+    asset = await catalog.find_asset(tx, offer.asset)
+    kind, said = _kind_and_state(asset, offer)
+    problems = manifest.problems(kind, offer.files, max_file_bytes=max_file_bytes)
+    about_metadata = catalog.metadata_problems(kind, offer.metadata)
+    gaps = catalog.missing(kind, offer.require, said, offer.metadata)
+    about_metadata += [_gap_problem(gap, offer.require) for gap in gaps]
+    if problems:
+        raise _refusal(BadManifest, "the files cannot be registered", problems + about_metadata)
+    whole = manifest.make(File(path, size, Digest.parse(sha)) for path, size, sha in offer.files)
+    existing = await catalog.find_version(tx, offer.asset, offer.version) if asset else None
+    if existing is not None:
+        _same_or_conflict(existing, whole, offer)
+    wanted = [file.digest for file in whole.files]
+    usable = await reads.usable_blobs(tx, wanted, offer.upload_id, visible) if wanted else {}
+    if existing is None and sent:
+        problems = manifest.absent(
+            whole.files, {digest: one.size_bytes for digest, one in usable.items()}
+        )
+    if problems:
+        raise _refusal(BadManifest, "the files cannot be registered", problems + about_metadata)
+    if about_metadata:
+        raise _refusal(BadMetadata, "the metadata cannot be registered", about_metadata)
+    found = formats.summary(one.format for one in usable.values())
+    return Checked(offer, asset, kind, said, whole, found, existing)
+
+
+def _kind_and_state(asset: Asset | None, offer: Offer) -> tuple[Kind, AssetState]:
+    if asset is not None:
+        return asset.kind, asset.state
+    if offer.create is None:
+        raise NotFound(
+            f"there is no asset {offer.asset}, or you may not see it: create it first, or say with"
+            " `create_asset` of which kind it is and who owns it (`--kind`, `--owner`)"
+        )
+    return offer.create
+
+
+def _gap_problem(gap: Gap, step: Lifecycle) -> dict[str, Any]:
+    message = f"due at {step.value}: {gap.why} ({gap.source})"
+    return {"field": gap.field, "message": message, "fix": gap.fix}
+
+
+def _refusal(kind: type[BadRequest], what: str, problems: list[dict[str, Any]]) -> BadRequest:
+    first = problems[0]
+    more = f" (and {len(problems) - 1} more, see `problems`)" if problems[1:] else ""
+    return kind(f"{what}: `{first['field']}` {first['message']}{more}", problems=problems)
+
+
+def _same_or_conflict(existing: Version, offered: Manifest, offer: Offer) -> None:
+    """Go on only if `existing` is what is offered.
+
+    Raises:
+        VersionConflict: it is not; `extra` has both digests of whatever differs.
+    Source: R-027, R-028.
+    """
+    metadata = catalog.metadata_digest(offer.metadata)
+    registered = {
+        "manifest": str(existing.manifest_digest),
+        "metadata": str(existing.metadata_digest),
+    }
+    found = {"manifest": str(offered.digest), "metadata": str(metadata)}
+    if registered == found:
+        return
+    what = "files" if registered["manifest"] != found["manifest"] else "metadata"
+    raise VersionConflict(
+        f"{existing.name} was registered with other {what} "
+        f"({registered['manifest' if what == 'files' else 'metadata']}; offered: "
+        f"{found['manifest' if what == 'files' else 'metadata']}): versions never change, "
+        "register the change under a new version",
+        extra={"registered": registered, "offered": found},
+    )
+
+
+async def register(tx: Tx, checked: Checked, by: By, signer: Signer) -> Version:
+    """Write a version, its manifest and its signed ledger entry; create the asset if that was asked.
+
+    Raises:
+        VersionConflict: somebody registered that version meanwhile. Nothing is written; check again.
+        AlreadyExists: somebody created the asset meanwhile. Nothing is written; check again.
+    Source: design §6; R-018, R-020, R-027.
+    """
+    offer = checked.offer
+    asset = checked.asset or await catalog.create_asset(
+        tx, offer.asset, checked.kind, checked.said, by
+    )
+    await store.insert_manifest(tx, checked.manifest)
+    version = await catalog.add_version(tx, asset, _new_version(checked, by))
+    payload = catalog.version_payload(version)
+    subject = Subject("version", str(version.id), version.name, asset.id)
+    entry = Entry(
+        id=version.entry_id,
+        at=by.at,
+        act="version.register",
+        actor=by.actor,
+        subject=subject,
+        payload=payload,
+        digests=(version.manifest_digest, version.metadata_digest),
+        predicate_type=PREDICATE_TYPE,
+    )
+    await ledger.append(tx, entry, signer)
+    return version
+
+
+def preview(checked: Checked, by: By) -> Version:
+    """Return the version `register` would write, with number 0; nothing is written."""
+    new = _new_version(checked, by)
+    return Version(
+        id=new.id,
+        asset_id=checked.asset.id if checked.asset else new.id,
+        asset=checked.offer.asset,
+        kind=checked.kind,
+        number=0,
+        version=new.version,
+        manifest_digest=new.manifest_digest,
+        size_bytes=new.size_bytes,
+        file_count=new.file_count,
+        formats=new.formats,
+        executable=new.executable,
+        metadata=new.metadata,
+        metadata_digest=catalog.metadata_digest(new.metadata),
+        metrics_at_registration=new.metrics_at_registration,
+        state=new.state,
+        revision=1,
+        registered_at=new.at,
+        registered_by=new.actor,
+        entry_id=new.entry_id,
+    )
+
+
+def _new_version(checked: Checked, by: By) -> NewVersion:
+    offer = checked.offer
+    return NewVersion(
+        id=by.new_id(),
+        version=offer.version,
+        manifest_digest=checked.manifest.digest,
+        size_bytes=checked.manifest.size_bytes,
+        file_count=len(checked.manifest.files),
+        formats=checked.formats.names,
+        executable=checked.formats.executable,
+        metadata=offer.metadata,
+        metrics_at_registration=catalog.metrics_of(offer.metadata),
+        actor=by.actor,
+        at=by.at,
+        entry_id=by.new_id(),
+        state=offer.state,
+    )
+
+
+def declared(blobs: Sequence[tuple[str, int]], *, max_file_bytes: int) -> list[Declared]:
+    """Read the blobs somebody wants to send (digest text, size in bytes); each digest once.
+
+    Raises:
+        BadManifest: a digest or size is not one; `problems` has all.
+    """
+    found: dict[Digest, Declared] = {}
+    problems = []
+    for index, (text, size_bytes) in enumerate(blobs):
+        try:
+            digest = Digest.parse(text)
+        except BadRequest as error:
+            fix = "send SHA-256 in hex"
+            problems.append(
+                {"field": f"blobs[{index}].sha256", "message": error.message, "fix": fix}
+            )
+            continue
+        found.setdefault(digest, Declared(digest, size_bytes))
+    problems += manifest.declared_problems(list(found.values()), max_file_bytes=max_file_bytes)
+    if problems:
+        raise _refusal(BadManifest, "the blobs cannot be sent", problems)
+    return list(found.values())

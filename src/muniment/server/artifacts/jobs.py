@@ -1,0 +1,53 @@
+"""What is done now and then: drop abandoned uploads, read stored blobs again."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import random
+
+from muniment.core.digest import Digest
+from muniment.server.artifacts import store
+from muniment.server.http.operation import Deps
+
+#: How long the rows of an upload that is over are kept, so that a late client is told why.
+_REMEMBERED = dt.timedelta(days=7)
+
+
+async def sweep_uploads(deps: Deps) -> int:
+    """Close uploads whose time is over and drop their staged bytes; return how many. Repeatable.
+
+    Bytes staged under no open upload (a crash between the two steps) go too, once they are older
+    than an upload may be.
+    """
+    now = deps.clock.now()
+    async with deps.db.transaction() as tx:
+        expired = await store.abandon_expired(tx, now)
+        await store.forget_abandoned(tx, now - _REMEMBERED)
+    for upload_id in expired:
+        await deps.blobs.discard(upload_id)
+    old = [
+        upload_id
+        for upload_id, written_at in await deps.blobs.list_staged()
+        if written_at <= now - deps.settings.upload_ttl
+    ]
+    async with deps.db.transaction(read_only=True) as tx:
+        still_open = await store.open_uploads(tx, old)
+    left = [upload_id for upload_id in old if upload_id not in still_open]
+    for upload_id in left:
+        await deps.blobs.discard(upload_id)
+    return len({*expired, *left})
+
+
+async def scrub(deps: Deps, sample: int, seed: int) -> list[Digest]:
+    """Read up to `sample` stored blobs again, chosen by `seed`; return those whose bytes changed."""
+    held = [digest async for digest, _ in deps.blobs.list_digests()]
+    chosen = random.Random(seed).sample(held, min(sample, len(held)))  # noqa: S311 -- a sample
+    changed = []
+    for digest in chosen:
+        hasher = hashlib.sha256()
+        async for chunk in deps.blobs.read(digest):
+            hasher.update(chunk)
+        if hasher.digest() != digest.raw:
+            changed.append(digest)
+    return changed

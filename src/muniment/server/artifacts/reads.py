@@ -1,0 +1,181 @@
+"""What is asked across manifests, blobs and the catalog's versions."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from muniment.core.digest import Digest, digest_of
+from muniment.core.errors import BadRequest, IntegrityError
+from muniment.server.artifacts.records import File, Format, Manifest
+from muniment.server.http.records import Scope
+from muniment.server.ledger.records import Fields, Fold, Key, NeededBlob, Recorded
+from muniment.server.ports.db import Row, Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Usable:
+    """A blob a caller may register without sending it again."""
+
+    size_bytes: int
+    format: Format
+
+
+class _File(msgspec.Struct):
+    path: str
+    sha256: str
+    size_bytes: int
+
+
+class _Body(msgspec.Struct):
+    files: list[_File]
+
+
+_BODY = msgspec.json.Decoder(_Body)
+
+
+def parse_manifest(body: bytes, digest: Digest) -> Manifest:
+    """Read a manifest as it is stored.
+
+    Raises:
+        IntegrityError: it is not the manifest of that digest any more.
+    """
+    if digest_of(body) != digest:
+        raise IntegrityError(
+            f"the stored manifest {digest} was changed; run `muniment fsck`",
+            context={"found": digest_of(body).hex},
+        )
+    files = (
+        File(one.path, one.size_bytes, Digest.parse(one.sha256)) for one in _BODY.decode(body).files
+    )
+    return Manifest(tuple(files), body, digest)
+
+
+async def get_manifest(tx: Tx, digest: Digest) -> Manifest:
+    """Return a manifest.
+
+    Raises:
+        IntegrityError: it is missing or changed; versions always have one.
+    """
+    body = await tx.fetchval("SELECT body FROM manifest WHERE digest = $1", digest.raw)
+    if body is None:
+        raise IntegrityError(f"the manifest {digest} is missing; run `muniment fsck`")
+    return parse_manifest(body, digest)
+
+
+async def find_file(tx: Tx, digest: Digest, path: str) -> File | None:
+    """Return the file at `path` of a manifest, or None."""
+    manifest = await get_manifest(tx, digest)
+    return next((file for file in manifest.files if file.path == path), None)
+
+
+async def usable_blobs(
+    tx: Tx, digests: Sequence[Digest], upload_id: uuid.UUID | None, visible: list[Scope] | None
+) -> dict[Digest, Usable]:
+    """Return those of `digests` that a caller may use without sending them.
+
+    Those are the blobs sealed in its session `upload_id`, and those of versions it may read
+    (`visible`: the scopes, None for everything). Knowing a digest is not enough: otherwise anybody
+    could register, and then download, bytes of somebody else's.
+    """
+    rows = await tx.fetch(
+        """
+        SELECT b.digest, b.size_bytes, b.format, b.executable
+        FROM blob b
+        WHERE b.digest = ANY($1::bytea[])
+          AND (EXISTS (SELECT FROM upload_blob s
+                       WHERE s.upload_id = $2 AND s.digest = b.digest AND s.sealed_at IS NOT NULL)
+               OR EXISTS (SELECT FROM manifest_blob m
+                          JOIN version v ON v.manifest_digest = m.manifest_digest
+                          JOIN asset a ON a.id = v.asset_id
+                          WHERE m.digest = b.digest
+                            AND ($3 OR a.namespace = ANY($4::text[])
+                                 OR (a.namespace, a.name) IN
+                                    (SELECT * FROM unnest($5::text[], $6::text[])))))
+        """,
+        [digest.raw for digest in digests],
+        upload_id,
+        visible is None,
+        [scope.namespace for scope in visible or () if scope.asset is None],
+        [scope.namespace for scope in visible or () if scope.asset is not None],
+        [scope.asset for scope in visible or () if scope.asset is not None],
+    )
+    return {
+        Digest(row["digest"]): Usable(row["size_bytes"], Format(row["format"], row["executable"]))
+        for row in rows
+    }
+
+
+async def required_blobs(tx: Tx) -> AsyncIterator[NeededBlob]:
+    """Yield every blob some version needs, with the first file that needs it."""
+    rows = tx.cursor(
+        """
+        SELECT v.version, a.namespace, a.name, m.digest, m.body
+        FROM version v JOIN asset a ON a.id = v.asset_id
+        JOIN manifest m ON m.digest = v.manifest_digest
+        ORDER BY v.id
+        """
+    )
+    seen: set[bytes] = set()
+    async for row in rows:
+        space = "" if row["namespace"] == "default" else f"{row['namespace']}/"
+        for file in _files_of(row):
+            if file.digest.raw not in seen:
+                seen.add(file.digest.raw)
+                what_for = f"{space}{row['name']}@{row['version']}: {file.path}"
+                yield NeededBlob(file.digest, file.size_bytes, what_for)
+
+
+def _files_of(row: Row) -> tuple[File, ...]:
+    """Return a manifest's files; none when it was changed, which the fold of `manifest` reports."""
+    try:
+        return parse_manifest(row["body"], Digest(row["digest"])).files
+    except (IntegrityError, BadRequest, msgspec.DecodeError):
+        return ()
+
+
+class ManifestFold:
+    """`manifest` and `manifest_blob`: what registrations say of them, and what their bytes say."""
+
+    table = "manifest"
+
+    def apply(self, rows: dict[Key, Fields], entry: Recorded) -> None:
+        """Apply `version.register`."""
+        if entry.act == "version.register" and entry.payload is not None:
+            version = entry.payload["version"]
+            digest = version["manifest_digest"]
+            rows[digest] = {
+                "size_bytes": version["size_bytes"],
+                "file_count": version["file_count"],
+                "body_sha256": digest,
+                "blobs": "as in body",
+            }
+
+    async def stored(self, tx: Tx) -> AsyncIterator[tuple[Key, Fields]]:
+        """Yield every manifest; whether `manifest_blob` agrees with its body is a field."""
+        async for row in tx.cursor(
+            """
+            SELECT m.digest, m.body, m.size_bytes, m.file_count,
+                   array(SELECT b.digest FROM manifest_blob b WHERE b.manifest_digest = m.digest)
+                   AS blobs
+            FROM manifest m ORDER BY m.digest
+            """
+        ):
+            in_body = {file.digest.raw for file in _files_of(row)}
+            agree = in_body == set(row["blobs"])
+            yield (
+                row["digest"].hex(),
+                {
+                    "size_bytes": row["size_bytes"],
+                    "file_count": row["file_count"],
+                    "body_sha256": digest_of(row["body"]).hex,
+                    "blobs": "as in body" if agree else "not as in body",
+                },
+            )
+
+
+#: How this slice's tables follow from the log.
+FOLDS: tuple[Fold, ...] = (ManifestFold(),)

@@ -1,0 +1,1 @@
+"""The decisions of artifacts: pure functions over paths, manifests and bytes."""

@@ -1,0 +1,171 @@
+"""Rows of uploads, blobs and manifests. Every function takes a `Tx`; none commits."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Sequence
+
+from muniment.core.digest import Digest
+from muniment.server.artifacts.records import Declared, Format, Manifest, Upload, UploadState
+from muniment.server.ports.db import Row, Tx
+
+
+async def insert_upload(tx: Tx, upload: Upload) -> None:
+    """Open an upload."""
+    await tx.execute(
+        """
+        INSERT INTO upload (id, principal_id, state, created_at, expires_at)
+        VALUES ($1, $2, $3, $4, $5)
+        """,
+        upload.id,
+        upload.principal_id,
+        upload.state.value,
+        upload.created_at,
+        upload.expires_at,
+    )
+
+
+async def find_upload(tx: Tx, upload_id: uuid.UUID, principal_id: uuid.UUID) -> Upload | None:
+    """Return an upload of a principal, or None; other people's are not there."""
+    row = await tx.fetchrow(
+        """
+        SELECT id, principal_id, state, created_at, expires_at
+        FROM upload WHERE id = $1 AND principal_id = $2
+        """,
+        upload_id,
+        principal_id,
+    )
+    return None if row is None else _upload(row)
+
+
+def _upload(row: Row) -> Upload:
+    return Upload(
+        row["id"],
+        row["principal_id"],
+        UploadState(row["state"]),
+        row["created_at"],
+        row["expires_at"],
+    )
+
+
+async def abandon_upload(tx: Tx, upload_id: uuid.UUID) -> None:
+    """Close an upload."""
+    await tx.execute("UPDATE upload SET state = 'abandoned' WHERE id = $1", upload_id)
+
+
+async def abandon_expired(tx: Tx, now: dt.datetime) -> list[uuid.UUID]:
+    """Close the uploads whose time is over; return them."""
+    rows = await tx.fetch(
+        """
+        UPDATE upload SET state = 'abandoned' WHERE state = 'open' AND expires_at <= $1
+        RETURNING id
+        """,
+        now,
+    )
+    return [row["id"] for row in rows]
+
+
+async def forget_abandoned(tx: Tx, before: dt.datetime) -> None:
+    """Remove the rows of uploads that were over before `before`."""
+    await tx.execute("DELETE FROM upload WHERE state = 'abandoned' AND expires_at <= $1", before)
+
+
+async def open_uploads(tx: Tx, among: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+    """Return which of `among` still take bytes."""
+    rows = await tx.fetch(
+        "SELECT id FROM upload WHERE id = ANY($1::uuid[]) AND state = 'open'", list(among)
+    )
+    return {row["id"] for row in rows}
+
+
+async def declare(tx: Tx, upload_id: uuid.UUID, blobs: Sequence[Declared]) -> None:
+    """Note what a session is going to send; what it declared before stays as it was."""
+    await tx.execute(
+        """
+        INSERT INTO upload_blob (upload_id, digest, size_bytes)
+        SELECT $1, digest, size_bytes
+        FROM unnest($2::bytea[], $3::bigint[]) AS offered (digest, size_bytes)
+        ON CONFLICT (upload_id, digest) DO NOTHING
+        """,
+        upload_id,
+        [blob.digest.raw for blob in blobs],
+        [blob.size_bytes for blob in blobs],
+    )
+
+
+async def find_declared(tx: Tx, upload_id: uuid.UUID, digest: Digest) -> Declared | None:
+    """Return a blob a session declared, or None."""
+    row = await tx.fetchrow(
+        "SELECT size_bytes, sealed_at FROM upload_blob WHERE upload_id = $1 AND digest = $2",
+        upload_id,
+        digest.raw,
+    )
+    return (
+        None if row is None else Declared(digest, row["size_bytes"], row["sealed_at"] is not None)
+    )
+
+
+async def find_sending(
+    tx: Tx, upload_id: uuid.UUID, principal_id: uuid.UUID, digest: Digest
+) -> tuple[Upload, Declared | None] | None:
+    """Return an upload of a principal with one blob it declared. One statement."""
+    row = await tx.fetchrow(
+        """
+        SELECT u.id, u.principal_id, u.state, u.created_at, u.expires_at,
+               b.size_bytes, b.sealed_at
+        FROM upload u LEFT JOIN upload_blob b ON b.upload_id = u.id AND b.digest = $3
+        WHERE u.id = $1 AND u.principal_id = $2
+        """,
+        upload_id,
+        principal_id,
+        digest.raw,
+    )
+    if row is None:
+        return None
+    if row["size_bytes"] is None:
+        return _upload(row), None
+    return _upload(row), Declared(digest, row["size_bytes"], row["sealed_at"] is not None)
+
+
+async def seal_blob(
+    tx: Tx, upload_id: uuid.UUID, blob: Declared, found: Format, now: dt.datetime
+) -> None:
+    """Note that a blob is held, what it is, and that this session sent it. One statement."""
+    await tx.execute(
+        """
+        WITH held AS (
+            INSERT INTO blob (digest, size_bytes, format, executable, sealed_at)
+            VALUES ($2, $3, $4, $5, $6)
+            ON CONFLICT (digest) DO NOTHING
+        )
+        UPDATE upload_blob SET sealed_at = $6 WHERE upload_id = $1 AND digest = $2
+        """,
+        upload_id,
+        blob.digest.raw,
+        blob.size_bytes,
+        found.name,
+        found.executable,
+        now,
+    )
+
+
+async def insert_manifest(tx: Tx, manifest: Manifest) -> None:
+    """Keep a manifest and which blobs it has, unless it is kept already. One statement."""
+    await tx.execute(
+        """
+        WITH kept AS (
+            INSERT INTO manifest (digest, body, size_bytes, file_count)
+            VALUES ($1, $2, $3, $4)
+            ON CONFLICT (digest) DO NOTHING
+            RETURNING digest
+        )
+        INSERT INTO manifest_blob (digest, manifest_digest)
+        SELECT blob, kept.digest FROM kept, unnest($5::bytea[]) AS blob
+        """,
+        manifest.digest.raw,
+        manifest.body,
+        manifest.size_bytes,
+        len(manifest.files),
+        sorted({file.digest.raw for file in manifest.files}),
+    )

@@ -1,0 +1,165 @@
+"""File work that does not lose data: plain functions that block, for `blobs_local`.
+
+`root` bounds how far up directories are synced when a new one was made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+from pathlib import Path
+
+from muniment.core.digest import Digest
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_BLOCK = 4 << 20
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_NO_LINK = os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def boot_id() -> str:
+    """Return what is the same until the machine starts again; else something used only once."""
+    try:
+        return _BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return secrets.token_hex(16)
+
+
+def open_staged(path: Path) -> int:
+    """Open a staged file for reading and writing, made if it is not there."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINK, 0o600)
+
+
+def open_sealed(path: Path) -> int | None:
+    """Open a file for reading, or return None when there is none."""
+    try:
+        return os.open(path, os.O_RDONLY | _NO_LINK)
+    except FileNotFoundError:
+        return None
+
+
+def write_at(handle: int, data: bytes, offset: int) -> None:
+    """Write all of `data` at `offset`."""
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(handle, view, offset)
+        view, offset = view[written:], offset + written
+
+
+def digest_of(handle: int) -> Digest:
+    """Return the SHA-256 of a whole open file."""
+    hasher, at = hashlib.sha256(), 0
+    while chunk := os.pread(handle, _BLOCK, at):
+        hasher.update(chunk)
+        at += len(chunk)
+    return Digest(hasher.digest())
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append one line in one write."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NO_LINK, 0o600)
+    try:
+        os.write(handle, line.encode("ascii"))
+    finally:
+        os.close(handle)
+
+
+def lines(path: Path) -> list[str]:
+    """Return the complete lines of a file; none when it is not there."""
+    text = (read_whole(path) or b"").decode("ascii", errors="replace")
+    return [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def size_of(path: Path) -> int | None:
+    """Return the size of a file, or None when there is none."""
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:
+        return None
+
+
+def read_whole(path: Path) -> bytes | None:
+    """Return the content of a file, or None when there is none."""
+    handle = open_sealed(path)
+    if handle is None:
+        return None
+    with os.fdopen(handle, "rb") as file:
+        return file.read()
+
+
+def write_whole(path: Path, data: bytes, root: Path) -> None:
+    """Write a file so that it has either its old content or the new, also after a power cut."""
+    make_folder(path.parent, root)
+    beside = path.parent / f".{path.name}.{secrets.token_hex(6)}"
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK, 0o600)
+    try:
+        write_at(handle, data, 0)
+        os.fsync(handle)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(handle)
+    beside.replace(path)
+    sync_folder(path.parent)
+
+
+def move_into_place(path: Path, final: Path, root: Path) -> None:
+    """Give a synced file its final name, durably."""
+    make_folder(final.parent, root)
+    path.replace(final)
+    sync_folder(final.parent)
+
+
+def make_folder(folder: Path, root: Path) -> None:
+    """Make a folder below `root`; those that are new are synced into their parents."""
+    if folder.is_dir():
+        return
+    if folder != root:
+        make_folder(folder.parent, root)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def folders(folder: Path) -> list[Path]:
+    """Return the folders in a folder, by name; none when it is not there."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(Path(one.path) for one in entries if one.is_dir(follow_symlinks=False))
+    except FileNotFoundError:
+        return []
+
+
+def sizes(folder: Path) -> list[tuple[str, int]]:
+    """Return name and size of each plain file in a folder, by name."""
+    with os.scandir(folder) as entries:
+        plain = [one for one in entries if one.is_file(follow_symlinks=False)]
+        return sorted((one.name, one.stat(follow_symlinks=False).st_size) for one in plain)
+
+
+def tree(root: Path, prefix: str) -> list[tuple[str, os.stat_result]]:
+    """Return the files under `root` whose path starts with `prefix`, by path, with their stat."""
+    found = []
+    start = root / prefix.rpartition("/")[0]
+    for folder, _, names in os.walk(start):
+        for name in names:
+            path = Path(folder, name)
+            key = path.relative_to(root).as_posix()
+            if key.startswith(prefix) and not name.startswith("."):
+                with contextlib.suppress(FileNotFoundError):
+                    found.append((key, path.lstat()))
+    return sorted(found, key=lambda one: one[0])

@@ -1,0 +1,224 @@
+"""The one place that picks real adapters and joins the slices into a server.
+
+Started in this order, stopped in the reverse one: PostgreSQL, schema, pool, blob store, keys, first
+administrator, sequencer and sweeps, HTTP. What fails to start stops the start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import os
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+
+import structlog
+from starlette.applications import Starlette
+
+from muniment.core.errors import NotAuthenticated
+from muniment.server import artifacts, catalog, http, identity, migrations
+from muniment.server.artifacts import jobs as artifact_jobs
+from muniment.server.artifacts import routes as artifact_routes
+from muniment.server.catalog import routes as catalog_routes
+from muniment.server.http import idempotency
+from muniment.server.http.operation import Deps, Operation
+from muniment.server.identity import jobs as identity_jobs
+from muniment.server.identity import routes as identity_routes
+from muniment.server.ledger import routes as ledger_routes
+from muniment.server.ledger.fsck import Options, fsck, state
+from muniment.server.ledger.records import Fields, Fold, Key, Report
+from muniment.server.ledger.sequencer import Sequencer
+from muniment.server.ports import embedded_postgres
+from muniment.server.ports.blobs import Blobs
+from muniment.server.ports.blobs_local import open_local_blobs
+from muniment.server.ports.clock import SystemClock
+from muniment.server.ports.key_files import open_keys
+from muniment.server.ports.postgres import open_database
+from muniment.server.settings import Settings
+
+_log = structlog.get_logger("muniment.server")
+
+#: Every operation of the API, in the order of the document.
+OPERATIONS: list[Operation] = [
+    *identity_routes.OPERATIONS,
+    *catalog_routes.OPERATIONS,
+    *artifact_routes.OPERATIONS,
+    *ledger_routes.OPERATIONS,
+]
+
+#: How every governance table follows from the log.
+FOLDS: tuple[Fold, ...] = (*identity.FOLDS, *catalog.FOLDS, *artifacts.FOLDS)
+
+_SWEEP = dt.timedelta(minutes=10)
+
+
+@contextlib.contextmanager
+def database_url(settings: Settings, *, attach: bool = False) -> Iterator[str]:
+    """Give the URL of the configured database, running the embedded one meanwhile if none is.
+
+    `attach` uses the embedded one of a running server instead of refusing to share its directory.
+
+    Raises:
+        DatabaseDown: it cannot be had; the message says why.
+    """
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    begin = embedded_postgres.attach_or_start if attach else embedded_postgres.start
+    with begin(settings.data_dir) as postgres:
+        yield postgres.url
+
+
+async def open_blobs(settings: Settings) -> Blobs:
+    """Open the configured blob store.
+
+    Raises:
+        BlobStoreDown: it does not answer.
+    """
+    if settings.blob_url is None:
+        return open_local_blobs(settings.data_dir / "blobs")
+    # obstore is only loaded where S3 is used.
+    from muniment.server.ports.blobs_s3 import open_s3_blobs  # noqa: PLC0415
+
+    return open_s3_blobs(
+        settings.blob_url,
+        endpoint=settings.blob_endpoint,
+        region=settings.blob_region,
+        access_key=settings.blob_access_key,
+        secret_key=settings.blob_secret_key,
+        allow_http=settings.blob_allow_http,
+    )
+
+
+@contextlib.asynccontextmanager
+async def open_deps(settings: Settings, url: str) -> AsyncIterator[Deps]:
+    """Open the ports over the database at `url`; the schema must be current."""
+    db = await open_database(url, max_size=settings.database_connections)
+    try:
+        yield Deps(
+            db=db,
+            blobs=await open_blobs(settings),
+            keys=open_keys(settings.data_dir / "keys"),
+            clock=SystemClock(),
+            settings=settings,
+        )
+    finally:
+        await db.close()
+
+
+def build_app(deps: Deps) -> Starlette:
+    """Join all operations into the application, without background work."""
+    return http.build(
+        OPERATIONS,
+        deps,
+        authenticator=identity.authenticator(deps),
+        allows=identity.allows,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """A registry ready to serve: the application, its ports, and what the first start made."""
+
+    app: Starlette
+    deps: Deps
+    first_admin: identity.FirstAdmin | None
+    local_token: str | None
+
+
+@contextlib.asynccontextmanager
+async def open_registry(settings: Settings, url: str) -> AsyncIterator[Registry]:
+    """Migrate, open and run everything but the socket; stop it all on leaving.
+
+    Raises:
+        LogInconsistent: the database does not extend what was published before.
+    """
+    ran = await migrations.migrate(url)
+    if ran:
+        _log.info("schema_migrated", to=ran[-1].number)
+    async with open_deps(settings, url) as deps, asyncio.TaskGroup() as tasks:
+        async with deps.db.transaction() as tx:
+            first_admin = await identity.ensure_first_admin(tx, settings=settings, clock=deps.clock)
+        sequencer = Sequencer(
+            deps.db, deps.blobs, log_key=deps.keys.log, clock=deps.clock, origin=settings.origin
+        )
+        sequencing = tasks.create_task(sequencer.run())
+        sweeping = tasks.create_task(_sweep_for_ever(deps))
+        try:
+            yield Registry(build_app(deps), deps, first_admin, await local_token(deps))
+        finally:
+            sweeping.cancel()
+            sequencer.stop()
+            await asyncio.wait([sequencing], timeout=10)
+            sequencing.cancel()
+
+
+async def local_token(deps: Deps) -> str | None:
+    """Return the token of the command line on this machine, made at the first start.
+
+    It is kept in the data directory, readable by its owner only; whoever can read that directory
+    administers the registry anyway. None where a bootstrap token was given: then the operator has
+    one already.
+    """
+    if deps.settings.bootstrap_token is not None:
+        return None
+    file = deps.settings.data_dir / "command-line.token"
+    with contextlib.suppress(FileNotFoundError, NotAuthenticated):
+        token = file.read_text(encoding="ascii").strip()
+        await identity.authenticator(deps).authenticate(token, deps.clock.now())
+        return token
+    async with deps.db.transaction() as tx:
+        issued = await identity.create_local_admin_token(tx, clock=deps.clock)
+    if issued is None:
+        return None
+    file.unlink(missing_ok=True)
+    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="ascii") as out:
+        out.write(issued.text + "\n")
+    return issued.text
+
+
+async def _sweep_for_ever(deps: Deps) -> None:
+    """Drop what nobody needs any more: abandoned uploads, old idempotency keys."""
+    sweeps: tuple[Callable[[Deps], Awaitable[object]], ...] = (
+        artifact_jobs.sweep_uploads,
+        identity_jobs.sweep,
+        idempotency.sweep,
+    )
+    while True:
+        for sweep in sweeps:
+            try:
+                await sweep(deps)
+            except Exception:  # noqa: BLE001 -- the edge of a job: the next round tries again
+                _log.exception("sweep_failed", sweep=sweep.__name__)
+        await asyncio.sleep(_SWEEP.total_seconds())
+
+
+async def check(
+    settings: Settings, url: str, *, sample: int | None, progress: Callable[[str, int], None]
+) -> Report:
+    """Run `fsck` over the whole registry; `sample` None reads every blob again."""
+    async with open_deps(settings, url) as deps:
+        options = Options(
+            keys=deps.keys,
+            origin=settings.origin,
+            folds=FOLDS,
+            needed=artifacts.required_blobs,
+            sample=sample,
+            seed=secrets.randbits(32),
+            progress=progress,
+        )
+        return await fsck(deps.db, deps.blobs, options)
+
+
+async def rebuild(
+    settings: Settings, url: str, as_of: dt.datetime | None
+) -> dict[str, dict[Key, Fields]]:
+    """Fold the log up to `as_of` into the tables it implies, by name and key."""
+    async with (
+        open_deps(settings, url) as deps,
+        deps.db.transaction(read_only=True, repeatable=True) as tx,
+    ):
+        return await state(tx, FOLDS, as_of)
