@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 T = TypeVar("T")
 
-_PARAMETER = re.compile(r"\{([a-z_]+)(:path)?\}")
+_PARAMETER = re.compile(r"\{([a-z][a-z0-9_]*)(:path)?\}")
 
 
 @dataclass(slots=True)
