@@ -18,10 +18,12 @@ from muniment.server.catalog.reads.folds import FOLDS
 from muniment.server.catalog.reads.search import Query, search_assets, search_versions
 from muniment.server.catalog.rules.changes import Change, check_version_state
 from muniment.server.catalog.rules.comparing import compare
-from muniment.server.catalog.rules.metadata import check_metadata, window_overlaps
+from muniment.server.catalog.rules.metadata import (
+    check_metadata, metadata_problems, window_overlaps,
+)
 from muniment.server.catalog.rules.required import completeness, missing
 from muniment.server.catalog.rules.terms import metrics_of
-from muniment.server.catalog.rules.versions import version_payload
+from muniment.server.catalog.rules.versions import metadata_digest, version_payload
 from muniment.server.catalog.store.assets import find_asset, get_asset, lock_asset
 from muniment.server.catalog.store.versions import add_version, find_version, get_version
 
@@ -29,6 +31,6 @@ __all__ = [
     "FOLDS", "Change", "CompletenessBody", "Query", "VersionBody", "add_version", "annotate_asset",
     "annotate_version", "asset_body", "check_metadata", "check_version_state", "compare",
     "completeness", "completeness_body", "create_asset", "find_asset", "find_version", "get_asset",
-    "get_version", "lock_asset", "metrics_of", "missing", "search_assets", "search_versions",
+    "get_version", "lock_asset", "metadata_digest", "metadata_problems", "metrics_of", "missing", "search_assets", "search_versions",
     "set_alias", "version_body", "version_etag", "version_payload", "window_overlaps",
 ]

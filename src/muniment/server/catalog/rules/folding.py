@@ -67,7 +67,8 @@ def fold_version(rows: Rows, entry: Recorded) -> None:
     if entry.act != "version.register" or entry.payload is None:
         return
     fields: dict[str, Any] = dict(entry.payload["version"])
-    rows[fields.pop("id")] = {
+    version_id = fields.pop("id")
+    rows[version_id] = {
         **fields,
         "precedence": precedence_key(SemVer.parse(fields["version"])),
         "metadata_digest": metadata_digest(fields["metadata"]).hex,

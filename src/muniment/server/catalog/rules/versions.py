@@ -10,13 +10,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import re
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from muniment.core.canon import canonical
+from muniment.core.canon import MAX_INTEGER, canonical
 from muniment.core.digest import Digest, digest_of
 from muniment.core.errors import BadRequest
 from muniment.core.names import SemVer
@@ -31,6 +33,7 @@ from muniment.server.catalog.records import (
     VersionState,
 )
 
+_MANY_DIGITS = re.compile(r"[0-9]{16}")
 #: Lower than every character of a SemVer identifier, so that `alpha` sorts before `alpha-1`.
 _END = "!"
 #: Higher than the end mark: a release sorts after its prereleases.
@@ -198,5 +201,16 @@ def _id_text(identity: uuid.UUID | None) -> str | None:
 
 
 def parse_json(text: str) -> Any:
-    """Read JSON that the registry wrote itself."""
+    """Read JSON that the registry keeps in the database.
+
+    The database writes a large number out (1e+300 with all its digits): an integer beyond 2**53,
+    which canonical JSON does not have, is read as the float it was.
+    """
+    if _MANY_DIGITS.search(text):
+        return json.loads(text, parse_int=_integer)
     return msgspec.json.decode(text)
+
+
+def _integer(digits: str) -> int | float:
+    number = int(digits)
+    return number if abs(number) <= MAX_INTEGER else float(digits)
