@@ -37,8 +37,18 @@ class Server:
 
     def start(self) -> None:
         """Start it and wait until it answers `/readyz`."""
-        command = ["serve", "--host", "127.0.0.1", "--port", str(self.port), "--data", str(self.data)]
-        console.print(f"   [bold]$ muniment {' '.join(command).replace(str(self.story.home), '.')} &[/]")
+        command = [
+            "serve",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(self.port),
+            "--data",
+            str(self.data),
+        ]
+        console.print(
+            f"   [bold]$ muniment {' '.join(command).replace(str(self.story.home), '.')} &[/]"
+        )
         began = time.monotonic()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603 -- our own command
@@ -64,7 +74,7 @@ class Server:
     def _ready(self) -> bool:
         try:
             url = f"http://127.0.0.1:{self.port}/readyz"
-            with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 -- our own server
+            with urllib.request.urlopen(url, timeout=2) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
@@ -74,29 +84,54 @@ def register_and_find(story: Story, home: Path) -> None:
     """From a trained model to an alias that somebody else resolves."""
     story.step("Train a real classifier (scikit-learn, its breast cancer dataset)")
     trained = train.fit(home)
-    story.say(f"wrote ./model ({trained.size_bytes:,} bytes) and ./model.yaml; ROC AUC {trained.auc:.4f}")
+    story.say(
+        f"wrote ./model ({trained.size_bytes:,} bytes) and ./model.yaml; ROC AUC {trained.auc:.4f}"
+    )
 
     story.step("Register it: bytes, metadata and a signed entry in the log, in one command")
     story.run(
-        "register", "fraud-detector", "--version", "1.0.0", "--kind", "model",
-        "--artifact", str(home / "model"), "--metadata", str(home / "model.yaml"),
+        "register",
+        "fraud-detector",
+        "--version",
+        "1.0.0",
+        "--kind",
+        "model",
+        "--artifact",
+        str(home / "model"),
+        "--metadata",
+        str(home / "model.yaml"),
         shows="1.0.0",
     )
     story.say("the same again gives the same answer; other bytes under that version are refused:")
     story.run(
-        "register", "fraud-detector", "--version", "1.0.0",
-        "--artifact", str(home / "model"), "--metadata", str(home / "model.yaml"), quiet=True,
+        "register",
+        "fraud-detector",
+        "--version",
+        "1.0.0",
+        "--artifact",
+        str(home / "model"),
+        "--metadata",
+        str(home / "model.yaml"),
+        quiet=True,
     )
     shutil.copytree(home / "model", home / "other-model")
     (home / "other-model" / "threshold.txt").write_text("0.4\n")
     story.run(
-        "register", "fraud-detector", "--version", "1.0.0",
-        "--artifact", str(home / "other-model"), "--metadata", str(home / "model.yaml"),
+        "register",
+        "fraud-detector",
+        "--version",
+        "1.0.0",
+        "--artifact",
+        str(home / "other-model"),
+        "--metadata",
+        str(home / "model.yaml"),
         exit_code=1,
     )
 
     story.step("Find it, and give it a name that deployments resolve")
-    story.run("search", "metrics.roc_auc > 0.9 AND framework = 'scikit-learn'", shows="fraud-detector")
+    story.run(
+        "search", "metrics.roc_auc > 0.9 AND framework = 'scikit-learn'", shows="fraud-detector"
+    )
     story.run("alias", "set", "fraud-detector", "champion", "1.0.0", "--reason", "first release")
     story.run("show", "fraud-detector@champion", shows="1.0.0")
 
@@ -123,8 +158,13 @@ def prove_it_offline(story: Story, home: Path, server: Server) -> None:
     server.stop()
     story.say("server stopped")
     story.run(
-        "verify", str(receipt), "--offline", "--keys", str(home / "keys.json"),
-        "--dir", str(home / "elsewhere"),
+        "verify",
+        str(receipt),
+        "--offline",
+        "--keys",
+        str(home / "keys.json"),
+        "--dir",
+        str(home / "elsewhere"),
     )
     document = json.loads(receipt.read_text())
     document["index"] += 1

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 import asyncpg
+
 from muniment.server.ports.embedded_postgres import attach_or_start
 
 
@@ -22,8 +23,8 @@ def flip_byte(data: Path, original: Path) -> Path:
 
 async def change_row(data: Path) -> None:
     """Improve the metrics of every version, as a superuser who switched the triggers off."""
-    async with attach_or_start(data) as postgres:
-        connection = await asyncpg.connect(postgres.superuser_url)
+    with attach_or_start(data) as postgres:
+        connection = await asyncpg.connect(postgres.url_of("muniment", "postgres"))
         try:
             await connection.execute("SET session_replication_role = replica")
             await connection.execute(

@@ -359,8 +359,9 @@ def open_local_blobs(root: Path) -> LocalBlobs:
         BlobStoreDown: the directory cannot be made or written to.
     """
     try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in ("sha256", "staging", "objects"):
-            (root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+            (root / name).mkdir(mode=0o700, exist_ok=True)
         probe = root / f"probe-{secrets.token_hex(4)}"
         probe.touch(mode=0o600)
         probe.unlink()
