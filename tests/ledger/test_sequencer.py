@@ -68,7 +68,9 @@ async def test_the_fault_table_is_complete(log: Log) -> None:
     await log.settle()
     log.faults.seen.clear()
     await log.append(300)
-    await log.sequencer().step()
+    sequencer = log.sequencer()
+    await sequencer.step()
+    await sequencer.sweep()
     assert sorted(log.faults.seen) == sorted(WRITES + TOLERATED)
 
 
@@ -83,6 +85,7 @@ async def test_any_write_may_fail(log: Log, write: str, persisted: bool, reload:
     log.faults.name, log.faults.persisted = write, persisted
     if write in TOLERATED:
         assert await sequencer.step() == 300
+        await sequencer.sweep()
     else:
         with pytest.raises(Unavailable):
             await sequencer.step()
@@ -113,6 +116,7 @@ async def test_partial_tiles_go_once_the_full_tile_is_there(log: Log) -> None:
     for count in (100, 100, 100):
         await log.append(count)
         await sequencer.step()
+        await sequencer.sweep()
     keys = [found.key async for found in log.blobs.list_objects("log/tile/")]
     assert keys == [
         "log/tile/0/000",
@@ -121,6 +125,17 @@ async def test_partial_tiles_go_once_the_full_tile_is_there(log: Log) -> None:
         "log/tile/entries/000",
         "log/tile/entries/001.p/44",
     ]
+
+
+async def test_partial_tiles_that_a_crash_left_go_at_the_next_start(log: Log) -> None:
+    for count in (200, 100):
+        await log.append(count)
+        await log.settle()
+    later = log.sequencer()
+    await later.step()
+    await later.sweep()
+    keys = [found.key async for found in log.blobs.list_objects("log/tile/0/000")]
+    assert keys == ["log/tile/0/000"]
 
 
 async def test_a_restored_backup_is_refused(log: Log, superuser: Any) -> None:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -89,6 +89,8 @@ class Sequencer:
         self._key = rules.log_key(origin, log_key)
         self._pace = pace or Pace()
         self._state: _State | None = None
+        self._superseded: set[Tile] = set()  # full tiles whose partial forms may still be there
+        self._sweeping: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
 
@@ -107,6 +109,8 @@ class Sequencer:
                         await self._lead(lock)
             except (Unavailable, Conflict) as error:
                 _log.warning("sequencer_retries", error=error.code, detail=error.message)
+            finally:
+                await self._end_sweep()
             await self._pause(self._stopping, self._pace.retry)
 
     def stop(self) -> None:
@@ -140,6 +144,7 @@ class Sequencer:
             if self._state is not None and not await store.has_pending(lock):
                 await self._pause(self._wake, self._pace.poll)
             elif await self.step() < BATCH:
+                self._begin_sweep()
                 await self._pause(self._stopping, self._pace.gap)
 
     async def _pause(self, event: asyncio.Event, seconds: float) -> None:
@@ -171,6 +176,7 @@ class Sequencer:
             shown=shown.size if shown else None,
             root_at_guard=tiles.edge_of(at_guard, held).root(),
         )
+        self._superseded |= tiles.filled(0, size)
         return _State(
             edge=edge,
             unpublished=last if last != shown else None,
@@ -212,7 +218,7 @@ class Sequencer:
         async with self._db.transaction() as tx:
             await store.mark_published(tx, size, self._clock.now())
             tx.signal("ledger.published")
-        await self._sweep(tile for tile in changed if tile.width == merkle.TILE_WIDTH)
+        self._superseded |= tiles.filled(state.published_size, size)
         return replace(state, unpublished=None, published_size=size, guard=note)
 
     async def _put_objects(self, changed: Sequence[Tile]) -> None:
@@ -225,9 +231,10 @@ class Sequencer:
                 *(self._blobs.put_object(OBJECT_PREFIX + key, data) for key, data in objects)
             )
 
-    async def _sweep(self, full: Iterable[Tile]) -> None:
-        """Remove the partial forms of full tiles. What stays behind only takes room."""
-        for tile in full:
+    async def sweep(self) -> None:
+        """Remove the partial forms of tiles that are full now. What stays only takes room."""
+        while self._superseded:
+            tile = self._superseded.pop()
             prefixes = [f"{OBJECT_PREFIX}{tile.path}.p/"]
             if tile.level == 0:
                 prefixes.append(f"{OBJECT_PREFIX}{merkle.entries_path(tile.index)}.p/")
@@ -238,6 +245,16 @@ class Sequencer:
                         await self._blobs.delete_object(key)
             except MunimentError as error:
                 _log.info("partial_tiles_stay", tile=tile.path, error=error.code)
+
+    def _begin_sweep(self) -> None:
+        if self._superseded and (self._sweeping is None or self._sweeping.done()):
+            self._sweeping = asyncio.create_task(self.sweep())
+
+    async def _end_sweep(self) -> None:
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.wait([self._sweeping])
+            self._sweeping = None
 
 
 async def objects_of(tx: Tx, some: Sequence[Tile]) -> list[tuple[str, bytes]]:

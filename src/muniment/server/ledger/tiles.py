@@ -54,6 +54,20 @@ def edge_tiles(size: int) -> list[Tile]:
     return merkle.tiles_for(size, lambda subtree: subtree(0, size))
 
 
+def filled(old: int, new: int) -> set[Tile]:
+    """Return the full tiles of a tree of `new` leaves that were the edge of one of `old`.
+
+    With `old` 0: the last full tile of each level, which was the edge a moment before.
+    """
+    found = set()
+    for level in range(new.bit_length() // TILE_HEIGHT + 1):
+        full = hashes_at(level, new) // TILE_WIDTH
+        index = hashes_at(level, old) // TILE_WIDTH if old else full - 1
+        if 0 <= index < full:
+            found.add(Tile(level, index))
+    return found
+
+
 def edge_of(size: int, held: Held) -> Edge:
     """Return the edge of the first `size` leaves; `held` has at least `edge_tiles(size)`.
 

@@ -41,12 +41,14 @@ class LogCheck:
         """Look at everything of the log."""
         guard = self._open_guard(guard_note)
         checkpoints = self._tx.cursor(reads.CHECKPOINTS)
-        signed, newest = await anext(checkpoints, None), 0
+        newest = 0
+        signed: Row | None = await anext(checkpoints, None)
         async for row in self._tx.cursor(reads.PLACED):
             self._leaf(row)
             while signed is not None and signed["size"] <= self._tree.size:
                 self._checkpoint(signed)
-                signed, newest = await anext(checkpoints, None), signed["size"]
+                newest = signed["size"]
+                signed = await anext(checkpoints, None)
             if guard is not None and guard.size == self._tree.size:
                 self._guard(guard)
             if len(self._tree.finished) >= TILES_AT_ONCE:
