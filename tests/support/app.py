@@ -69,7 +69,6 @@ class RegistrySimulator:
     def __init__(self, app: Starlette, deps: Deps, tokens: identity.TokenCache) -> None:
         self.app, self.deps, self.tokens = app, deps, tokens
         self._clients: dict[object, Client] = {}
-        self._names = iter(range(1_000_000))
 
     @property
     def anonymous(self) -> Client:
@@ -106,8 +105,9 @@ class RegistrySimulator:
     async def issue(self, *grants: Grant, name: str = "somebody") -> Issued:
         """Make a person with these roles and a token for it."""
         by = By(Actor("system", "tests"), self.deps.clock.now(), self.deps.clock.new_id)
-        new = NewPrincipal(PrincipalKind.PERSON, f"{name} {next(self._names)}", grants=grants)
         async with self.deps.db.transaction() as tx:
+            number = await tx.fetchval("SELECT count(*) FROM principal")
+            new = NewPrincipal(PrincipalKind.PERSON, f"{name} {number}", grants=grants)
             principal = await identity.create_principal(tx, new, by)
             token = NewToken(principal.id, "tests")
             return await identity.create_token(tx, token, by, maker=None)

@@ -330,7 +330,7 @@ def _note(error: MunimentError, exchange: _Exchange) -> None:
             path=exchange.path,
             code=error.code,
             reason=error.message,
-            **error.context,
+            context=error.context,
         )
 
 
