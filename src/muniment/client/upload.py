@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 import httpx
 
@@ -26,6 +27,10 @@ from muniment.core.errors import DigestMismatch, MunimentError, Unavailable
 SENDERS = 6
 _HASHERS = min(4, os.cpu_count() or 1)
 _DECLARED_AT_ONCE = 500
+
+
+#: Files whose hashing is over, one way or the other.
+_Hashed = queue.SimpleQueue[tuple[LocalFile, Future[Digest]]]
 
 
 @dataclass(slots=True)
@@ -75,16 +80,15 @@ class Upload:
     def _declare_all(
         self, files: Sequence[LocalFile], hashers: ThreadPoolExecutor, senders: ThreadPoolExecutor
     ) -> dict[str, Digest]:
-        hashed: queue.SimpleQueue[tuple[LocalFile, Digest | BaseException]] = queue.SimpleQueue()
+        hashed: _Hashed = queue.SimpleQueue()
         for file in files:
-            hashers.submit(self._hash, file, hashed)
+            hashers.submit(self._hash, file).add_done_callback(partial(_put_in, hashed, file))
         digests: dict[str, Digest] = {}
         known: set[Digest] = set()
         while len(digests) < len(files):
             fresh: dict[Digest, LocalFile] = {}
-            for file, digest in _drained(hashed):
-                if isinstance(digest, BaseException):
-                    raise digest
+            for file, job in _drained(hashed):
+                digest = job.result()
                 digests[file.path] = digest
                 if digest in known:
                     self._counted(file)
@@ -95,16 +99,10 @@ class Upload:
             self._raise_early()
         return digests
 
-    def _hash(
-        self,
-        file: LocalFile,
-        done: queue.SimpleQueue[tuple[LocalFile, Digest | BaseException]],
-    ) -> None:
-        try:
-            done.put((file, digest_of_file(file, self._hashed_bytes)))
-            self._hashing.add_file()
-        except BaseException as error:  # noqa: BLE001 -- raised again by the thread that waits
-            done.put((file, error))
+    def _hash(self, file: LocalFile) -> Digest:
+        digest = digest_of_file(file, self._hashed_bytes)
+        self._hashing.add_file()
+        return digest
 
     def _hashed_bytes(self, count: int) -> None:
         if self._stop.is_set():
@@ -264,13 +262,15 @@ def missing_parts(
         at = max(at, end)
 
 
-def _drained(
-    source: queue.SimpleQueue[tuple[LocalFile, Digest | BaseException]],
-) -> Iterator[tuple[LocalFile, Digest | BaseException]]:
+def _put_in(hashed: _Hashed, file: LocalFile, job: Future[Digest]) -> None:
+    hashed.put((file, job))
+
+
+def _drained(hashed: _Hashed) -> Iterator[tuple[LocalFile, Future[Digest]]]:
     """Yield what is there, at least one and at most a batch."""
-    yield source.get()
+    yield hashed.get()
     for _ in range(_DECLARED_AT_ONCE - 1):
         try:
-            yield source.get_nowait()
+            yield hashed.get_nowait()
         except queue.Empty:
             return

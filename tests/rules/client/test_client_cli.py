@@ -220,7 +220,7 @@ def test_comparing_shows_both_sides(run: Run, registered: str, registry: FakeReg
     assert "+0.05 better" in shown
     assert "do not differ" in run("compare", registered, registered).output
     assert data_of(run("compare", registered, "fraud@2", "--json"))["same"] is False
-    for part in ("added", "new (3 B)", "moved", "a → b", "1 B → 2.0 KiB", "7 files are the same"):
+    for part in ("added", "new (3 B)", "moved", "a → b", "1 B → 2.0 KiB", "7 files unchanged"):
         assert part in shown
 
 

@@ -44,7 +44,7 @@ def _files(files: dict[str, Any]) -> list[RenderableType]:
         rows.append(("changed", f"{each['path']} ({sizes})"))
     for each in files["moved"]:
         rows.append(("moved", f"{', '.join(each['left'])} → {', '.join(each['right'])}"))
-    same = f"{files['same_count']} files are the same"
+    same = f"{files['same_count']} files unchanged"
     return ["Files", table(("Change", "File"), rows), same] if rows else [same]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from muniment.client.cli.screen import amount, fields, safe, table
+from muniment.client.cli.screen import amount, fields, files_and_size, safe, table
 from muniment.client.manifests import ManifestFile
 from muniment.client.records import Asset, Change, Completeness, Version
 
@@ -54,7 +54,7 @@ def version_fields(version: Version) -> RenderableType:
             ("Formats", version.formats),
             ("Runs code when loaded", "yes" if version.executable else None),
             ("Manifest", version.manifest_digest),
-            ("Size", f"{version.file_count} files, {amount(version.size_bytes)}"),
+            ("Size", files_and_size(version.file_count, version.size_bytes)),
             ("Registered", version.registered_at),
             ("Registered by", version.registered_by.get("name") or version.registered_by.get("id")),
             ("Log entry", version.entry_id),

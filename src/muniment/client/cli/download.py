@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from muniment.client.cli.bars import bars
-from muniment.client.cli.screen import Json, Quiet, Screen, amount
+from muniment.client.cli.screen import Json, Quiet, Screen, files_and_size
 from muniment.client.receipts import save_receipt
 
 app = typer.Typer(add_completion=False)
@@ -42,5 +42,5 @@ def download(
     data = {"ref": version.ref, "into": str(at), "files": [str(path) for path in paths]}
     if receipt:
         data["receipt"] = str(receipt)
-    size = f"{len(paths)} files, {amount(version.size_bytes)}"
+    size = files_and_size(len(paths), version.size_bytes)
     screen.result(data, f"Downloaded {version.ref} into `{at}`: {size}, every byte checked")

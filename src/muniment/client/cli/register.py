@@ -10,7 +10,7 @@ import typer
 from muniment.client import metadata as metadata_files
 from muniment.client.cli.bars import bars
 from muniment.client.cli.describe import completeness_lines
-from muniment.client.cli.screen import Json, Quiet, Screen, amount, tags_of
+from muniment.client.cli.screen import Json, Quiet, Screen, files_and_size, tags_of
 from muniment.client.records import Registered
 
 app = typer.Typer(add_completion=False)
@@ -77,7 +77,7 @@ def register(
 
 
 def _lines(registered: Registered, *, dry_run: bool) -> list[str]:
-    size = f"{registered.file_count} files, {amount(registered.size_bytes)}"
+    size = files_and_size(registered.file_count, registered.size_bytes)
     if dry_run:
         first = f"Would register {registered.ref}: {size}"
     elif registered.created:

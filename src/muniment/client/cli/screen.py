@@ -93,8 +93,11 @@ def show(console: Console, each: RenderableType) -> None:
     """Print text as it is, without markup; anything else as Rich draws it."""
     if isinstance(each, str):
         console.print(each, markup=False, highlight=False, soft_wrap=True)
-    else:
+        return
+    with console.capture() as drawn:
         console.print(each)
+    lines = (line.rstrip() for line in drawn.get().strip("\n").splitlines())
+    console.file.write("\n".join(lines).rstrip() + "\n")
 
 
 def print_json(data: Any) -> None:
@@ -184,6 +187,11 @@ def amount(size_bytes: int) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1024
     return f"{size:.1f} TiB"
+
+
+def files_and_size(file_count: int, size_bytes: int) -> str:
+    """Return how much a version is: `3 files, 1.5 MiB`."""
+    return f"{file_count} file{'' if file_count == 1 else 's'}, {amount(size_bytes)}"
 
 
 def tags_of(pairs: Iterable[str]) -> dict[str, str]:
