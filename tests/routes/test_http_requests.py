@@ -274,6 +274,8 @@ async def test_who_keeps_sending_bad_tokens_waits(
     limited = await registry.anonymous.get("/nothing", headers=bad)
     assert problem(limited) == (429, "too_many_requests")
     assert (await good.get("/nothing")).status_code == 204, "who is known goes on"
+    fresh = registry.as_(Role.PUBLISHER)
+    assert (await fresh.get("/nothing")).status_code == 204, "who is new gets in"
     assert (await registry.anonymous.get("/nothing")).status_code == 401, "no guess, no wait"
     clock.advance(int(limited.headers["retry-after"]) * SECONDS)
     assert (await registry.anonymous.get("/nothing", headers=bad)).status_code == 401

@@ -2,7 +2,8 @@
 
 1. An operation for anybody asks nothing.
 2. A bearer token known from a moment ago costs no query.
-3. An address that keeps presenting bad tokens is made to wait; one that presents none is not.
+3. An address that keeps presenting bad tokens is told to wait. Its good ones still pass: behind a
+   proxy everybody has one address, and nobody may lock out the others.
 4. The verb is checked in the operation's scope. Who may not even read there is told that there is
    nothing, so that names cannot be probed.
 """
@@ -59,12 +60,11 @@ class Gate:
         known = self._authenticator.known(bearer, now)
         if known is not None:
             return known
-        address = address_of(scope)
-        self._failures.check(address, now)
         try:
             return await self._authenticator.authenticate(bearer, now)
         except NotAuthenticated:
-            self._failures.take(address, now)
+            self._failures.check(address_of(scope), now)
+            self._failures.take(address_of(scope), now)
             raise
 
     def guard(self, scope: Mapping[str, Any], now: dt.datetime) -> None:

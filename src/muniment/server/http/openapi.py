@@ -83,7 +83,7 @@ def _operation(op: Operation, by_kind: dict[str, Json]) -> Json:
         content = {_JSON: {"schema": by_kind[_key(op.body)]}}
         out["requestBody"] = {"required": True, "content": content}
     elif op.streams:
-        out["requestBody"] = {"content": {"application/octet-stream": {"schema": {}}}}
+        out["requestBody"] = {"content": {op.accepts: {"schema": {}}}}
     if op.needs is Verb.ANONYMOUS:
         out["security"] = []
     return out
@@ -135,7 +135,7 @@ def _header_parameters(op: Operation) -> list[Json]:
 
 
 def _responses(op: Operation, by_kind: dict[str, Json]) -> Json:
-    responses: Json = {str(op.status): _success(op, by_kind)}
+    responses: Json = {str(s): _success(op, s, by_kind) for s in (op.status, *op.also)}
     by_status: dict[int, set[str]] = {}
     for error in errors_of(op):
         by_status.setdefault(error.status, set()).add(error.code)
@@ -144,8 +144,8 @@ def _responses(op: Operation, by_kind: dict[str, Json]) -> Json:
     return responses
 
 
-def _success(op: Operation, by_kind: dict[str, Json]) -> Json:
-    out: Json = {"description": HTTPStatus(op.status).phrase}
+def _success(op: Operation, status: int, by_kind: dict[str, Json]) -> Json:
+    out: Json = {"description": HTTPStatus(status).phrase}
     if op.returns is not None:
         out["content"] = {op.media_type: {"schema": by_kind[_key(op.returns)]}}
     elif op.media_type != _JSON:
@@ -176,6 +176,8 @@ def errors_of(op: Operation) -> list[type[MunimentError]]:
         found |= {errors.TooManyRequests}
     if op.body:
         found |= {errors.BadBody, errors.TooLarge, errors.UnsupportedMedia}
+    if op.query and "cursor" in op.query.__struct_fields__:
+        found |= {errors.BadCursor}
     if op.tx is TxMode.WRITE:
         found |= {errors.Conflict, errors.IdempotencyConflict, errors.Contended}
     if op.tx is not TxMode.NONE:

@@ -88,7 +88,10 @@ class Operation:
     `forbid_unknown_fields`, unknown query parameters always. `returns` is the type of `Reply.body`.
     `errors` are those the handler itself raises; the kit adds its own.
 
-    `streams` leaves the request body unread: the handler uses `call.stream()`. `secret` marks an
+    `also` lists statuses other than `status` that come in the same media type (206 of a file).
+
+    `streams` leaves the request body unread: the handler uses `call.stream()`; `accepts` is its
+    type, for the document only. `secret` marks an
     answer that is shown once: it is never stored for Idempotency-Key. `guarded` counts calls
     against the sender's address, for what anybody may call. `open_when` lifts the need for a
     caller where the settings say so.
@@ -108,7 +111,9 @@ class Operation:
     status: int = 200
     errors: tuple[type[MunimentError], ...] = ()
     tag: str = ""
+    also: tuple[int, ...] = ()
     streams: bool = False
+    accepts: str = "application/octet-stream"
     media_type: str = "application/json"
     secret: bool = False
     guarded: bool = False

@@ -24,8 +24,8 @@ class GrantBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A role for everything, for a namespace, or for one asset in it."""
 
     role: Role
-    namespace: str | None = None
-    asset: str | None = None
+    namespace: Annotated[str, msgspec.Meta(min_length=1, max_length=63)] | None = None
+    asset: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | None = None
 
     def grant(self) -> Grant:
         """Return the grant.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs
 
-from muniment.core.errors import AlreadyExists, BadBody, MunimentError, NotAuthenticated
+from muniment.core.errors import AlreadyExists, BadBody, MunimentError, NotAuthenticated, TooLarge
 from muniment.server import ledger
 from muniment.server.http import pages
 from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom, TxMode
@@ -126,7 +126,10 @@ OPERATIONS: list[Operation] = [
         tx=TxMode.NONE,
         media_type=pages.MEDIA_TYPE,
         tag="identity",
+        also=(403,),
+        errors=(TooLarge,),
         streams=True,
+        accepts="application/x-www-form-urlencoded",
         guarded=True,
     ),
 ]
