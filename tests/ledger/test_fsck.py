@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, MutableMapping
 from typing import Any
 
 import pytest
+from tests.support.ledger import ORIGIN, Log, an_entry
 
 from muniment.core.digest import digest_of
 from muniment.core.errors import BadBody
@@ -16,7 +17,6 @@ from muniment.server.ledger import Fields, Key, Recorded, Subject, append, erase
 from muniment.server.ledger.fsck import Options, fsck, state
 from muniment.server.ledger.records import NeededBlob, Report
 from muniment.server.ports.db import Tx
-from tests.support.ledger import ORIGIN, Log, an_entry
 
 COUNT = 600
 
@@ -109,8 +109,8 @@ FORGERIES = {
     "leaf deleted": ("DELETE FROM ledger_leaf WHERE leaf_index = 123", "leaf", "index 123"),
     "last leaf deleted": (f"DELETE FROM ledger_leaf WHERE leaf_index = {COUNT - 2}", "checkpoint", "ledger_checkpoint"),
     "leaves swapped": (
-        "UPDATE ledger_leaf SET leaf_index = 10015 - leaf_index WHERE leaf_index IN (7, 8);"
-        "UPDATE ledger_leaf SET leaf_index = leaf_index - 10000 WHERE leaf_index > 10000;",
+        ("UPDATE ledger_leaf SET leaf_index = 10015 - leaf_index WHERE leaf_index IN (7, 8);"
+        "UPDATE ledger_leaf SET leaf_index = leaf_index - 10000 WHERE leaf_index > 10000;"),
         "checkpoint",
         "size 300",
     ),
@@ -167,7 +167,9 @@ async def test_many_findings_are_counted_and_few_are_kept(full: Log, superuser: 
     assert report.findings_by_kind == {"table": COUNT}
 
 
-@pytest.mark.parametrize("key", ["log/tile/0/001", "log/tile/entries/002.p/87", "log/tile/1/000.p/2"])
+@pytest.mark.parametrize(
+    "key", ["log/tile/0/001", "log/tile/entries/002.p/87", "log/tile/1/000.p/2"]
+)
 async def test_what_is_published_is_compared(full: Log, key: str) -> None:
     data = await full.blobs.get_object(key)
     assert data

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.ledger import Log
 
 from muniment.core.errors import Unavailable
 from muniment.server.ledger.sequencer import Sequencer
@@ -13,7 +15,6 @@ from muniment.server.ports.blobs_fake import FakeBlobs
 from muniment.server.ports.clock import FixedClock
 from muniment.server.ports.db import Database
 from muniment.server.ports.keys import Keys
-from tests.support.ledger import Log
 
 #: A commit, or a write of the step to come that goes wrong.
 WRITES = ["commit leaves", "swap guard/checkpoint", "commit published"]
@@ -53,10 +54,8 @@ async def _happen(log: Log, sequencer: Sequencer, act: str, number: int) -> Sequ
     elif act == "restart":
         return log.sequencer()
     elif act == "step":
-        try:
+        with contextlib.suppress(Unavailable):  # somebody tries again, or another takes over
             await sequencer.step()
-        except Unavailable:
-            pass  # somebody tries again, or another takes over
     elif act == "put":
         log.faults.put_to_fail, log.faults.persisted = number // 2, number % 2 == 1
     else:

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.ledger import ORIGIN, Log
 
 from muniment.core.errors import LogInconsistent
 from muniment.server.ledger.fsck import Options, fsck
 from muniment.server.ledger.sequencer import GUARD_KEY, Sequencer
 from muniment.server.ports.blobs_local import open_local_blobs
 from muniment.server.ports.postgres import PostgresDatabase, open_database
-from tests.support.ledger import ORIGIN, Log
 
 ROOT = Path(__file__).parents[2]
 
@@ -74,9 +74,7 @@ async def test_a_commit_wakes_it_and_stop_ends_it(log: Log) -> None:
     assert await log.audit() == 6
 
 
-async def test_commits_of_other_processes_are_polled(
-    log: Log, elsewhere: PostgresDatabase
-) -> None:
+async def test_commits_of_other_processes_are_polled(log: Log, elsewhere: PostgresDatabase) -> None:
     async with running(log.sequencer(elsewhere)):
         await log.append(2)
         await until(published(log, 2))

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.support.ledger import Log, an_entry
 
-from muniment.core.errors import LogInconsistent, Unavailable
+from muniment.core.errors import LogBusy, LogInconsistent, Unavailable
 from muniment.server.ledger import append
 from muniment.server.ledger.sequencer import GUARD_KEY
-from tests.support.ledger import Log, an_entry
 
 
 async def test_what_is_appended_is_placed_and_shown(log: Log) -> None:
@@ -37,7 +37,7 @@ async def test_many_batches_make_one_tree(log: Log) -> None:
 
 
 async def test_an_entry_that_is_rolled_back_never_was(log: Log) -> None:
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012 -- the block is the transaction
         async with log.db.transaction() as tx:
             await append(tx, an_entry(log.clock))
             raise ZeroDivisionError
@@ -188,6 +188,41 @@ async def test_a_guard_that_lags_is_caught_up(log: Log) -> None:
     await log.append(1)
     await log.settle()
     assert await log.audit() == 11
+
+
+@pytest.mark.parametrize(
+    ("forgery", "message"),
+    [
+        ("DELETE FROM ledger_leaf WHERE leaf_index = 4", "is for 5 leaves, found 4 in ledger_leaf"),
+        ("UPDATE ledger_checkpoint SET root = sha256('')", "has the root e3b0c4.*, the tiles have"),
+        ("DELETE FROM ledger_tile", "should have at least 5 hashes, found 0"),
+    ],
+)
+async def test_tables_that_contradict_each_other_are_not_built_on(
+    log: Log, superuser: Any, forgery: str, message: str
+) -> None:
+    await log.append(5)
+    await log.settle()
+    await superuser.execute(forgery)
+    await log.append(1)
+    with pytest.raises(LogInconsistent, match=message):
+        await log.sequencer().step()
+
+
+async def test_a_guard_somebody_else_moved_is_read_again(log: Log) -> None:
+    await log.append(5)
+    await log.settle()
+    older = await log.blobs.get_object(GUARD_KEY)
+    assert older is not None
+    sequencer = log.sequencer()
+    await log.append(1)
+    await sequencer.step()
+    await log.blobs.put_object(GUARD_KEY, older)
+    await log.append(1)
+    with pytest.raises(LogBusy, match="another sequencer moved the fork guard"):
+        await sequencer.step()
+    await sequencer.step()
+    assert await log.audit() == 7
 
 
 async def _forget_everything(log: Log, superuser: Any) -> None:

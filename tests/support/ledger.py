@@ -148,7 +148,7 @@ class Log:
         )
 
     async def append(self, count: int = 1, **changes: Any) -> list[uuid.UUID]:
-        ids = []
+        ids: list[uuid.UUID] = []
         async with self.db.transaction() as tx:
             for _ in range(count):
                 entry = an_entry(self.clock, number=len(self.appended) + len(ids), **changes)

@@ -6,20 +6,19 @@ import asyncio
 import sys
 from pathlib import Path
 
+from tests.support.keys import MemoryKeys
+from tests.support.ledger import ORIGIN
+
 from muniment.server.ledger.sequencer import Sequencer
 from muniment.server.ports.blobs_local import open_local_blobs
 from muniment.server.ports.clock import SystemClock
 from muniment.server.ports.postgres import open_database
-from tests.support.keys import MemoryKeys
-from tests.support.ledger import ORIGIN
 
 
 async def main(url: str, directory: str) -> None:
     db = await open_database(url, max_size=3)
     blobs = open_local_blobs(Path(directory))
-    sequencer = Sequencer(
-        db, blobs, log_key=MemoryKeys().log, clock=SystemClock(), origin=ORIGIN
-    )
+    sequencer = Sequencer(db, blobs, log_key=MemoryKeys().log, clock=SystemClock(), origin=ORIGIN)
     print("ready", flush=True)
     await sequencer.run()
 

@@ -85,7 +85,10 @@ class Fold(Protocol):
         ...
 
     def apply(self, rows: dict[Key, Fields], entry: Recorded) -> None:
-        """Change `rows` as `entry` changed the table. Pure; entries come in leaf order."""
+        """Change `rows` as `entry` changed the table. Pure; entries come in leaf order.
+
+        `rows` behaves as a dict; a row taken from it is not kept until the next entry.
+        """
         ...
 
     def stored(self, tx: Tx) -> AsyncIterator[tuple[Key, Fields]]:
