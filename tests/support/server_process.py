@@ -44,7 +44,7 @@ class ServerProcess:
         }
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *, wait: bool = True) -> ServerProcess:
+    def start(self, *, wait: bool = True) -> Self:
         command = [sys.executable, "-m", "muniment", "serve", "--host", "127.0.0.1"]
         command += ["--port", str(self.port), "--data", str(self.data)]
         with self.log.open("ab") as log:

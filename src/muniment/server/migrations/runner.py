@@ -15,7 +15,7 @@ from alembic.runtime.migration import MigrationContext, MigrationStep
 from alembic.script.base import Script
 from alembic.script.revision import RevisionMap
 
-from muniment.server.migrations import Migration
+from muniment.server.migrations.steps import Migration
 
 
 def script(migrations: list[Migration], at: str | None, steps: list[Migration]) -> str:
