@@ -394,6 +394,15 @@ async def test_last_use_is_noted_once_a_minute(
     assert await used(first + NOTED_EVERY) == first + NOTED_EVERY
 
 
+async def test_a_use_that_cannot_be_noted_disturbs_nobody(
+    db: PostgresDatabase, clock: FixedClock, cache: TokenCache
+) -> None:
+    issued = await an_issued(db, clock, VIEWER)
+    await cache.authenticate(issued.text, clock.now())
+    await db.close()
+    await cache.settle()
+
+
 # --- the first administrator -------------------------------------------------------------------
 
 

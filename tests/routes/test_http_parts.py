@@ -182,6 +182,12 @@ def test_what_only_looks_like_nul_is_fine() -> None:
     assert problems({"name": "a\\u0000"}) == []
 
 
+def test_nul_is_found_however_deep_it_lies() -> None:
+    deep = b"[" * 800 + b'"\\u0000"' + b"]" * 800
+    _, found_ = body_of(deep, msgspec.json.Decoder(Any))
+    assert found_[0]["message"] == "holds the character NUL"
+
+
 def test_a_list_of_problems_has_an_end() -> None:
     kind = list[Inner]
     assert len(problems_in([{}] * 10_000, kind)) == 100

@@ -121,7 +121,7 @@ def body_of(raw: bytes, decoder: msgspec.json.Decoder[Any]) -> tuple[Any, list[P
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise _not_json(raw, error) from error
     if b"\\u0000" in raw:
-        return body, _marked(list(_nuls(_json_of(raw), "")), "body")
+        return body, _marked(list(islice(_nuls(_json_of(raw), ""), PROBLEMS_MAX)), "body")
     return body, []
 
 
@@ -139,15 +139,16 @@ def _not_json(raw: bytes, error: Exception) -> BadBody:
 
 
 def _nuls(value: Any, at: str) -> Iterator[Problem]:
-    if isinstance(value, str) and "\0" in value:
-        yield {"field": at, "message": "holds the character NUL", "fix": "leave U+0000 out"}
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _nuls(key, _member(at, "(a name)"))
-            yield from _nuls(item, _member(at, key))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _nuls(item, f"{at}[{index}]")
+    waiting = [(value, at)]  # not recursion: what msgspec could nest, Python could not follow
+    while waiting:
+        value, at = waiting.pop()
+        if isinstance(value, str) and "\0" in value:
+            yield _problem(at, "holds the character NUL", "leave U+0000 out")
+        elif isinstance(value, dict):
+            waiting += [(key, _member(at, "(a name)")) for key in value]
+            waiting += [(item, _member(at, key)) for key, item in value.items()]
+        elif isinstance(value, list):
+            waiting += [(item, f"{at}[{index}]") for index, item in enumerate(value)]
 
 
 # --- queries -----------------------------------------------------------------------------------

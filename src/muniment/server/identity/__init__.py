@@ -12,7 +12,6 @@ from muniment.server.identity.actions import (
     disable_principal,
     ensure_first_admin,
     grant_role,
-    revoke_role,
     revoke_token,
 )
 from muniment.server.identity.reads import FOLDS, TokenCache, authenticator
@@ -35,7 +34,6 @@ __all__ = [
     "disable_principal",
     "ensure_first_admin",
     "grant_role",
-    "revoke_role",
     "revoke_token",
     "visible_scopes",
 ]
