@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
-from tests.support.keys import MemoryKeys
-from tests.support.postgres import fresh_database, running_postgres
 
 from muniment.server.ports.clock import FixedClock
 from muniment.server.ports.embedded_postgres import EmbeddedPostgres
 from muniment.server.ports.postgres import PostgresDatabase, open_database
+from tests.support.keys import MemoryKeys
+from tests.support.postgres import fresh_database, running_postgres
 
 settings.register_profile("muniment", deadline=None, derandomize=True)
 settings.load_profile("muniment")

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.server_process import TOKEN, ServerProcess
 
 from muniment import Client
+from tests.support.server_process import TOKEN, ServerProcess
 
 pytestmark = pytest.mark.slow
 

@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.support.server_process import TOKEN, ServerProcess
 
 from muniment import Client
 from muniment.core.errors import MunimentError
+from tests.support.server_process import TOKEN, ServerProcess
 
 #: How often the server is killed.
 ROUNDS = int(os.environ.get("KILL_ROUNDS", "50"))

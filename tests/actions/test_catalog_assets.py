@@ -7,7 +7,6 @@ import datetime as dt
 
 import asyncpg
 import pytest
-from tests.support.catalog import FULL_METADATA, Catalog
 
 from muniment.core.errors import AlreadyExists, BadBody, NotFound, StaleRevision
 from muniment.core.names import AssetRef, VersionRef
@@ -17,6 +16,7 @@ from muniment.server.catalog.records import Kind, RiskTier
 from muniment.server.catalog.rules.changes import Change
 from muniment.server.ports.db import Tx
 from muniment.server.ports.postgres import PostgresDatabase
+from tests.support.catalog import FULL_METADATA, Catalog
 
 FRAUD = AssetRef.parse("fraud")
 

@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.catalog import FULL_METADATA, Catalog
-from tests.support.filtering import matches, row_of
 
 from muniment.core.errors import BadCursor, BadFilter
 from muniment.core.names import AssetRef, SemVer
@@ -23,6 +21,8 @@ from muniment.server.catalog.rules.filters import All, Comparison, Filter, Not, 
 from muniment.server.catalog.rules.parsing import parse_filter
 from muniment.server.ports.db import Tx
 from muniment.server.ports.postgres import PostgresDatabase
+from tests.support.catalog import FULL_METADATA, Catalog
+from tests.support.filtering import matches, row_of
 
 ALL = Visible(everything=True)
 TEXTS = ["fraud", "Fraud", "fra_ud", "fr%ud", "fräud", "FRÄUD", "fr\\aud", "x'y", "", "1", "z" * 90]

@@ -7,7 +7,6 @@ import itertools
 import json
 
 import pytest
-from tests.support.catalog import ADA, FULL_METADATA, Catalog
 
 from muniment.core.canon import canonical
 from muniment.core.digest import digest_of
@@ -21,6 +20,7 @@ from muniment.server.catalog.store import aliases
 from muniment.server.ledger.records import Recorded, Subject
 from muniment.server.ports.db import Tx
 from muniment.server.ports.postgres import PostgresDatabase
+from tests.support.catalog import ADA, FULL_METADATA, Catalog
 
 FRAUD = AssetRef.parse("fraud")
 CHAMPION = Alias("champion")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.app import RegistrySimulator, app_client
 
 from muniment.server.http.operation import Operation, ScopeFrom
 from muniment.server.http.records import Verb
@@ -19,6 +18,7 @@ from muniment.server.ports.clock import Clock
 from muniment.server.ports.db import Database
 from muniment.server.ports.keys import Keys
 from muniment.server.wiring import OPERATIONS
+from tests.support.app import RegistrySimulator, app_client
 
 CHECKED_IN = Path(__file__).parents[2] / "openapi.json"
 DOCUMENT: dict[str, Any] = whole_document()

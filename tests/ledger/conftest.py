@@ -5,13 +5,13 @@ from typing import Any
 
 import asyncpg
 import pytest
-from tests.support.ledger import Log
 
 from muniment.server.ports.blobs import Blobs
 from muniment.server.ports.clock import FixedClock
 from muniment.server.ports.db import Database
 from muniment.server.ports.embedded_postgres import EmbeddedPostgres
 from muniment.server.ports.keys import Keys
+from tests.support.ledger import Log
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from typing import Any
 
 import asyncpg
 import pytest
-from tests.support.ledger import ORIGIN, Log, an_entry
 
 from muniment.core.checkpoint import LogKey
 from muniment.core.digest import digest_of
@@ -18,6 +17,7 @@ from muniment.core.errors import BadBody, BadJson, MunimentError, TooLarge
 from muniment.core.receipt import TrustedKeys, verify
 from muniment.server.http.records import Caller, PrincipalKind
 from muniment.server.ledger import Actor, Subject, actor_of, append, entry, receipt
+from tests.support.ledger import ORIGIN, Log, an_entry
 
 PREDICATE = "https://muniment.example/decision/v1"
 

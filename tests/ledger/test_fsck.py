@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, MutableMapping
 from typing import Any
 
 import pytest
-from tests.support.ledger import ORIGIN, Log, an_entry
 
 from muniment.core.digest import digest_of
 from muniment.core.errors import BadBody
@@ -17,6 +16,7 @@ from muniment.server.ledger import Fields, Key, Recorded, Subject, append, erase
 from muniment.server.ledger.fsck import Options, fsck, state
 from muniment.server.ledger.records import NeededBlob, Report
 from muniment.server.ports.db import Tx
+from tests.support.ledger import ORIGIN, Log, an_entry
 
 COUNT = 600
 

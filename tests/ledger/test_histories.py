@@ -7,7 +7,6 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.ledger import Log
 
 from muniment.core.errors import Unavailable
 from muniment.server.ledger.sequencer import Sequencer
@@ -15,6 +14,7 @@ from muniment.server.ports.blobs_fake import FakeBlobs
 from muniment.server.ports.clock import FixedClock
 from muniment.server.ports.db import Database
 from muniment.server.ports.keys import Keys
+from tests.support.ledger import Log
 
 #: A commit, or a write of the step to come that goes wrong.
 WRITES = ["commit leaves", "swap guard/checkpoint", "commit published"]

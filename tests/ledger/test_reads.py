@@ -8,12 +8,12 @@ import uuid
 from typing import Any
 
 import pytest
-from tests.support.ledger import Log, mth
 
 from muniment.core import merkle
 from muniment.core.errors import BadProof, LogBusy, NotFound
 from muniment.server.ledger import Actor, Subject, entry, find_entry, history, reads, receipt, tail
 from muniment.server.ledger.tiles import EMPTY, grow
+from tests.support.ledger import Log, mth
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.ledger import ORIGIN, Log
 
 from muniment.core.errors import LogInconsistent
 from muniment.server.ledger.fsck import Options, fsck
 from muniment.server.ledger.sequencer import GUARD_KEY, Sequencer
 from muniment.server.ports.blobs_local import open_local_blobs
 from muniment.server.ports.postgres import PostgresDatabase, open_database
+from tests.support.ledger import ORIGIN, Log
 
 ROOT = Path(__file__).parents[2]
 

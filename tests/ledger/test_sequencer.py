@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.support.ledger import Log, an_entry
 
 from muniment.core.errors import LogBusy, LogInconsistent, Unavailable
 from muniment.server.ledger import append
 from muniment.server.ledger.sequencer import GUARD_KEY
+from tests.support.ledger import Log, an_entry
 
 
 async def test_what_is_appended_is_placed_and_shown(log: Log) -> None:

@@ -14,7 +14,6 @@ import asyncpg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.postgres import fresh_database
 
 from muniment.core.errors import DatabaseDown
 from muniment.server.migrations import (
@@ -27,6 +26,7 @@ from muniment.server.migrations import (
     remaining,
 )
 from muniment.server.ports.embedded_postgres import EmbeddedPostgres
+from tests.support.postgres import fresh_database
 
 #: Everything a migration can make, one line each, whatever order it was made in.
 _CATALOGUE = """

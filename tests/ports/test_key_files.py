@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.keys import MemoryKeys
 
 from muniment.server.ports.key_files import BadKey, open_keys
 from muniment.server.ports.keys import Keys
+from tests.support.keys import MemoryKeys
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import httpx
 import msgspec
 import pytest
 import structlog
-from tests.support.app import RegistrySimulator, app_client
 
 from muniment.core.errors import BlobStoreDown, Contended, DatabaseDown, Gone, NotFound
 from muniment.server.http import idempotency, ranges
@@ -24,6 +23,7 @@ from muniment.server.ports.clock import FixedClock
 from muniment.server.ports.db import Tx
 from muniment.server.ports.keys import Keys
 from muniment.server.ports.postgres import PostgresDatabase
+from tests.support.app import RegistrySimulator, app_client
 
 SECONDS = dt.timedelta(seconds=1)
 

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.support.app import Client, RegistrySimulator, app_client
 
 from muniment.server.http.operation import Operation
 from muniment.server.http.records import EVERYTHING, Grant, Role, Scope, Verb
@@ -19,6 +18,7 @@ from muniment.server.ports.blobs import Blobs
 from muniment.server.ports.clock import FixedClock
 from muniment.server.ports.keys import Keys
 from muniment.server.ports.postgres import PostgresDatabase
+from tests.support.app import Client, RegistrySimulator, app_client
 
 P, T = "/api/v1/principals", "/api/v1/tokens"
 NOBODYS = uuid.UUID(int=9)

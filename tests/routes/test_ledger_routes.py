@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.support.ledger import ORIGIN, Log
 
 from muniment.core import merkle
 from muniment.core.checkpoint import open_checkpoint
@@ -25,6 +24,7 @@ from muniment.server.ports.clock import FixedClock
 from muniment.server.ports.db import Database
 from muniment.server.ports.keys import Keys
 from muniment.server.settings import Settings
+from tests.support.ledger import ORIGIN, Log
 
 CALLERS = {
     role: Caller(uuid.UUID(int=number), PrincipalKind.PERSON, role, (Grant(role, EVERYTHING),))

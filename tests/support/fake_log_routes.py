@@ -6,12 +6,12 @@ import re
 from typing import Any
 
 import httpx
-from tests.support.fake_log import ORIGIN, b64
-from tests.support.fake_routes import route
-from tests.support.fake_state import FakeState
 
 from muniment.core import merkle
 from muniment.core.errors import NotFound
+from tests.support.fake_log import ORIGIN, b64
+from tests.support.fake_routes import route
+from tests.support.fake_state import FakeState
 
 
 @route("GET", "/api/v1/log/checkpoint")

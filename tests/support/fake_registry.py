@@ -12,12 +12,12 @@ import threading
 from typing import Any
 
 import httpx
+
+from muniment.core.errors import MunimentError, NotAuthenticated, NotFound
 from tests.support import fake_log_routes
 from tests.support.fake_log import FakeLog
 from tests.support.fake_routes import ROUTES
 from tests.support.fake_state import FakeState
-
-from muniment.core.errors import MunimentError, NotAuthenticated, NotFound
 
 __all__ = ["TOKEN", "URL", "FakeLog", "FakeRegistry", "fake_log_routes", "problem"]
 

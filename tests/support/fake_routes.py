@@ -9,8 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
-from tests.support.fake_log import AT
-from tests.support.fake_state import FakeState, Staged
 
 from muniment.core.errors import (
     AlreadyExists,
@@ -19,6 +17,8 @@ from muniment.core.errors import (
     NotFound,
     UploadConflict,
 )
+from tests.support.fake_log import AT
+from tests.support.fake_state import FakeState, Staged
 
 Handler = Callable[[FakeState, httpx.Request, dict[str, str]], Any]
 ROUTES: list[tuple[str, re.Pattern[str], Handler]] = []

@@ -6,12 +6,11 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.fake_log import AT, FakeLog
-
 from muniment.core.canon import canonical
 from muniment.core.digest import digest_of
 from muniment.core.errors import NotFound, VersionConflict
 from muniment.core.names import AssetRef, VersionRef
+from tests.support.fake_log import AT, FakeLog
 
 
 @dataclass

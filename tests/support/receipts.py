@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.keys import MemoryKeys
-
 from muniment.core import merkle
 from muniment.core.checkpoint import Checkpoint, LogKey, sign_checkpoint
 from muniment.core.digest import Digest, digest_of
 from muniment.core.entry import entry_leaf, envelope, payload_bytes, record_statement
 from muniment.core.receipt import Receipt, TrustedKeys
 from muniment.core.statement import sign_bundle
+from tests.support.keys import MemoryKeys
 
 ORIGIN = "audit.registry.example"
 SALT = "00112233445566778899aabbccddeeff"

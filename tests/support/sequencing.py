@@ -6,13 +6,12 @@ import asyncio
 import sys
 from pathlib import Path
 
-from tests.support.keys import MemoryKeys
-from tests.support.ledger import ORIGIN
-
 from muniment.server.ledger.sequencer import Sequencer
 from muniment.server.ports.blobs_local import open_local_blobs
 from muniment.server.ports.clock import SystemClock
 from muniment.server.ports.postgres import open_database
+from tests.support.keys import MemoryKeys
+from tests.support.ledger import ORIGIN
 
 
 async def main(url: str, directory: str) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.fake_registry import TOKEN, URL, FakeRegistry
 
 from muniment import Client
+from tests.support.fake_registry import TOKEN, URL, FakeRegistry
 
 
 @pytest.fixture(autouse=True)

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.fake_registry import TOKEN, URL, FakeLog, FakeRegistry
 from typer.testing import CliRunner, Result
 
 from muniment import Client
 from muniment.client.cli.app import COMMANDS, build
 from muniment.client.cli.lazy import Later
 from muniment.client.cli.screen import Session, safe
+from tests.support.fake_registry import TOKEN, URL, FakeLog, FakeRegistry
 
 Run = Callable[..., Result]
 

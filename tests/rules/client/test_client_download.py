@@ -8,11 +8,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.support.fake_registry import FakeRegistry
 
 from muniment import Client
 from muniment.client.paths import check_paths
 from muniment.core.errors import BadManifest, BadPath, DigestMismatch, Unavailable
+from tests.support.fake_registry import FakeRegistry
 
 FILES = {"config.json": b"{}", "deep/weights.bin": bytes(range(256)) * 20, "empty": b""}
 DIGESTS = {path: hashlib.sha256(data).hexdigest() for path, data in FILES.items()}

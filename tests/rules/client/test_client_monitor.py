@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.fake_registry import FakeLog, FakeRegistry
 
 from muniment import Client
 from muniment.client.monitor import Frontier, Monitor
 from muniment.client.proofs import check_consistency, check_entry
 from muniment.core.errors import BadProof, BadRequest, BadSignature, LogInconsistent
 from muniment.core.merkle import leaf_hash, root_hash
+from tests.support.fake_registry import FakeLog, FakeRegistry
 
 
 def grow(log: FakeLog, count: int) -> None:

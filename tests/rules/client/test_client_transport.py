@@ -9,7 +9,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.support.fake_registry import TOKEN, URL, FakeRegistry, problem
 
 import muniment
 from muniment import Client
@@ -25,6 +24,7 @@ from muniment.core.errors import (
     TooManyRequests,
     Unavailable,
 )
+from tests.support.fake_registry import TOKEN, URL, FakeRegistry, problem
 
 
 @pytest.mark.parametrize("kind", list(CODES.values()), ids=list(CODES))

@@ -10,7 +10,6 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.fake_registry import TOKEN, URL, FakeRegistry
 
 from muniment import Client
 from muniment.client.files import find_files
@@ -25,6 +24,7 @@ from muniment.core.errors import (
     Unavailable,
     VersionConflict,
 )
+from tests.support.fake_registry import TOKEN, URL, FakeRegistry
 
 
 def test_three_lines_register_a_directory(

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.fake_registry import URL, FakeLog, FakeRegistry
 
 from muniment import Client, verify
 from muniment.client import check, trust
@@ -24,6 +23,7 @@ from muniment.core.errors import (
     LogInconsistent,
     NotAllowed,
 )
+from tests.support.fake_registry import URL, FakeLog, FakeRegistry
 
 FILES = {"config.json": b"{}", "deep/weights.bin": bytes(range(256)) * 20}
 REF = "fraud@1.0.0"

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.keys import MemoryKeys
 
 from muniment.core.canon import to_base64
 from muniment.core.checkpoint import (
@@ -27,6 +26,7 @@ from muniment.core.checkpoint import (
     verify_cosignature,
 )
 from muniment.core.errors import BadProof, BadSignature
+from tests.support.keys import MemoryKeys
 
 ORIGIN = "audit.registry.example"
 KEYS = MemoryKeys()

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.receipts import PAYLOAD, PREDICATE, SALT, an_envelope
 
 from muniment.core.canon import canonical, loads_strict
 from muniment.core.digest import digest_of
@@ -24,6 +23,7 @@ from muniment.core.entry import (
     time_text,
 )
 from muniment.core.errors import BadJson, BadProof
+from tests.support.receipts import PAYLOAD, PREDICATE, SALT, an_envelope
 
 STORED = payload_bytes(PAYLOAD, SALT)
 ENVELOPE = an_envelope(STORED)

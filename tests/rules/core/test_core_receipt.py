@@ -12,8 +12,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.keys import MemoryKeys
-from tests.support.receipts import ORIGIN, PAYLOAD, PREDICATE, SALT, a_log, an_envelope
 
 from muniment.core import merkle
 from muniment.core.canon import canonical, from_base64, to_base64
@@ -22,6 +20,8 @@ from muniment.core.entry import entry_leaf, payload_bytes, record_statement
 from muniment.core.errors import BadProof, BadSignature
 from muniment.core.receipt import MAX_HASHES, SCHEMA, Receipt, TrustedKeys, verify
 from muniment.core.statement import sign_bundle, statement, verify_bundle
+from tests.support.keys import MemoryKeys
+from tests.support.receipts import ORIGIN, PAYLOAD, PREDICATE, SALT, a_log, an_envelope
 
 LOG = a_log()
 TRUSTED = LOG.trusted

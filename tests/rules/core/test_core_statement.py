@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.keys import MemoryKeys
 
 from muniment.core.canon import to_base64
 from muniment.core.checkpoint import LogKey
@@ -36,6 +35,7 @@ from muniment.core.statement import (
     verify_p256,
     with_inclusion,
 )
+from tests.support.keys import MemoryKeys
 
 KEYS = MemoryKeys()
 OTHER = MemoryKeys("other")

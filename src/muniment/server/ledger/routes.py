@@ -272,7 +272,7 @@ def _read(path: str, handler: Any, summary: str, returns: object, **more: Any) -
         id=more.pop("id"),
         summary=summary,
         handler=handler,
-        needs=Verb.READ_LOG,
+        needs=more.pop("needs", Verb.READ_LOG),
         scope=ScopeFrom.EVERYTHING,
         returns=returns,
         tag="log",
@@ -364,6 +364,7 @@ OPERATIONS: list[Operation] = [
         "Public keys to verify with",
         KeysBody,
         id="get_log_keys",
+        needs=Verb.NOTHING,  # whoever holds a receipt must be able to check it
         open_when=is_open,
     ),
 ]

@@ -1,0 +1,203 @@
+"""Registry calls on both servers, in turns: what a second, and at which latency.
+
+Each cell is the median of short runs that alternate (ours, theirs, ours, theirs …), so that
+whatever else the machine does hits both. Runs of one client know no queue; of 32 mostly queue.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from bench import fill, processes
+from bench.load import Request, Result, drive
+from bench.peers import Mlflow, Muniment, Peer
+
+PAGE = 100
+_THEIRS = "/api/2.0/mlflow"
+_OURS = "/api/v1"
+Requests = Callable[[int], Iterator[Request]]  # of a registry of that many versions
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much to measure."""
+
+    sizes: tuple[int, ...]
+    clients: tuple[int, ...]
+    rounds: int
+    seconds: float
+
+
+class Ours:
+    """The calls as our API has them."""
+
+    def __init__(self, sha256: str) -> None:
+        self._sha256 = sha256
+        self._patch, self._move = itertools.count(), itertools.count()
+
+    def calls(self) -> dict[str, Requests]:
+        return {
+            "create version": self.create,
+            "get version": self.get,
+            "get by alias": self.by_alias,
+            "set alias": self.set_alias,
+            "search by name": lambda size: self._search(size, lambda a: f"name = '{fill.asset(a)}'"),
+            "search by tag": lambda size: self._search(size, lambda a: f"tags.team = 'team-{a % 100}'"),
+            "search all": lambda size: self._search(size, lambda _: ""),
+        }  # fmt: skip
+
+    def create(self, size: int) -> Iterator[Request]:
+        for a in _assets(size):
+            body = fill.registration(a, f"2.0.{next(self._patch)}", self._sha256)
+            yield Request("POST", f"{_OURS}/assets/default/{fill.asset(a)}/versions", body)
+
+    def get(self, size: int) -> Iterator[Request]:
+        for a in _assets(size):
+            at = f"{fill.asset(a)}/versions/1.{a % fill.EACH}.0"
+            yield Request("GET", f"{_OURS}/assets/default/{at}")
+
+    def by_alias(self, size: int) -> Iterator[Request]:
+        for a in _assets(size):
+            yield Request("GET", f"{_OURS}/assets/default/{fill.asset(a)}/aliases/champion")
+
+    def set_alias(self, size: int) -> Iterator[Request]:
+        for a, n in _moves(size, self._move):
+            path = f"{_OURS}/assets/default/{fill.asset(a)}/aliases/bench-{size}"
+            yield Request("PUT", path, {"version": f"1.{n}.0"})
+
+    def _search(self, size: int, of: Callable[[int], str]) -> Iterator[Request]:
+        for a in _assets(size):
+            yield Request("GET", f"{_OURS}/versions?limit={PAGE}&filter={quote(of(a))}")
+
+
+class Theirs:
+    """The calls as MLflow's REST API has them."""
+
+    def __init__(self) -> None:
+        self._move = itertools.count()
+
+    def calls(self) -> dict[str, Requests]:
+        return {
+            "create version": self.create,
+            "get version": self.get,
+            "get by alias": self.by_alias,
+            "set alias": self.set_alias,
+            "search by name": lambda size: self._search(size, lambda a: f"name='{fill.asset(a)}'"),
+            "search by tag": lambda size: self._search(size, lambda a: f"tags.team='team-{a % 100}'"),
+            "search all": lambda size: self._search(size, lambda _: ""),
+        }  # fmt: skip
+
+    def create(self, size: int) -> Iterator[Request]:
+        for a in _assets(size):
+            said = [{"key": key, "value": value} for key, value in fill.tags(a).items()]
+            body = {"name": fill.asset(a), "source": "s3://models/m", "tags": said}
+            body["description"] = fill.DESCRIPTION
+            yield Request("POST", f"{_THEIRS}/model-versions/create", body)
+
+    def get(self, size: int) -> Iterator[Request]:
+        for a in _assets(size):
+            query = f"name={fill.asset(a)}&version={a % fill.EACH + 1}"
+            yield Request("GET", f"{_THEIRS}/model-versions/get?{query}")
+
+    def by_alias(self, size: int) -> Iterator[Request]:
+        for a in _assets(size):
+            query = f"name={fill.asset(a)}&alias=champion"
+            yield Request("GET", f"{_THEIRS}/registered-models/alias?{query}")
+
+    def set_alias(self, size: int) -> Iterator[Request]:
+        for a, n in _moves(size, self._move):
+            body = {"name": fill.asset(a), "alias": f"bench-{size}", "version": str(n + 1)}
+            yield Request("POST", f"{_THEIRS}/registered-models/alias", body)
+
+    def _search(self, size: int, of: Callable[[int], str]) -> Iterator[Request]:
+        for a in _assets(size):
+            query = f"max_results={PAGE}&filter={quote(of(a))}"
+            yield Request("GET", f"{_THEIRS}/model-versions/search?{query}")
+
+
+def _assets(size: int) -> Iterator[int]:
+    chosen = random.Random(7)
+    while True:
+        yield chosen.randrange(size // fill.EACH)
+
+
+def _moves(size: int, counter: Iterator[int]) -> Iterator[tuple[int, int]]:
+    """Each asset in turn, each time to another version: no move is for nothing."""
+    for at in counter:
+        yield at % (size // fill.EACH), at // (size // fill.EACH) % fill.EACH
+
+
+async def measure(
+    ours: Muniment, theirs: Mlflow, effort: Effort, sha256: str
+) -> list[dict[str, Any]]:
+    """One row for each size, call and number of clients."""
+    rows = []
+    filled = 0
+    # Made once: version numbers given at one size are not given again at the next.
+    sides: tuple[tuple[Peer, dict[str, Requests]], ...] = (
+        (ours, Ours(sha256).calls()),
+        (theirs, Theirs().calls()),
+    )
+    for size in effort.sizes:
+        if filled == 0:
+            await fill.register_first(ours, sha256)
+            await fill.fill_mlflow(theirs, 0, fill.BY_API)
+            filled = fill.BY_API
+        if size > filled:
+            await fill.fill_muniment(ours, filled, size)
+            await fill.fill_mlflow(theirs, filled, size)
+            filled = size
+        rows += [
+            await _cell(sides, call, size, clients, effort)
+            for call in sides[0][1]
+            for clients in effort.clients
+        ]
+    return rows
+
+
+async def _cell(
+    sides: tuple[tuple[Peer, dict[str, Requests]], ...],
+    call: str,
+    size: int,
+    clients: int,
+    effort: Effort,
+) -> dict[str, Any]:
+    runs: dict[str, list[Result]] = {peer.name: [] for peer, _ in sides}
+    for _ in range(effort.rounds):
+        for peer, calls in sides:
+            found = await drive(
+                peer.port,
+                calls[call](size),
+                clients=clients,
+                seconds=effort.seconds,
+                headers=peer.headers,
+                cpu_seconds=lambda peer=peer: processes.cpu_seconds(peer.pids()),  # type: ignore[misc]
+            )
+            runs[peer.name].append(found)
+    row: dict[str, Any] = {"call": call, "versions": size, "clients": clients}
+    row |= {name: summary(results) for name, results in runs.items()}
+    row["ratio"] = row["muniment"]["per_second"] / max(row["mlflow"]["per_second"], 1e-9)
+    print(
+        f"  {call:15} {size:7} versions {clients:3} clients: {row['muniment']['per_second']:8.0f}/s"
+        f" against {row['mlflow']['per_second']:6.1f}/s = {row['ratio']:.0f}x",
+        flush=True,
+    )
+    return row
+
+
+def summary(results: list[Result]) -> dict[str, Any]:
+    """Medians over the runs; errors and requests are sums."""
+    return {
+        "per_second": statistics.median(one.per_second for one in results),
+        "p50_ms": statistics.median(one.p50_ms for one in results),
+        "p99_ms": statistics.median(one.p99_ms for one in results),
+        "cpu_ms": statistics.median(one.cpu_ms for one in results),
+        "requests": sum(one.requests for one in results),
+        "errors": sum(one.errors for one in results),
+    }
