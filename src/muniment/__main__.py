@@ -22,12 +22,16 @@ _HELP = {
 }
 
 
+def server_commands() -> dict[str, Later]:
+    """Return the server's commands by name; none of them is loaded yet."""
+    return {name: Later(_SERVER, text, _PANEL, name, _WITHOUT) for name, text in _HELP.items()}
+
+
 def main() -> None:
     """Run the command line; exits with 0 when all went well, 1 on an error, 2 on wrong usage."""
-    server = {name: Later(_SERVER, text, _PANEL, name, _WITHOUT) for name, text in _HELP.items()}
     session = Session()
     try:
-        run(build(server), session)
+        run(build(server_commands()), session)
     except Exception as error:
         if session.debug:
             raise
