@@ -16,6 +16,7 @@ import datetime as dt
 import json
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -69,14 +70,14 @@ def registration(at: int, version: str, sha256: str) -> dict[str, Any]:
     }
 
 
-def first_blob(url: str, token: str, directory: Any) -> str:
+def first_blob(url: str, token: str, directory: Path) -> str:
     """Send the one small file all versions have; return its SHA-256 in hex."""
     file = directory / "model.txt"
     file.write_bytes(b"sixteen bytes...")
     with Client(url, token) as client:
         made = client.register("seed", version="0.0.1", artifact=file, kind="model", owner="bench")
         manifest = client.artifacts.manifest(client.get(f"{made.name}@0.0.1"))
-    return manifest[0].sha256.hex
+    return manifest[0].digest.hex
 
 
 async def register_first(peer: Muniment, sha256: str) -> None:
@@ -116,12 +117,12 @@ def _our_rows(old: int, new: int, manifest: bytes) -> Iterator[tuple[str, str, l
     ids = {at: uuid.uuid4() for at in range(old, new)}
     assets = {a: uuid.uuid4() for a in range(old // EACH, new // EACH)}
     who = ("person", "bench")
-    state = {"owner": "fraud-desk", "description": "", "tags": {}, "backup_owner": None,
+    state: dict[str, Any] = {"owner": "fraud-desk", "description": "", "tags": {}, "backup_owner": None,
              "escalation_contact": None, "risk_tier": None}  # fmt: skip
     yield (
         "asset",
-        "id namespace name kind created_at actor_kind actor_id entry_id revision updated_at "
-        "description owner tags next_number",
+        """id namespace name kind created_at actor_kind actor_id entry_id revision updated_at
+        description owner tags next_number""",
         [
             (id_, "default", asset(a), "model", _at(a * EACH), *who, id_, 1, _at(a * EACH),
              "", "fraud-desk", "{}", EACH + 1)
@@ -130,20 +131,20 @@ def _our_rows(old: int, new: int, manifest: bytes) -> Iterator[tuple[str, str, l
     )  # fmt: skip
     yield (
         "version",
-        "id asset_id number version precedence manifest_digest size_bytes file_count formats "
-        "executable metadata metadata_digest metrics_at_registration terms registered_at "
-        "actor_kind actor_id entry_id",
+        """id asset_id number version precedence manifest_digest size_bytes file_count formats
+        executable metadata metadata_digest metrics_at_registration registered_at
+        actor_kind actor_id entry_id""",
         [_our_version(at, id_, assets[at // EACH], manifest) for at, id_ in ids.items()],
     )
     yield (
         "version_label",
-        "version_id revision description tags",
-        [(id_, 1, DESCRIPTION, json.dumps(tags(at))) for at, id_ in ids.items()],
+        "version_id asset_id registered_at actor_id metrics terms revision description tags",
+        [_our_label(at, id_, assets[at // EACH]) for at, id_ in ids.items()],
     )
     yield (
         "annotation",
-        "subject_id revision subject_kind asset_id at actor_kind actor_id reason changes state "
-        "entry_id",
+        """subject_id revision subject_kind asset_id at actor_kind actor_id reason changes state
+        entry_id""",
         [
             *((id_, 1, "asset", id_, _at(a * EACH), *who, "", "{}", json.dumps(state), id_)
               for a, id_ in assets.items()),
@@ -173,7 +174,15 @@ def _our_version(at: int, id_: uuid.UUID, asset_id: uuid.UUID, manifest: bytes) 
     return (
         id_, asset_id, at % EACH + 1, str(version), precedence_key(version), manifest, 16, 1,
         FORMATS, False, json_text(said), metadata_digest(said).raw, json.dumps(metrics_of(said)),
-        terms(said, FORMATS), _at(at), "person", "bench", id_,
+        _at(at), "person", "bench", id_,
+    )  # fmt: skip
+
+
+def _our_label(at: int, id_: uuid.UUID, asset_id: uuid.UUID) -> tuple[Any, ...]:
+    said = metadata(at)
+    metrics, found = json.dumps(metrics_of(said)), terms(said, FORMATS)
+    return (
+        id_, asset_id, _at(at), "bench", metrics, found, 1, DESCRIPTION, json.dumps(tags(at)),
     )  # fmt: skip
 
 
@@ -202,8 +211,8 @@ def _their_rows(old: int, new: int) -> Iterator[tuple[str, str, list[Any]]]:
     )
     yield (
         "model_versions",
-        "name version creation_time last_updated_time description current_stage source run_id "
-        "status run_link storage_location workspace",
+        """name version creation_time last_updated_time description current_stage source run_id
+        status run_link storage_location workspace""",
         [
             (asset(at // EACH), at % EACH + 1, _ms(at), _ms(at), DESCRIPTION, "None",
              "s3://models/m", "", "READY", "", "s3://models/m", "default")

@@ -7,8 +7,10 @@ peer's processes include its PostgreSQL. Connections between requests are kept a
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -53,8 +55,7 @@ class Peer(Protocol):
 
 
 def free_port() -> int:
-    import socket  # noqa: PLC0415
-
+    """Return a port nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -92,10 +93,8 @@ class Process:
         try:
             self._process.wait(_STOP_SECONDS)
         finally:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGKILL)  # workers that outlive their parent
-            except ProcessLookupError:
-                pass
 
 
 def _answers(url: str) -> bool:
