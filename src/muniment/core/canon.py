@@ -25,6 +25,7 @@ MAX_BYTES = 16 * 1024 * 1024
 MAX_INTEGER = 2**53 - 1
 
 _ASTRAL = "\U00010000"
+_DECIMAL_FROM, _DECIMAL_BELOW = 1e-4, 1e16
 _SIMPLE = frozenset({str, bool, type(None)})
 _LARGE_INTEGER = "expected an integer within ±(2**53-1), found a larger one: write it as a string"
 _encode = json.JSONEncoder(
@@ -43,7 +44,7 @@ def canonical(value: Any) -> bytes:
     """
     try:
         # The standard library's encoder is many times faster and agrees wherever there is neither
-        # a float (written differently) nor a key beyond the BMP (sorted differently).
+        # a float that is written differently nor a key beyond the BMP (sorted differently).
         if _is_plain(value):
             return _encode(value).encode()
         return _canonical_slowly(value)
@@ -107,7 +108,7 @@ def from_base64(text: object) -> bytes:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether `value` has neither floats nor keys beyond the BMP; refuses what JSON cannot hold."""
+    """Whether both encoders write `value` alike; refuses what JSON cannot hold."""
     plain = True
     level = [value]
     for _ in range(MAX_DEPTH + 1):
@@ -131,13 +132,21 @@ def _look_into(item: Any, below: list[Any]) -> bool:
     elif isinstance(item, float):
         if not math.isfinite(item):
             raise BadJson(f"expected a finite number, found {item}")
-        return False
+        return _is_plain_float(item)
     elif isinstance(item, int):
         if not -MAX_INTEGER <= item <= MAX_INTEGER:
             raise BadJson(_LARGE_INTEGER)
     elif not isinstance(item, str):
         raise BadJson(f"expected a JSON value, found {type(item).__name__}")
     return True
+
+
+def _is_plain_float(value: float) -> bool:
+    """Whether Python writes `value` as ECMAScript does: both take the fewest digits that read back.
+
+    They differ where one of them has an exponent, and in whole numbers (`1.0` against `1`).
+    """
+    return _DECIMAL_FROM <= abs(value) < _DECIMAL_BELOW and not value.is_integer()
 
 
 def _is_plain_key(key: Any) -> bool:
