@@ -21,7 +21,7 @@ from typing import Any
 
 from muniment.core.names import Alias, AssetRef, SemVer
 from muniment.server import catalog, migrations
-from muniment.server.catalog.reads import search
+from muniment.server.catalog.reads import search, searchable
 from muniment.server.catalog.reads.search import Query
 from muniment.server.catalog.records import AliasMove, AssetState, Kind, NewVersion, Visible
 from muniment.server.catalog.rules.changes import Change
@@ -90,7 +90,7 @@ async def fill(tx: PostgresTx, count: int) -> None:
           START, "", f"owner-{n % 50}", "high" if n % 3 else "limited", json.dumps({"n": str(n)}), 101]
          for n in range(assets)],
     )  # fmt: skip
-    state = {
+    state: dict[str, Any] = {
         "owner": "o",
         "description": "",
         "tags": {},
@@ -225,7 +225,9 @@ async def searches(db: PostgresDatabase, *, explain: bool) -> None:
         p50, p99, (found, _) = await timed(lambda query=query: _page(db, query), times)  # type: ignore[misc]
         print(f"{name:32} {len(found):4} {p50:8.2f} {p99:8.2f}", flush=True)
         if explain:
-            sql, values, _ = search.compiled(search.VERSIONS, query)
+            sql, values, _ = search.compiled(
+                searchable.VERSIONS if query.as_of is None else searchable.VERSIONS_THEN, query
+            )
             async with db.transaction(read_only=True) as tx:
                 for row in await tx.fetch("EXPLAIN (ANALYZE, BUFFERS, COSTS) " + sql, *values):
                     print("    ", row[0])
@@ -299,7 +301,7 @@ async def writes(db: PostgresDatabase) -> None:
         count = 100
         start = time.perf_counter()
 
-        async def work(worker: int, act: Any = act) -> None:
+        async def work(worker: int, act: Any = act, count: int = count) -> None:
             for n in range(count):
                 await act(worker, n)
 
@@ -332,11 +334,12 @@ async def run(url: str, count: int, *, explain: bool) -> None:
 
 def main() -> None:
     counts = [int(arg) for arg in sys.argv[1:] if arg.isdigit()]
-    with tempfile.TemporaryDirectory(prefix="mb-", ignore_cleanup_errors=True) as directory:
-        with embedded_postgres.start(Path(directory)) as postgres:
-            asyncio.run(
-                run(postgres.url, counts[0] if counts else 100_000, explain="--explain" in sys.argv)
-            )
+    with (
+        tempfile.TemporaryDirectory(prefix="mb-", ignore_cleanup_errors=True) as directory,
+        embedded_postgres.start(Path(directory)) as postgres,
+    ):
+        count = counts[0] if counts else 100_000
+        asyncio.run(run(postgres.url, count, explain="--explain" in sys.argv))
 
 
 if __name__ == "__main__":

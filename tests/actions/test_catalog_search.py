@@ -274,6 +274,8 @@ async def test_a_cursor_belongs_to_its_query(db: PostgresDatabase) -> None:
         (Visible(assets=(("default", "a"), ("risk", "b"))), {"a", "risk/b"}),
         (Visible(namespaces=("risk",), assets=(("default", "b"),)), {"risk/a", "risk/b", "b"}),
         (Visible(assets=(("a", "default"),)), set()),
+        (Visible(assets=tuple(("risk", f"x{n}") for n in range(20))), set()),
+        (Visible(assets=(*(("x", f"{n}") for n in range(9)), ("risk", "b"))), {"risk/b"}),
         (ALL, {"a", "b", "risk/a", "risk/b"}),
     ],
 )

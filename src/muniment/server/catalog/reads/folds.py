@@ -74,7 +74,7 @@ FOLDS: Final[tuple[Fold, ...]] = (
         """
         SELECT id::text AS key, asset_id, number, version, precedence, manifest_digest, size_bytes,
                file_count, formats, executable, metadata::text AS metadata, metadata_digest,
-               metrics_at_registration::text AS metrics_at_registration, terms, registered_at,
+               metrics_at_registration::text AS metrics_at_registration, registered_at,
                actor_kind, actor_id, entry_id
         FROM version
         """,
@@ -84,10 +84,11 @@ FOLDS: Final[tuple[Fold, ...]] = (
         "version_label",
         folding.fold_version_label,
         """
-        SELECT version_id::text AS key, revision, description, tags::text AS tags
+        SELECT version_id::text AS key, asset_id, registered_at, actor_id,
+               metrics::text AS metrics, terms, revision, description, tags::text AS tags
         FROM version_label
         """,
-        frozenset({"tags"}),
+        frozenset({"metrics", "tags"}),
     ),
     TableFold(
         "annotation",

@@ -3,8 +3,8 @@
 Every piece of SQL is written here; what a caller wrote is only ever a parameter. A filter's NOT is
 `IS NOT TRUE`, so that what is absent compares false, and never unknown.
 
-Terms, tags and names have indexes. LIMIT is a parameter on purpose: PostgreSQL then finds a plan
-made for unknown values dear, and plans each search for the values it has.
+Terms, tags, names and owners have indexes. Whether one helps depends on how rare the value is, so
+each search is planned for its values (`plan_for_values` in the migration says how).
 """
 
 from __future__ import annotations
@@ -12,12 +12,18 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, LiteralString
+from typing import Any, Final, LiteralString, assert_never
 
 from muniment.core.canon import canonical
 from muniment.core.names import AssetRef, SemVer
-from muniment.server.catalog.records import Asset, Lifecycle, VersionSummary, Visible
-from muniment.server.catalog.rules import fields as field_tables
+from muniment.server.catalog.reads.searchable import (
+    ASSETS,
+    ASSETS_THEN,
+    VERSIONS,
+    VERSIONS_THEN,
+    Source,
+)
+from muniment.server.catalog.records import Asset, VersionSummary, Visible
 from muniment.server.catalog.rules.fields import Field, Type
 from muniment.server.catalog.rules.filters import All, Comparison, Filter, Not, Some, Value
 from muniment.server.catalog.rules.parsing import parse_filter
@@ -33,7 +39,7 @@ from muniment.server.catalog.rules.versions import precedence_key
 from muniment.server.catalog.store import sources
 from muniment.server.ports.db import Row, Tx
 
-_IN_ONE_BY_ONE_MAX: Final = 8
+_ONE_BY_ONE_MAX: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,72 +69,6 @@ class _Values:
         return f"${len(self.values)}::{cast}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """What is searched: its columns, where they come from now and then, and its fields as SQL."""
-
-    columns: LiteralString
-    now: LiteralString
-    then: LiteralString
-    id: LiteralString
-    fields: Mapping[str, Field]
-    texts: Mapping[str, LiteralString]
-    default_order: tuple[Sort, ...]
-
-
-_ASSET_TEXTS: Final[Mapping[str, LiteralString]] = {
-    "name": "a.name",
-    "namespace": "a.namespace",
-    "kind": "a.kind",
-    "owner": "a.owner",
-    "backup_owner": "a.backup_owner",
-    "risk_tier": "a.risk_tier",
-}
-_SUMMARY: Final[LiteralString] = """
-    SELECT v.id, v.asset_id, a.namespace, a.name, a.kind, v.number, v.version, v.manifest_digest,
-           v.size_bytes, v.file_count, v.formats, v.executable,
-           v.metrics_at_registration::text AS metrics, v.registered_at, v.actor_kind, v.actor_id,
-           l.revision, l.description, l.tags::text AS tags, a.owner, a.risk_tier"""
-_VERSIONS: Final = _Source(
-    columns=_SUMMARY,
-    now=sources.VERSION_NOW,
-    then=sources.VERSION_THEN,
-    id="v.id",
-    fields=field_tables.VERSION_FIELDS,
-    texts={
-        **_ASSET_TEXTS,
-        "description": 'l.description COLLATE "C"',
-        "tags": "l.tags",
-        "lifecycle": f"'{Lifecycle.DRAFT}'::text",  # derived: with nothing above, all are drafts
-        "version": "v.precedence",
-        "number": "v.number::float8",
-        "digest": "v.manifest_digest",
-        "executable": "v.executable",
-        "size_bytes": "v.size_bytes::float8",
-        "registered_at": "v.registered_at",
-        "registered_by": "v.actor_id",
-    },
-    default_order=(Sort(field_tables.VERSION_FIELDS["registered_at"], descending=True),),
-)
-_ASSETS: Final = _Source(
-    columns=sources.ASSET_COLUMNS,
-    now=sources.ASSET_NOW,
-    then=sources.ASSET_THEN,
-    id="a.id",
-    fields=field_tables.ASSET_FIELDS,
-    texts={
-        **_ASSET_TEXTS,
-        "description": 'a.description COLLATE "C"',
-        "tags": "a.tags",
-        "escalation_contact": "a.escalation_contact",
-        "created_at": "a.created_at",
-        "created_by": "a.actor_id",
-        "updated_at": "a.updated_at",
-    },
-    default_order=(Sort(field_tables.ASSET_FIELDS["name"]),),
-)
-
-
 async def search_versions(
     tx: Tx, query: Query
 ) -> tuple[list[VersionSummary], dict[str, Any] | None]:
@@ -138,7 +78,7 @@ async def search_versions(
         BadFilter: the filter or the order cannot be read.
         BadCursor: the cursor is of another query.
     """
-    rows, position = await _search(tx, _VERSIONS, query)
+    rows, position = await _search(tx, VERSIONS if query.as_of is None else VERSIONS_THEN, query)
     return [sources.to_summary(row) for row in rows], position
 
 
@@ -149,12 +89,12 @@ async def search_assets(tx: Tx, query: Query) -> tuple[list[Asset], dict[str, An
         BadFilter: the filter or the order cannot be read.
         BadCursor: the cursor is of another query.
     """
-    rows, position = await _search(tx, _ASSETS, query)
+    rows, position = await _search(tx, ASSETS if query.as_of is None else ASSETS_THEN, query)
     return [sources.to_asset(row) for row in rows], position
 
 
 async def _search(
-    tx: Tx, source: _Source, query: Query
+    tx: Tx, source: Source, query: Query
 ) -> tuple[Sequence[Row], dict[str, Any] | None]:
     sql, values, mark = compiled(source, query)
     rows = await tx.fetch(sql, *values)
@@ -169,7 +109,7 @@ async def _search(
 _KEY_NAMES: Final[tuple[LiteralString, ...]] = ("key_1", "key_2", "key_3", "key_4")
 
 
-def compiled(source: _Source, query: Query) -> tuple[LiteralString, list[object], str]:
+def compiled(source: Source, query: Query) -> tuple[LiteralString, list[object], str]:
     """Return the statement of `query`, its values, and the query's mark for cursors."""
     wanted = parse_filter(query.filter, source.fields)
     sorts = parse_order(query.order, source.fields) or source.default_order
@@ -178,7 +118,8 @@ def compiled(source: _Source, query: Query) -> tuple[LiteralString, list[object]
         source.id, str(query.within), query.filter, [str(sort) for sort in sorts], as_of
     )
     values = _Values([query.as_of])
-    where = _visible(query.visible, values)
+    where: LiteralString = f" AND ({values.put(True, 'boolean')} OR plan_for_values({source.id}))"
+    where += _visible(query.visible, values)
     if query.within is not None:
         where += f" AND a.namespace = {values.put(str(query.within.namespace), 'text')}"
         where += f" AND a.name = {values.put(str(query.within.name), 'text')}"
@@ -191,11 +132,10 @@ def compiled(source: _Source, query: Query) -> tuple[LiteralString, list[object]
     shown: LiteralString = "".join(
         f", ({key})::text AS {name}" for key, name in zip(keys, _KEY_NAMES, strict=False)
     )
-    come_from = source.now if query.as_of is None else source.then
     limit = values.put(query.limit + 1, "bigint")
     order = _order(source, sorts, keys)
     return (
-        source.columns + shown + come_from + where + order + f" LIMIT {limit}",
+        source.columns + shown + source.come_from + where + order + f" LIMIT {limit}",
         values.values,
         mark,
     )
@@ -208,18 +148,21 @@ def _visible(visible: Visible, values: _Values) -> LiteralString:
     parts: list[LiteralString] = []
     if visible.namespaces:
         parts.append(f"a.namespace = ANY({values.put(list(visible.namespaces), 'text[]')})")
-    if visible.assets:
-        namespaces = values.put([namespace for namespace, _ in visible.assets], "text[]")
-        names = values.put([name for _, name in visible.assets], "text[]")
-        both: LiteralString = f"unnest({namespaces}, {names})"
-        parts.append("(a.namespace, a.name) IN (SELECT * FROM " + both + ")")  # noqa: S608 -- placeholders only
+    for namespace, name in visible.assets[:_ONE_BY_ONE_MAX]:
+        one = values.put(namespace, "text"), values.put(name, "text")
+        parts.append(f"(a.namespace = {one[0]} AND a.name = {one[1]})")
+    if more := visible.assets[_ONE_BY_ONE_MAX:]:
+        namespaces = values.put([namespace for namespace, _ in more], "text[]")
+        names = values.put([name for _, name in more], "text[]")
+        pairs: LiteralString = f"unnest({namespaces}, {names})"
+        parts.append("(a.namespace, a.name) IN (SELECT * FROM " + pairs + ")")  # noqa: S608 -- placeholders only
     return f" AND ({' OR '.join(parts)})" if parts else " AND false"
 
 
 # --- order -------------------------------------------------------------------------------------
 
 
-def _key(source: _Source, sort: Sort, values: _Values) -> LiteralString:
+def _key(source: Source, sort: Sort, values: _Values) -> LiteralString:
     """The SQL of one sort key; never NULL, so that keys compare."""
     if sort.field.name == "metrics":
         absent: LiteralString = "'-Infinity'" if sort.descending else "'Infinity'"
@@ -238,14 +181,14 @@ _CASTS: Final[Mapping[Type, LiteralString]] = {
 }
 
 
-def _order(source: _Source, sorts: Sequence[Sort], keys: Sequence[LiteralString]) -> LiteralString:
+def _order(source: Source, sorts: Sequence[Sort], keys: Sequence[LiteralString]) -> LiteralString:
     ways: list[LiteralString] = ["DESC" if sort.descending else "ASC" for sort in sorts]
     parts = [f"{key} {way}" for key, way in zip([*keys, source.id], [*ways, ways[-1]], strict=True)]
     return " ORDER BY " + ", ".join(parts)
 
 
 def _after(
-    source: _Source,
+    source: Source,
     sorts: Sequence[Sort],
     keys: Sequence[LiteralString],
     last: Sequence[object],
@@ -273,7 +216,7 @@ def _after(
 # --- filter ------------------------------------------------------------------------------------
 
 
-def _condition(source: _Source, part: Filter, values: _Values, *, then: bool) -> LiteralString:
+def _condition(source: Source, part: Filter, values: _Values, *, then: bool) -> LiteralString:
     match part:
         case Not(inner):
             return f"(({_condition(source, inner, values, then=then)}) IS NOT TRUE)"
@@ -285,9 +228,11 @@ def _condition(source: _Source, part: Filter, values: _Values, *, then: bool) ->
             return f"({' OR '.join(inners)})"
         case Comparison():
             return _comparison(source, part, values, then=then)
+        case _:
+            assert_never(part)
 
 
-def _comparison(source: _Source, part: Comparison, values: _Values, *, then: bool) -> LiteralString:
+def _comparison(source: Source, part: Comparison, values: _Values, *, then: bool) -> LiteralString:
     name = part.field.name
     if name == "tags":
         return _tag_comparison(source, part, values)
@@ -331,13 +276,13 @@ def _sent(value: Value) -> object:
     return precedence_key(value) if isinstance(value, SemVer) else value
 
 
-def _tag(source: _Source, field: Field, values: _Values) -> LiteralString:
+def _tag(source: Source, field: Field, values: _Values) -> LiteralString:
     return f'({source.texts["tags"]}->>{values.put(field.key, "text")}) COLLATE "C"'
 
 
-def _tag_comparison(source: _Source, part: Comparison, values: _Values) -> LiteralString:
+def _tag_comparison(source: Source, part: Comparison, values: _Values) -> LiteralString:
     tags = source.texts["tags"]
-    if part.op in {"=", "IN"} and len(part.values) <= _IN_ONE_BY_ONE_MAX:
+    if part.op in {"=", "IN"} and len(part.values) <= _ONE_BY_ONE_MAX:
         pairs = [canonical({part.field.key: value}).decode() for value in part.values]
         tests = [f"{tags} @> {values.put(pair, 'text')}::jsonb" for pair in pairs]
         return f"({' OR '.join(tests)})"
@@ -349,28 +294,28 @@ def _term_comparison(part: Comparison, values: _Values) -> LiteralString:
     if part.op in {"=", "IN"}:
         terms = [f"{field}:{value!s}" for value in part.values]
         operator: LiteralString = "@>" if part.op == "=" else "&&"
-        return f"v.terms {operator} {values.put(terms, 'text[]')}"
+        return f"l.terms {operator} {values.put(terms, 'text[]')}"
     escaped = field.replace("_", "\\_")
     pattern = values.put(f"{escaped}:{part.values[0]!s}", "text")
-    return f"EXISTS (SELECT FROM unnest(v.terms) t WHERE t {_OPERATORS[part.op]} {pattern})"
+    return f"EXISTS (SELECT FROM unnest(l.terms) t WHERE t {_OPERATORS[part.op]} {pattern})"
 
 
 def _alias_comparison(part: Comparison, values: _Values, *, then: bool) -> LiteralString:
     test = _compared("p.name", part, values, "text")
     if then:
         return _POINTED_THEN + test + ")"
-    return "v.id IN (SELECT p.version_id FROM alias p WHERE " + test + ")"  # noqa: S608 -- placeholders only
+    return "l.version_id IN (SELECT p.version_id FROM alias p WHERE " + test + ")"  # noqa: S608 -- placeholders only
 
 
 _POINTED_THEN: Final[LiteralString] = """EXISTS (
     SELECT FROM (SELECT DISTINCT ON (e.name) e.name, e.version_id FROM alias_event e
-                 WHERE e.asset_id = v.asset_id AND e.at <= $1::timestamptz
+                 WHERE e.asset_id = l.asset_id AND e.at <= $1::timestamptz
                  ORDER BY e.name, e.revision DESC) p
-    WHERE p.version_id = v.id AND """
+    WHERE p.version_id = l.version_id AND """
 
 
 def _metric(field: Field, values: _Values) -> LiteralString:
-    return f"(v.metrics_at_registration->>{values.put(field.key, 'text')})::float8"
+    return f"(l.metrics->>{values.put(field.key, 'text')})::float8"
 
 
 def _param_comparison(part: Comparison, values: _Values) -> LiteralString:

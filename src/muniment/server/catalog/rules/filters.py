@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import assert_never
 
 from muniment.core.names import SemVer
 from muniment.server.catalog.rules.fields import Field
@@ -76,6 +77,8 @@ def filter_text(part: Filter) -> str:
             return " AND ".join(f"({filter_text(inner)})" for inner in parts)
         case Some(parts):
             return " OR ".join(f"({filter_text(inner)})" for inner in parts)
+        case _:
+            assert_never(part)
 
 
 def _written(value: Value) -> str:

@@ -72,7 +72,6 @@ def fold_version(rows: Rows, entry: Recorded) -> None:
         **fields,
         "precedence": precedence_key(SemVer.parse(fields["version"])),
         "metadata_digest": metadata_digest(fields["metadata"]).hex,
-        "terms": terms(fields["metadata"], fields["formats"]),
         "registered_at": timestamp(entry.at),
         **_actor(entry),
         "entry_id": str(entry.id),
@@ -84,9 +83,18 @@ def fold_version_label(rows: Rows, entry: Recorded) -> None:
     if entry.payload is None:
         return
     if entry.act == "version.register":
-        rows[entry.payload["version"]["id"]] = {"revision": 1, **entry.payload["state"]}
+        registered = entry.payload["version"]
+        rows[registered["id"]] = {
+            "asset_id": registered["asset_id"],
+            "registered_at": timestamp(entry.at),
+            "actor_id": entry.actor.id,
+            "metrics": registered["metrics_at_registration"],
+            "terms": terms(registered["metadata"], registered["formats"]),
+            "revision": 1,
+            **entry.payload["state"],
+        }
     elif entry.act == "version.annotate":
-        rows[entry.subject.id] = {"revision": entry.payload["revision"], **entry.payload["state"]}
+        rows[entry.subject.id] |= {"revision": entry.payload["revision"], **entry.payload["state"]}
 
 
 def fold_annotation(rows: Rows, entry: Recorded) -> None:

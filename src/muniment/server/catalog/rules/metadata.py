@@ -94,6 +94,8 @@ def metadata_problems(kind: Kind, metadata: Mapping[str, Any]) -> list[Problem]:
     if b"\\u0000" in text:
         return [_problem("", "holds the character NUL", "leave U+0000 out")]
     found = list(_schema_problems(metadata))
+    if not isinstance(metadata, Mapping):
+        return found
     if not found:
         checks = (_licenses, _windows, _variables, _not_applicable)
         found = [problem for check in checks for problem in check(metadata)]

@@ -90,9 +90,7 @@ def parse_filter(text: str, fields: Mapping[str, Field]) -> Filter | None:
     try:
         return _Reader(fields).transform(tree)[0]
     except VisitError as error:
-        if isinstance(error.orig_exc, MunimentError):
-            raise error.orig_exc from None
-        raise
+        raise error.orig_exc from None
 
 
 def parse_field(text: str, fields: Mapping[str, Field]) -> Field:

@@ -10,7 +10,8 @@ from muniment.core.names import AssetRef
 from muniment.server.catalog.records import Annotation, Asset
 from muniment.server.catalog.rules.versions import asset_state_json, json_text, timestamp
 from muniment.server.catalog.store.sources import (
-    ASSET_COLUMNS,
+    ASSET_COLUMNS_NOW,
+    ASSET_COLUMNS_THEN,
     ASSET_NOW,
     ASSET_THEN,
     said_values,
@@ -19,10 +20,8 @@ from muniment.server.catalog.store.sources import (
 from muniment.server.ports.db import Tx
 
 _BY_NAME: Final[LiteralString] = " AND a.namespace = $2 AND a.name = $3"
-_ASSET_NOW: Final[LiteralString] = ASSET_COLUMNS + ASSET_NOW + _BY_NAME
-_ASSET_THEN: Final[LiteralString] = (
-    ASSET_COLUMNS + ASSET_THEN + " AND i.namespace = $2 AND i.name = $3"
-)
+_ASSET_NOW: Final[LiteralString] = ASSET_COLUMNS_NOW + ASSET_NOW + _BY_NAME
+_ASSET_THEN: Final[LiteralString] = ASSET_COLUMNS_THEN + ASSET_THEN + _BY_NAME
 
 
 async def find_asset(tx: Tx, ref: AssetRef, as_of: dt.datetime | None = None) -> Asset | None:

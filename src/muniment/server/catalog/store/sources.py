@@ -23,25 +23,40 @@ from muniment.server.catalog.rules.versions import json_text, parse_json
 from muniment.server.ledger.records import Actor
 from muniment.server.ports.db import Row
 
-# Two sources with the same columns: what holds now, and what held at $1. Each statement below
-# takes that time as $1, NULL for now, so that it is written once.
-ASSET_NOW: Final[LiteralString] = """
-    FROM asset a
-    WHERE $1::timestamptz IS NULL"""
-ASSET_THEN: Final[LiteralString] = """
-    FROM asset i
+# What holds now, and what held at $1: every statement takes that time as $1, NULL for now. The
+# identity of things never changes, so it comes from the same columns either way, and so do order
+# and terms; what is said of them is the latest annotation until then.
+_ASSET_COLUMNS: Final[LiteralString] = """
+    SELECT a.id, a.namespace, a.name, a.kind, a.created_at, a.actor_kind, a.actor_id, a.entry_id,
+           a.next_number"""
+_ASSET_SAID_THEN: Final[LiteralString] = """
     JOIN LATERAL (
-        SELECT i.id, i.namespace, i.name, i.kind, i.created_at, i.actor_kind, i.actor_id,
-               i.entry_id, i.next_number, n.revision, n.at AS updated_at,
-               n.state->>'description' AS description, n.state->'tags' AS tags,
-               (n.state->>'owner') COLLATE "C" AS owner,
+        SELECT n.revision, n.at AS updated_at, n.state->>'description' AS description,
+               (n.state->>'owner') COLLATE "C" AS owner, n.state->'tags' AS tags,
                (n.state->>'backup_owner') COLLATE "C" AS backup_owner,
                (n.state->>'escalation_contact') COLLATE "C" AS escalation_contact,
                (n.state->>'risk_tier') COLLATE "C" AS risk_tier
-        FROM annotation n WHERE n.subject_id = i.id AND n.at <= $1::timestamptz
+        FROM annotation n WHERE n.subject_id = a.id AND n.at <= $1::timestamptz
         ORDER BY n.revision DESC LIMIT 1
-    ) a ON true
-    WHERE true"""
+    ) o ON true"""
+ASSET_COLUMNS_NOW: Final[LiteralString] = (
+    _ASSET_COLUMNS
+    + """, a.revision, a.updated_at, a.description, a.owner, a.backup_owner, a.escalation_contact,
+           a.risk_tier, a.tags::text AS tags"""
+)
+ASSET_COLUMNS_THEN: Final[LiteralString] = (
+    _ASSET_COLUMNS
+    + """, o.revision, o.updated_at, o.description, o.owner, o.backup_owner, o.escalation_contact,
+           o.risk_tier, o.tags::text AS tags"""
+)
+ASSET_NOW: Final[LiteralString] = " FROM asset a WHERE $1::timestamptz IS NULL"
+ASSET_THEN: Final[LiteralString] = " FROM asset a" + _ASSET_SAID_THEN + " WHERE true"
+
+VERSION_COLUMNS: Final[LiteralString] = """
+    SELECT v.id, v.asset_id, a.namespace, a.name, a.kind, v.number, v.version, v.manifest_digest,
+           v.size_bytes, v.file_count, v.formats, v.executable, v.metadata::text AS metadata,
+           v.metadata_digest, v.metrics_at_registration::text AS metrics, v.registered_at,
+           v.actor_kind, v.actor_id, v.entry_id, l.revision, l.description, l.tags::text AS tags"""
 VERSION_NOW: Final[LiteralString] = """
     FROM version v
     JOIN asset a ON a.id = v.asset_id
@@ -49,15 +64,7 @@ VERSION_NOW: Final[LiteralString] = """
     WHERE $1::timestamptz IS NULL"""
 VERSION_THEN: Final[LiteralString] = """
     FROM version v
-    JOIN asset i ON i.id = v.asset_id
-    JOIN LATERAL (
-        SELECT i.id, i.namespace, i.name, i.kind, i.created_at,
-               (n.state->>'owner') COLLATE "C" AS owner,
-               (n.state->>'backup_owner') COLLATE "C" AS backup_owner,
-               (n.state->>'risk_tier') COLLATE "C" AS risk_tier
-        FROM annotation n WHERE n.subject_id = i.id AND n.at <= $1::timestamptz
-        ORDER BY n.revision DESC LIMIT 1
-    ) a ON true
+    JOIN asset a ON a.id = v.asset_id
     JOIN LATERAL (
         SELECT n.revision, n.state->>'description' AS description, n.state->'tags' AS tags
         FROM annotation n WHERE n.subject_id = v.id AND n.at <= $1::timestamptz
@@ -65,15 +72,36 @@ VERSION_THEN: Final[LiteralString] = """
     ) l ON true
     WHERE true"""
 
-ASSET_COLUMNS: Final[LiteralString] = """
-    SELECT a.id, a.namespace, a.name, a.kind, a.created_at, a.actor_kind, a.actor_id, a.entry_id,
-           a.revision, a.updated_at, a.description, a.owner, a.backup_owner, a.escalation_contact,
-           a.risk_tier, a.tags::text AS tags, a.next_number"""
-VERSION_COLUMNS: Final[LiteralString] = """
+_SUMMARY: Final[LiteralString] = """
     SELECT v.id, v.asset_id, a.namespace, a.name, a.kind, v.number, v.version, v.manifest_digest,
-           v.size_bytes, v.file_count, v.formats, v.executable, v.metadata::text AS metadata,
-           v.metadata_digest, v.metrics_at_registration::text AS metrics, v.registered_at,
-           v.actor_kind, v.actor_id, v.entry_id, l.revision, l.description, l.tags::text AS tags"""
+           v.size_bytes, v.file_count, v.formats, v.executable, l.metrics::text AS metrics,
+           l.registered_at, v.actor_kind, v.actor_id"""
+FOUND_COLUMNS_NOW: Final[LiteralString] = (
+    _SUMMARY + ", l.revision, l.description, l.tags::text AS tags, a.owner, a.risk_tier"
+)
+FOUND_COLUMNS_THEN: Final[LiteralString] = (
+    _SUMMARY + ", s.revision, s.description, s.tags::text AS tags, o.owner, o.risk_tier"
+)
+FOUND_NOW: Final[LiteralString] = """
+    FROM version_label l
+    JOIN version v ON v.id = l.version_id
+    JOIN asset a ON a.id = l.asset_id
+    WHERE $1::timestamptz IS NULL"""
+_VERSION_SAID_THEN: Final[LiteralString] = """
+    JOIN LATERAL (
+        SELECT n.revision, n.state->>'description' AS description, n.state->'tags' AS tags
+        FROM annotation n WHERE n.subject_id = l.version_id AND n.at <= $1::timestamptz
+        ORDER BY n.revision DESC LIMIT 1
+    ) s ON true
+    WHERE l.registered_at <= $1::timestamptz"""
+FOUND_THEN: Final[LiteralString] = (
+    """
+    FROM version_label l
+    JOIN version v ON v.id = l.version_id
+    JOIN asset a ON a.id = l.asset_id"""
+    + _ASSET_SAID_THEN
+    + _VERSION_SAID_THEN
+)
 ALIASES_NOW: Final[LiteralString] = """,
            ARRAY(SELECT p.name FROM alias p WHERE p.version_id = v.id ORDER BY p.name) AS aliases"""
 ALIASES_THEN: Final[LiteralString] = """,

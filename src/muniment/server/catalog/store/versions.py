@@ -32,28 +32,18 @@ _BY_NAME: Final[LiteralString] = " AND a.namespace = $2 AND a.name = $3"
 _POINTED_NOW: Final[LiteralString] = """
     AND v.id = (SELECT p.version_id FROM alias p WHERE p.asset_id = a.id AND p.name = $4)"""
 _POINTED_THEN: Final[LiteralString] = """
-    AND i.namespace = $2 AND i.name = $3
     AND v.id = (SELECT e.version_id FROM alias_event e
-                WHERE e.asset_id = i.id AND e.name = $4 AND e.at <= $1::timestamptz
+                WHERE e.asset_id = a.id AND e.name = $4 AND e.at <= $1::timestamptz
                 ORDER BY e.revision DESC LIMIT 1)"""
-
+_NOW: Final[LiteralString] = VERSION_COLUMNS + ALIASES_NOW + VERSION_NOW + _BY_NAME
+_THEN: Final[LiteralString] = VERSION_COLUMNS + ALIASES_THEN + VERSION_THEN + _BY_NAME
 _VERSION_BY: Final[dict[tuple[type, bool], LiteralString]] = {
-    (SemVer, False): VERSION_COLUMNS
-    + ALIASES_NOW
-    + VERSION_NOW
-    + _BY_NAME
-    + " AND v.precedence = $4",
-    (SemVer, True): VERSION_COLUMNS
-    + ALIASES_THEN
-    + VERSION_THEN
-    + " AND i.namespace = $2 AND i.name = $3 AND v.precedence = $4",
-    (int, False): VERSION_COLUMNS + ALIASES_NOW + VERSION_NOW + _BY_NAME + " AND v.number = $4",
-    (int, True): VERSION_COLUMNS
-    + ALIASES_THEN
-    + VERSION_THEN
-    + " AND i.namespace = $2 AND i.name = $3 AND v.number = $4",
-    (Alias, False): VERSION_COLUMNS + ALIASES_NOW + VERSION_NOW + _BY_NAME + _POINTED_NOW,
-    (Alias, True): VERSION_COLUMNS + ALIASES_THEN + VERSION_THEN + _POINTED_THEN,
+    (SemVer, False): _NOW + " AND v.precedence = $4",
+    (SemVer, True): _THEN + " AND v.precedence = $4",
+    (int, False): _NOW + " AND v.number = $4",
+    (int, True): _THEN + " AND v.number = $4",
+    (Alias, False): _NOW + _POINTED_NOW,
+    (Alias, True): _THEN + _POINTED_THEN,
 }
 
 
@@ -149,14 +139,15 @@ _ADD_VERSION: Final[LiteralString] = """
     ), made AS (
         INSERT INTO version (id, asset_id, number, version, precedence, manifest_digest, size_bytes,
                              file_count, formats, executable, metadata, metadata_digest,
-                             metrics_at_registration, terms, registered_at, actor_kind, actor_id,
+                             metrics_at_registration, registered_at, actor_kind, actor_id,
                              entry_id)
         SELECT $1, $2, number, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb, $11, $12::text::jsonb,
-               $13, $14, $15, $16, $17
+               $14, $15, $16, $17
         FROM counted RETURNING id, number
     ), labelled AS (
-        INSERT INTO version_label (version_id, revision, description, tags)
-        SELECT id, 1, $18, $19::text::jsonb FROM made
+        INSERT INTO version_label (version_id, asset_id, registered_at, actor_id, metrics, terms,
+                                   revision, description, tags)
+        SELECT id, $2, $14, $16, $12::text::jsonb, $13, 1, $18, $19::text::jsonb FROM made
     ), said AS (
         INSERT INTO annotation (subject_id, revision, subject_kind, asset_id, at, actor_kind,
                                 actor_id, reason, changes, state, entry_id)

@@ -43,7 +43,7 @@ CREATE TABLE asset (
 CREATE INDEX asset_name ON asset (name, id);
 CREATE INDEX asset_created ON asset (created_at, id);
 CREATE INDEX asset_owner ON asset (owner, id);
-CREATE INDEX asset_tags ON asset USING gin (tags jsonb_path_ops);
+CREATE INDEX asset_tags ON asset USING gin (tags jsonb_path_ops) WITH (fastupdate = off);
 ALTER TABLE asset ALTER COLUMN tags SET STATISTICS 1000;  -- so that rare tags are known to be rare
 
 CREATE FUNCTION asset_identity_stays() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -82,7 +82,6 @@ CREATE TABLE version (
     metadata                jsonb       NOT NULL,
     metadata_digest         bytea       NOT NULL CHECK (octet_length(metadata_digest) = 32),
     metrics_at_registration jsonb       NOT NULL,    -- {name: number}
-    terms                   text[]      COLLATE "C" NOT NULL,  -- `dataset:x`, `license:MIT`, …: derived, for search
     registered_at           timestamptz NOT NULL,
     actor_kind              text        NOT NULL,
     actor_id                text        COLLATE "C" NOT NULL,
@@ -91,29 +90,54 @@ CREATE TABLE version (
     UNIQUE (asset_id, number)
 );
 
-CREATE INDEX version_registered ON version (registered_at, id);
-CREATE INDEX version_asset ON version (asset_id, registered_at, id);
 CREATE INDEX version_digest ON version (manifest_digest);
-CREATE INDEX version_actor ON version (actor_id, registered_at, id);
-CREATE INDEX version_terms ON version USING gin (terms);
-ALTER TABLE version ALTER COLUMN terms SET STATISTICS 1000;
 
 CREATE TRIGGER immutable BEFORE UPDATE OR DELETE ON version
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER immutable_whole BEFORE TRUNCATE ON version
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
--- What the latest annotation of a version says.
+-- What the latest annotation of a version says, beside copies of what versions are found and sorted
+-- by: a search walks this table alone and fetches from the others only what it shows.
 CREATE TABLE version_label (
-    version_id  uuid    PRIMARY KEY REFERENCES version,
-    revision    integer NOT NULL CHECK (revision >= 1),
-    description text    NOT NULL,
-    tags        jsonb   NOT NULL                     -- {key: text}
+    version_id    uuid        PRIMARY KEY REFERENCES version,
+    asset_id      uuid        NOT NULL,
+    registered_at timestamptz NOT NULL,
+    actor_id      text        COLLATE "C" NOT NULL,
+    metrics       jsonb       NOT NULL,              -- metrics_at_registration
+    terms         text[]      COLLATE "C" NOT NULL,  -- `dataset:x`, `license:MIT`, …: from the metadata
+    -- Below: what the latest annotation says.
+    revision      integer     NOT NULL CHECK (revision >= 1),
+    description   text        NOT NULL,
+    tags          jsonb       NOT NULL               -- {key: text}
 );
 
-CREATE INDEX version_label_tags ON version_label USING gin (tags jsonb_path_ops);
+CREATE INDEX version_label_registered ON version_label (registered_at, version_id);
+CREATE INDEX version_label_asset ON version_label (asset_id, registered_at, version_id);
+CREATE INDEX version_label_actor ON version_label (actor_id, registered_at, version_id);
+-- Without a pending list, which every search would have to read through until the next vacuum.
+CREATE INDEX version_label_terms ON version_label USING gin (terms) WITH (fastupdate = off);
+CREATE INDEX version_label_tags ON version_label USING gin (tags jsonb_path_ops) WITH (fastupdate = off);
+-- So that rare terms and tags are known to be rare.
+ALTER TABLE version_label ALTER COLUMN terms SET STATISTICS 1000;
 ALTER TABLE version_label ALTER COLUMN tags SET STATISTICS 1000;
 
+CREATE FUNCTION version_label_copies_stay() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (NEW.version_id, NEW.asset_id, NEW.registered_at, NEW.actor_id, NEW.metrics, NEW.terms)
+       IS DISTINCT FROM
+       (OLD.version_id, OLD.asset_id, OLD.registered_at, OLD.actor_id, OLD.metrics, OLD.terms)
+       OR NEW.revision < OLD.revision THEN
+        RAISE EXCEPTION 'muniment: only annotations of a version change'
+            USING ERRCODE = 'restrict_violation',
+                  HINT = 'Register a new version; annotations are kept with their history.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER copies_stay BEFORE UPDATE ON version_label
+    FOR EACH ROW EXECUTE FUNCTION version_label_copies_stay();
 CREATE TRIGGER immutable BEFORE DELETE ON version_label
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER immutable_whole BEFORE TRUNCATE ON version_label
@@ -181,3 +205,12 @@ CREATE TRIGGER immutable BEFORE UPDATE OR DELETE ON alias_event
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER immutable_whole BEFORE TRUNCATE ON alias_event
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- Never called. `$n OR plan_for_values(id)` with $n true vanishes from a plan made for the values at
+-- hand, and makes one made for any values seem dear: PostgreSQL then plans each search for what it
+-- asks, where one plan for rare and common terms alike could be a thousand times slower.
+CREATE FUNCTION plan_for_values(uuid) RETURNS boolean LANGUAGE plpgsql STABLE COST 1000000000 AS $$
+BEGIN
+    RETURN true;
+END
+$$;
