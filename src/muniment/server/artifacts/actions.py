@@ -48,7 +48,6 @@ from muniment.server.catalog.records import (
     Version,
     VersionState,
 )
-from muniment.server.http.records import Scope
 from muniment.server.identity.records import By
 from muniment.server.ledger.records import Entry, Subject
 from muniment.server.ports.blobs import Blobs
@@ -115,7 +114,6 @@ class Offer:
     metadata: Mapping[str, Any]
     require: Lifecycle = Lifecycle.DRAFT
     create: tuple[Kind, AssetState] | None = None
-    upload_id: uuid.UUID | None = None
     state: VersionState = field(default_factory=VersionState)
 
 
@@ -133,12 +131,14 @@ class Checked:
 
 
 async def check(
-    tx: Tx, offer: Offer, *, visible: list[Scope] | None, max_file_bytes: int, sent: bool = True
+    tx: Tx, offer: Offer, *, reach: reads.Reach, max_file_bytes: int, sent: bool = True
 ) -> Checked:
     """Check everything about an offer; change nothing. `sent` False: its bytes need not be held.
 
     Raises:
-        NotFound: there is no such asset, and the offer does not say how to create it.
+        NotFound: there is no such asset, and the offer does not say how to create it; or bytes are
+            missing and the session it names is not the caller's.
+        UploadConflict: bytes are missing and the session it names is over.
         BadManifest: paths, sizes, digests or bytes are not right; `problems` has all, metadata's too.
         BadMetadata: only the metadata is not right.
         VersionConflict: the version was registered with other bytes or metadata.
@@ -156,11 +156,14 @@ async def check(
     if existing is not None:
         _same_or_conflict(existing, whole, offer)
     wanted = [file.digest for file in whole.files]
-    usable = await reads.usable_blobs(tx, wanted, offer.upload_id, visible) if wanted else {}
+    usable = await reads.usable_blobs(tx, wanted, reach) if wanted else {}
     if existing is None and sent:
         problems = manifest.absent(
             whole.files, {digest: one.size_bytes for digest, one in usable.items()}
         )
+        if problems and reach.upload_id is not None:
+            found_upload = await store.find_upload(tx, reach.upload_id, reach.principal_id)
+            check_open(found_upload, reach.now)
     if problems:
         raise _refusal(BadManifest, "the files cannot be registered", problems + about_metadata)
     if about_metadata:

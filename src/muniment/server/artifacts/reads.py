@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -72,22 +73,35 @@ async def find_file(tx: Tx, digest: Digest, path: str) -> File | None:
     return next((file for file in manifest.files if file.path == path), None)
 
 
-async def usable_blobs(
-    tx: Tx, digests: Sequence[Digest], upload_id: uuid.UUID | None, visible: list[Scope] | None
-) -> dict[Digest, Usable]:
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Where a caller may take blobs from: its own open session, and what it may read.
+
+    `visible` are the scopes it may read in, None for everything.
+    """
+
+    principal_id: uuid.UUID
+    now: dt.datetime
+    visible: list[Scope] | None
+    upload_id: uuid.UUID | None = None
+
+
+async def usable_blobs(tx: Tx, digests: Sequence[Digest], reach: Reach) -> dict[Digest, Usable]:
     """Return those of `digests` that a caller may use without sending them.
 
-    Those are the blobs sealed in its session `upload_id`, and those of versions it may read
-    (`visible`: the scopes, None for everything). Knowing a digest is not enough: otherwise anybody
+    Those are the blobs sealed in a session of its own that is still open, and those of versions it
+    may read. Knowing a digest, or the id of somebody's session, is not enough: otherwise anybody
     could register, and then download, bytes of somebody else's.
     """
+    visible = reach.visible
     rows = await tx.fetch(
         """
         SELECT b.digest, b.size_bytes, b.format, b.executable
         FROM blob b
         WHERE b.digest = ANY($1::bytea[])
-          AND (EXISTS (SELECT FROM upload_blob s
-                       WHERE s.upload_id = $2 AND s.digest = b.digest AND s.sealed_at IS NOT NULL)
+          AND (EXISTS (SELECT FROM upload_blob s JOIN upload u ON u.id = s.upload_id
+                       WHERE s.upload_id = $2 AND s.digest = b.digest AND s.sealed_at IS NOT NULL
+                         AND u.principal_id = $7 AND u.state = 'open' AND u.expires_at > $8)
                OR EXISTS (SELECT FROM manifest_blob m
                           JOIN version v ON v.manifest_digest = m.manifest_digest
                           JOIN asset a ON a.id = v.asset_id
@@ -97,11 +111,13 @@ async def usable_blobs(
                                     (SELECT * FROM unnest($5::text[], $6::text[])))))
         """,
         [digest.raw for digest in digests],
-        upload_id,
+        reach.upload_id,
         visible is None,
         [scope.namespace for scope in visible or () if scope.asset is None],
         [scope.namespace for scope in visible or () if scope.asset is not None],
         [scope.asset for scope in visible or () if scope.asset is not None],
+        reach.principal_id,
+        reach.now,
     )
     return {
         Digest(row["digest"]): Usable(row["size_bytes"], Format(row["format"], row["executable"]))

@@ -155,12 +155,12 @@ async def declare(call: Call) -> Reply:
         [(one.sha256, one.size_bytes) for one in body.blobs],
         max_file_bytes=deps.settings.max_file_bytes,
     )
-    visible = visible_scopes(call.caller.grants)
+    reach = reads.Reach(call.caller.id, call.now, visible_scopes(call.caller.grants), upload_id)
     async with deps.db.transaction() as tx:
         upload = await store.find_upload(tx, upload_id, call.caller.id)
         actions.check_open(upload, call.now)
         await store.declare(tx, upload_id, blobs)
-        usable = await reads.usable_blobs(tx, [one.digest for one in blobs], upload_id, visible)
+        usable = await reads.usable_blobs(tx, [one.digest for one in blobs], reach)
     urls_left = _URLS_MAX
     items = []
     for blob in blobs:

@@ -17,6 +17,7 @@ from muniment.core.errors import (
     BadVersion,
     LogBusy,
     NotFound,
+    UploadConflict,
     VersionConflict,
 )
 from muniment.core.names import AssetName, AssetRef, Namespace, SemVer, VersionRef, parse_version
@@ -121,7 +122,9 @@ async def _register(call: Call, offer: actions.Offer, *, dry_run: bool) -> Reply
         checked = await actions.check(
             tx,
             offer,
-            visible=visible_scopes(call.caller.grants),
+            reach=reads.Reach(
+                call.caller.id, call.now, visible_scopes(call.caller.grants), call.body.upload_id
+            ),
             max_file_bytes=deps.settings.max_file_bytes,
             sent=not dry_run,
         )
@@ -157,7 +160,6 @@ def _offer(call: Call, body: RegistrationBody) -> actions.Offer:
         metadata=body.metadata,
         require=body.require,
         create=None if create is None else (create.kind, _said(create)),
-        upload_id=body.upload_id,
         state=state,
     )
 
@@ -327,6 +329,7 @@ OPERATIONS: list[Operation] = [
             BadMetadata,
             VersionConflict,
             AlreadyExists,
+            UploadConflict,
         ),
         tag=_TAG,
     ),
