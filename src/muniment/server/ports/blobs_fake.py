@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from muniment.core.digest import Digest
-from muniment.core.errors import DigestMismatch, NotFound, TooLarge
-from muniment.server.ports.blob_parts import merged, require_whole
+from muniment.core.errors import NotFound, TooLarge
+from muniment.server.ports.blob_parts import merged, mismatch, require_whole, too_long
 from muniment.server.ports.blobs import ObjectInfo, Part
+from muniment.server.ports.object_keys import checked_key, checked_prefix
 
 _CHUNK = 1 << 20
 _LONG_AGO = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -35,7 +36,8 @@ class FakeBlobs:
 
     blobs: dict[Digest, bytes] = field(default_factory=dict)
     objects: dict[str, bytes] = field(default_factory=dict)
-    staging: dict[tuple[UUID, Digest], dict[int, bytes]] = field(default_factory=dict)
+    staging: dict[tuple[UUID, Digest], list[tuple[int, bytes]]] = field(default_factory=dict)
+    sealed: set[tuple[UUID, Digest]] = field(default_factory=set)
     faults: dict[str, list[Fault]] = field(default_factory=dict)
 
     def fail(self, method: str, error: Exception, *, persist: bool = False) -> None:
@@ -57,7 +59,6 @@ class FakeBlobs:
     ) -> Part:
         """See `Blobs.stage`."""
         fault = self._before("stage")
-        parts = self.staging.setdefault((upload, digest), {})
         received = bytearray()
         try:
             async for chunk in chunks:
@@ -67,33 +68,38 @@ class FakeBlobs:
                 received += chunk
         finally:
             if received:
-                parts[offset] = bytes(received)
+                parts = self.staging.setdefault((upload, digest), [])
+                parts.append((offset, bytes(received)))
         self._after(fault)
         return Part(offset, len(received))
 
     async def staged(self, upload: UUID, digest: Digest) -> list[Part]:
         """See `Blobs.staged`."""
         self._before("staged")
-        parts = self.staging.get((upload, digest), {})
-        return merged(Part(offset, len(data)) for offset, data in parts.items())
+        return self._parts(upload, digest)
+
+    def _parts(self, upload: UUID, digest: Digest) -> list[Part]:
+        parts = self.staging.get((upload, digest), [])
+        return merged(Part(offset, len(data)) for offset, data in parts)
 
     async def seal(self, upload: UUID, digest: Digest, size_bytes: int) -> None:
         """See `Blobs.seal`."""
         fault = self._before("seal")
-        if digest in self.blobs and (upload, digest) not in self.staging:
+        key = (upload, digest)
+        if digest in self.blobs and key not in self.staging and key in self.sealed:
             return
-        require_whole(await self.staged(upload, digest), size_bytes)
+        require_whole(self._parts(upload, digest), size_bytes)
         content = bytearray()
-        for offset, data in sorted(self.staging.get((upload, digest), {}).items()):
+        for offset, data in self.staging.pop(key, []):
+            content[len(content) :] = bytes(max(0, offset - len(content)))
             content[offset : offset + len(data)] = data
-        self.staging.pop((upload, digest), None)
+        if len(content) > size_bytes:
+            raise too_long(digest, size_bytes, len(content))
         found = Digest(hashlib.sha256(content).digest())
-        if found != digest or len(content) != size_bytes:
-            raise DigestMismatch(
-                f"expected {digest}, found {found}: send the bytes again",
-                extra={"expected": digest.hex, "found": found.hex},
-            )
+        if found != digest:
+            raise mismatch(digest, found)
         self.blobs[digest] = bytes(content)
+        self.sealed.add(key)
         self._after(fault)
 
     async def discard(self, upload: UUID) -> None:
@@ -101,10 +107,11 @@ class FakeBlobs:
         self._before("discard")
         for key in [key for key in self.staging if key[0] == upload]:
             del self.staging[key]
+        self.sealed = {key for key in self.sealed if key[0] != upload}
 
     async def list_staged(self) -> list[tuple[UUID, dt.datetime]]:
         """See `Blobs.list_staged`; the fake's uploads are all old."""
-        return sorted({(upload, _LONG_AGO) for upload, _ in self.staging})
+        return sorted({(upload, _LONG_AGO) for upload, _ in [*self.staging, *self.sealed]})
 
     async def size(self, digest: Digest) -> int | None:
         """See `Blobs.size`."""
@@ -155,25 +162,26 @@ class FakeBlobs:
     async def put_object(self, key: str, data: bytes) -> None:
         """See `Blobs.put_object`."""
         fault = self._before("put_object")
-        self.objects[key] = bytes(data)
+        self.objects[checked_key(key)] = bytes(data)
         self._after(fault)
 
     async def get_object(self, key: str) -> bytes | None:
         """See `Blobs.get_object`."""
         self._before("get_object")
-        return self.objects.get(key)
+        return self.objects.get(checked_key(key))
 
     async def swap_object(self, key: str, data: bytes, *, expected: bytes | None) -> bool:
         """See `Blobs.swap_object`."""
         fault = self._before("swap_object")
-        if self.objects.get(key) != expected:
+        if self.objects.get(checked_key(key)) != expected:
             return False
-        self.objects[key] = bytes(data)
+        self.objects[checked_key(key)] = bytes(data)
         self._after(fault)
         return True
 
     async def list_objects(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         """See `Blobs.list_objects`."""
+        checked_prefix(prefix)
         for key in sorted(self.objects):
             if key.startswith(prefix):
                 yield ObjectInfo(key, len(self.objects[key]), _LONG_AGO)
@@ -181,4 +189,4 @@ class FakeBlobs:
     async def delete_object(self, key: str) -> None:
         """See `Blobs.delete_object`."""
         self._before("delete_object")
-        self.objects.pop(key, None)
+        self.objects.pop(checked_key(key), None)

@@ -1,9 +1,9 @@
 """A blob store in a directory of a local disk.
 
-    sha256/ab/cd/<hex>         sealed blobs, read-only
-    staging/<upload>/<hex>     bytes that came so far, each part written at its own offset
-    staging/<upload>/<hex>.parts   one line a part: boot id, offset, size
-    objects/<key>              small named objects
+    sha256/ab/cd/<hex>             sealed blobs, read-only
+    staging/<upload>/<hex>         bytes that came so far, each part written at its own offset
+    staging/<upload>/<hex>.parts   the log of what was received; `.sealed` once it was sealed
+    objects/<key>                  small named objects
 
 What is promised, and how:
 
@@ -13,7 +13,8 @@ What is promised, and how:
    written in, and lines of another boot count for nothing. So an upload is resumed after a crash of
    the server, and sent again after a crash of the machine, at no fsync a part.
 3. The hash runs while bytes stream in order; parts that came otherwise are read once at `seal`.
-4. Symbolic links are not followed, and keys cannot leave the directory.
+4. Several processes may use the directory at once; `local_staging` says how.
+5. Symbolic links are not followed, and keys cannot leave the directory.
 """
 
 from __future__ import annotations
@@ -22,43 +23,23 @@ import asyncio
 import contextlib
 import datetime as dt
 import fcntl
-import functools
-import hashlib
 import os
-import re
 import secrets
-import shutil
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
 from muniment.core.digest import Digest
-from muniment.core.errors import (
-    BadPath,
-    BlobStoreDown,
-    DigestMismatch,
-    DiskFull,
-    NotFound,
-    TooLarge,
-)
+from muniment.core.errors import BlobStoreDown, NotFound, TooLarge, UploadConflict
 from muniment.server.ports import local_files as files
-from muniment.server.ports.blob_parts import merged, require_whole
 from muniment.server.ports.blobs import ObjectInfo, Part
+from muniment.server.ports.local_files import run
+from muniment.server.ports.local_staging import PartWriter, RunningHash, Staged
+from muniment.server.ports.object_keys import checked_key, checked_prefix
 
 _BLOCK = 1 << 20
-_KEY = re.compile(r"(?!.*(?:^|/)\.{1,2}(?:/|$))[a-z0-9][a-z0-9._/-]{0,400}")
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
-
-
-@dataclass(slots=True)
-class _Running:
-    """The hash of a staged blob's first `at` bytes."""
-
-    sha256: Any = field(default_factory=hashlib.sha256)
-    at: int = 0
+_HASHES_KEPT = 1000
+_SEAL_AGAIN_SECONDS = 0.02
 
 
 class LocalBlobs:
@@ -68,7 +49,7 @@ class LocalBlobs:
         """Use `root`, which `open_local_blobs` prepared."""
         self._root = root
         self._boot = files.boot_id()
-        self._hashes: dict[tuple[UUID, Digest], _Running] = {}
+        self._hashes: dict[Staged, RunningHash] = {}
 
     # -- blobs ------------------------------------------------------------------------------
 
@@ -76,131 +57,98 @@ class LocalBlobs:
         self, upload: UUID, digest: Digest, offset: int, chunks: AsyncIterable[bytes], *, limit: int
     ) -> Part:
         """See `Blobs.stage`. A part that breaks off keeps what arrived."""
-        path = self._staging(upload) / digest.hex
-        handle = await _run(files.open_staged, path)
-        running = self._take_hash(upload, digest, offset)
-        writer = _PartWriter(handle, offset, limit, running)
+        staged = self._staged(upload, digest)
+        writer = PartWriter(staged, offset, limit, self._take_hash(staged, offset))
+        keep = True
         try:
             async for chunk in chunks:
                 await writer.write(chunk)
         except TooLarge:
-            await writer.finish(keep=False)
+            keep = False
             raise
-        except BaseException:
-            await asyncio.shield(self._keep(writer, path, upload, digest))
-            raise
-        else:
-            await self._keep(writer, path, upload, digest)
         finally:
-            os.close(handle)
+            await asyncio.shield(self._finish(staged, writer, keep=keep))
         return Part(offset, writer.size_bytes)
 
-    async def _keep(self, writer: _PartWriter, path: Path, upload: UUID, digest: Digest) -> None:
-        """Note the part as received, and the hash so far for the part that follows it."""
-        await writer.finish(keep=True)
-        line = f"{self._boot} {writer.offset} {writer.size_bytes}\n"
-        await _run(files.append_line, path.with_suffix(".parts"), line)
-        if writer.running is not None:
-            self._hashes[upload, digest] = writer.running
+    async def _finish(self, staged: Staged, writer: PartWriter, *, keep: bool) -> None:
+        """End a part, and keep the hash so far for the part that follows it."""
+        await writer.finish(keep=keep)
+        if keep and writer.running is not None:
+            self._hashes[staged] = writer.running
+            while len(self._hashes) > _HASHES_KEPT:  # forgotten ones are read again at `seal`
+                del self._hashes[next(iter(self._hashes))]
 
-    def _take_hash(self, upload: UUID, digest: Digest, offset: int) -> _Running | None:
+    def _take_hash(self, staged: Staged, offset: int) -> RunningHash | None:
         """Take the running hash if it stands at `offset`; a new one at the start of a blob."""
-        running = self._hashes.get((upload, digest))
+        running = self._hashes.get(staged)
         if running is not None and running.at == offset:
-            return self._hashes.pop((upload, digest))
+            return self._hashes.pop(staged)
         if offset == 0:
-            self._hashes.pop((upload, digest), None)
-            return _Running()
+            self._hashes.pop(staged, None)
+            return RunningHash()
         return None
 
     async def staged(self, upload: UUID, digest: Digest) -> list[Part]:
         """See `Blobs.staged`."""
-        return merged(await _run(self._parts, upload, digest))
-
-    def _parts(self, upload: UUID, digest: Digest) -> list[Part]:
-        path = self._staging(upload) / f"{digest.hex}.parts"
-        found = []
-        for line in files.lines(path):
-            boot, _, numbers = line.partition(" ")
-            if boot == self._boot:
-                offset, size_bytes = numbers.split()
-                found.append(Part(int(offset), int(size_bytes)))
-        return found
+        return await run(self._staged(upload, digest).parts)
 
     async def seal(self, upload: UUID, digest: Digest, size_bytes: int) -> None:
         """See `Blobs.seal`."""
-        running = self._hashes.pop((upload, digest), None)
-        await _run(self._seal, upload, digest, size_bytes, running)
-
-    def _seal(
-        self, upload: UUID, digest: Digest, size_bytes: int, running: _Running | None
-    ) -> None:
-        path, final = self._staging(upload) / digest.hex, self._final(digest)
-        if not path.exists():
-            if files.size_of(final) == size_bytes:
+        staged = self._staged(upload, digest)
+        running = self._hashes.pop(staged, None)
+        if running is not None and running.at != size_bytes:
+            running = None
+        while True:
+            if await run(self._try_to_seal, staged, size_bytes, running):
                 return
-            if size_bytes == 0:
-                os.close(files.open_staged(path))
-        require_whole(merged(self._parts(upload, digest)), size_bytes)
-        handle = files.open_staged(path)
+            await asyncio.sleep(_SEAL_AGAIN_SECONDS)  # here, not in a thread that others need
+
+    def _try_to_seal(self, staged: Staged, size_bytes: int, running: RunningHash | None) -> bool:
         try:
-            os.ftruncate(handle, size_bytes)
-            found = (
-                Digest(running.sha256.digest())
-                if running is not None and running.at == size_bytes
-                else files.digest_of(handle)
-            )
-            if found == digest:
-                os.fchmod(handle, 0o444)
-                os.fsync(handle)
-        finally:
-            os.close(handle)
-        path.with_suffix(".parts").unlink(missing_ok=True)
-        if found != digest:
-            path.unlink(missing_ok=True)
-            raise DigestMismatch(
-                f"expected {digest}, found {found}: the file changed or was damaged on the way;"
-                " send it again",
-                extra={"expected": digest.hex, "found": found.hex},
-            )
-        files.move_into_place(path, final, self._root)
-        with contextlib.suppress(OSError):
-            path.parent.rmdir()  # the last blob of its upload
+            staged.seal(size_bytes, running, self._final(staged.digest), self._root)
+        except BlockingIOError:
+            return False
+        except FileNotFoundError:
+            raise UploadConflict("this upload was dropped while it was being sealed") from None
+        return True
 
     async def discard(self, upload: UUID) -> None:
         """See `Blobs.discard`."""
-        for key in [key for key in self._hashes if key[0] == upload]:
+        folder = self._folder(upload)
+        for key in [key for key in self._hashes if key.folder == folder]:
             del self._hashes[key]
-        await _run(shutil.rmtree, self._staging(upload), ignore_errors=True)
+        await run(files.remove_tree, folder)
 
     async def list_staged(self) -> list[tuple[UUID, dt.datetime]]:
         """See `Blobs.list_staged`."""
-        return await _run(self._list_staged)
+        return await run(self._list_staged)
 
     def _list_staged(self) -> list[tuple[UUID, dt.datetime]]:
         found = []
         for folder in files.folders(self._root / "staging"):
             with contextlib.suppress(ValueError, FileNotFoundError):
-                times = [folder.stat().st_mtime, *(one.stat().st_mtime for one in folder.iterdir())]
-                found.append((UUID(folder.name), dt.datetime.fromtimestamp(max(times), dt.UTC)))
+                upload = UUID(folder.name)
+                times = [one.lstat().st_mtime for one in folder.iterdir()]
+                if times:
+                    found.append((upload, dt.datetime.fromtimestamp(max(times), dt.UTC)))
         return found
 
     async def size(self, digest: Digest) -> int | None:
         """See `Blobs.size`."""
-        return await _run(files.size_of, self._final(digest))
+        return await run(files.size_of, self._final(digest))
 
     async def read(
         self, digest: Digest, start: int = 0, end: int | None = None
     ) -> AsyncIterator[bytes]:
         """See `Blobs.read`."""
-        handle = await _run(files.open_sealed, self._final(digest))
+        handle = await run(files.open_sealed, self._final(digest))
         if handle is None:
             raise NotFound(f"the store does not hold {digest}")
         try:
             at, stop = start, os.fstat(handle).st_size
             stop = stop if end is None else min(end, stop)
             while at < stop:
-                chunk = await _run(os.pread, handle, min(_BLOCK, stop - at), at)
+                chunk = await run(os.pread, handle, min(_BLOCK, stop - at), at)
                 if not chunk:
                     return
                 at += len(chunk)
@@ -211,7 +159,7 @@ class LocalBlobs:
     async def local_path(self, digest: Digest) -> str | None:
         """See `Blobs.local_path`."""
         final = self._final(digest)
-        return str(final) if await _run(files.size_of, final) is not None else None
+        return str(final) if await run(files.size_of, final) is not None else None
 
     async def presign_part(
         self, upload: UUID, digest: Digest, offset: int, expires: dt.timedelta
@@ -229,127 +177,69 @@ class LocalBlobs:
 
     async def list_digests(self) -> AsyncIterator[tuple[Digest, int]]:
         """See `Blobs.list_digests`."""
-        for first in await _run(files.folders, self._root / "sha256"):
-            for second in await _run(files.folders, first):
-                for name, size_bytes in await _run(files.sizes, second):
+        for first in await run(files.folders, self._root / "sha256"):
+            for second in await run(files.folders, first):
+                for name, size_bytes in await run(files.sizes, second):
                     yield Digest.parse(name), size_bytes
 
     # -- objects ----------------------------------------------------------------------------
 
     async def put_object(self, key: str, data: bytes) -> None:
         """See `Blobs.put_object`."""
-        await _run(files.write_whole, self._object(key), data, self._root)
+        await run(self._put, self._object(key), data)
+
+    def _put(self, path: Path, data: bytes) -> None:
+        with self._locked(fcntl.LOCK_SH):  # not between the look and the write of a swap
+            files.write_whole(path, data, self._root)
 
     async def get_object(self, key: str) -> bytes | None:
         """See `Blobs.get_object`."""
-        return await _run(files.read_whole, self._object(key))
+        return await run(files.read_whole, self._object(key))
 
     async def swap_object(self, key: str, data: bytes, *, expected: bytes | None) -> bool:
         """See `Blobs.swap_object`."""
-        return await _run(self._swap, self._object(key), data, expected)
+        return await run(self._swap, self._object(key), data, expected)
 
     def _swap(self, path: Path, data: bytes, expected: bytes | None) -> bool:
-        with self._locked():
+        with self._locked(fcntl.LOCK_EX):
             if files.read_whole(path) != expected:
                 return False
             files.write_whole(path, data, self._root)
             return True
 
     @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self, how: int) -> Iterator[None]:
         handle = os.open(self._root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            fcntl.flock(handle, how)
             yield
         finally:
             os.close(handle)
 
     async def list_objects(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         """See `Blobs.list_objects`."""
-        for key, stat in await _run(files.tree, self._root / "objects", prefix):
+        root = self._root / "objects"
+        for key, stat in await run(files.tree, root, checked_prefix(prefix)):
             modified_at = dt.datetime.fromtimestamp(stat.st_mtime, dt.UTC)
             yield ObjectInfo(key, stat.st_size, modified_at)
 
     async def delete_object(self, key: str) -> None:
         """See `Blobs.delete_object`."""
-        path = self._object(key)
-        await _run(functools.partial(path.unlink, missing_ok=True))
+        await run(files.remove, self._object(key))
 
     # -- places -----------------------------------------------------------------------------
 
     def _final(self, digest: Digest) -> Path:
         return self._root / "sha256" / digest.hex[:2] / digest.hex[2:4] / digest.hex
 
-    def _staging(self, upload: UUID) -> Path:
+    def _folder(self, upload: UUID) -> Path:
         return self._root / "staging" / str(upload)
 
+    def _staged(self, upload: UUID, digest: Digest) -> Staged:
+        return Staged(self._folder(upload), digest, self._boot)
+
     def _object(self, key: str) -> Path:
-        if not _KEY.fullmatch(key):
-            raise BadPath(f"expected a key of a-z, 0-9, `.`, `_`, `-` and `/`, found {key[:80]!r}")
-        return self._root / "objects" / key
-
-
-class _PartWriter:
-    """Writes one part in blocks: one block goes to disk and hash while the next one arrives."""
-
-    def __init__(self, handle: int, offset: int, limit: int, running: _Running | None) -> None:
-        self.offset, self.size_bytes, self.running = offset, 0, running
-        self._handle, self._limit = handle, limit
-        self._buffer: list[bytes] = []
-        self._buffered = 0
-        self._received = 0
-        self._writing: asyncio.Task[None] | None = None
-
-    async def write(self, chunk: bytes) -> None:
-        self._received += len(chunk)
-        if self._received > self._limit:
-            raise TooLarge(
-                f"expected at most {self._limit} bytes in this part, found more: send it in parts"
-            )
-        self._buffer.append(chunk)
-        self._buffered += len(chunk)
-        if self._buffered >= _BLOCK:
-            await self._flush()
-
-    async def _flush(self) -> None:
-        await self._wait()
-        blocks, self._buffer, self._buffered = self._buffer, [], 0
-        self._writing = asyncio.ensure_future(_run(self._store, blocks))
-
-    async def _wait(self) -> None:
-        if self._writing is not None:
-            writing, self._writing = self._writing, None
-            await writing
-
-    def _store(self, blocks: list[bytes]) -> None:
-        for block in blocks:
-            files.write_at(self._handle, block, self.offset + self.size_bytes)
-            if self.running is not None:
-                self.running.sha256.update(block)
-                self.running.at += len(block)
-            self.size_bytes += len(block)
-
-    async def finish(self, *, keep: bool) -> None:
-        """Write what is buffered, or forget it."""
-        await self._wait()
-        if keep and self._buffer:
-            await self._flush()
-            await self._wait()
-
-
-async def _run(work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-    """Run file work in a thread, and turn its errors into ours.
-
-    Raises:
-        DiskFull: there is no room, or the quota is used up.
-        BlobStoreDown: any other error of the disk.
-    """
-    try:
-        return await asyncio.to_thread(work, *args, **kwargs)
-    except OSError as error:
-        if error.errno in files.NO_ROOM:
-            raise DiskFull(context={"reason": str(error)}) from error
-        raise BlobStoreDown(context={"reason": str(error)}) from error
+        return self._root / "objects" / checked_key(key)
 
 
 def open_local_blobs(root: Path) -> LocalBlobs:

@@ -1,23 +1,46 @@
-"""File work that does not lose data: plain functions that block, for `blobs_local`.
+"""File work that does not lose data: plain functions that block, and `run` to call them off the loop.
 
 `root` bounds how far up directories are synced when a new one was made.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import hashlib
 import os
 import secrets
+import shutil
+import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from muniment.core.digest import Digest
+from muniment.core.errors import BlobStoreDown, DiskFull
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _BLOCK = 4 << 20
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _NO_LINK = os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+async def run(work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """Run file work in a thread, and turn its errors into ours.
+
+    Raises:
+        DiskFull: there is no room, or the quota is used up.
+        BlobStoreDown: any other error of the disk.
+    """
+    try:
+        return await asyncio.to_thread(work, *args, **kwargs)
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise DiskFull(context={"reason": str(error)}) from error
+        raise BlobStoreDown(context={"reason": str(error)}) from error
 
 
 def boot_id() -> str:
@@ -28,18 +51,38 @@ def boot_id() -> str:
         return secrets.token_hex(16)
 
 
-def open_staged(path: Path) -> int:
-    """Open a staged file for reading and writing, made if it is not there."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINK, 0o600)
+def open_staged(path: Path, *, make: bool = True) -> int:
+    """Open a staged file for reading and writing, made if it is not there; no link is followed."""
+    if make:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | _NO_LINK)
+    try:
+        flags = os.O_RDWR | _NO_LINK | (os.O_CREAT if make else 0)
+        return os.open(path.name, flags, 0o600, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def is_at(handle: int, path: Path) -> bool:
+    """Tell whether `path` still names the open file."""
+    try:
+        named = path.lstat()
+    except FileNotFoundError:
+        return False
+    opened = os.fstat(handle)
+    return (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)
 
 
 def open_sealed(path: Path) -> int | None:
-    """Open a file for reading, or return None when there is none."""
+    """Open a file for reading, or return None when there is none (or a folder)."""
     try:
-        return os.open(path, os.O_RDONLY | _NO_LINK)
-    except FileNotFoundError:
+        handle = os.open(path, os.O_RDONLY | _NO_LINK)
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        return handle
+    os.close(handle)
+    return None
 
 
 def write_at(handle: int, data: bytes, offset: int) -> None:
@@ -59,11 +102,16 @@ def digest_of(handle: int) -> Digest:
     return Digest(hasher.digest())
 
 
-def append_line(path: Path, line: str) -> None:
-    """Append one line in one write."""
+def append(path: Path, text: str) -> None:
+    """Append lines in one write.
+
+    Raises:
+        OSError: they were not written whole; the last line may be there in part.
+    """
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NO_LINK, 0o600)
     try:
-        os.write(handle, line.encode("ascii"))
+        if os.write(handle, text.encode("ascii")) != len(text):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     finally:
         os.close(handle)
 
@@ -97,21 +145,23 @@ def write_whole(path: Path, data: bytes, root: Path) -> None:
     beside = path.parent / f".{path.name}.{secrets.token_hex(6)}"
     handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK, 0o600)
     try:
-        write_at(handle, data, 0)
-        os.fsync(handle)
+        try:
+            write_at(handle, data, 0)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
-    finally:
-        os.close(handle)
-    beside.replace(path)
     sync_folder(path.parent)
 
 
-def move_into_place(path: Path, final: Path, root: Path) -> None:
-    """Give a synced file its final name, durably."""
+def move_into_place(handle: int, path: Path, final: Path, root: Path) -> None:
+    """Give a synced open file its final name, durably, and have nobody write it again."""
     make_folder(final.parent, root)
     path.replace(final)
+    os.fchmod(handle, 0o444)  # after the move: what could not be moved can still be written
     sync_folder(final.parent)
 
 
@@ -133,6 +183,28 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def remove(path: Path) -> None:
+    """Remove a file; nothing happens when there is none."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        path.unlink()
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder and all in it, also while somebody adds to it; of a link, only the link."""
+    for attempts_left in reversed(range(10)):
+        try:
+            if folder.is_symlink():
+                folder.unlink()
+            else:
+                shutil.rmtree(folder)
+        except FileNotFoundError:
+            if not os.path.lexists(folder):
+                return
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY or not attempts_left:
+                raise
 
 
 def folders(folder: Path) -> list[Path]:
