@@ -53,10 +53,21 @@ async def test_what_cannot_be_proved_is_refused(log: Log, hashes: list[bytes]) -
                 await reads.inclusion(tx, *wrong)
         with pytest.raises(BadProof):
             await reads.consistency(tx, 9, 5)
-        with pytest.raises(LogBusy):
+        with pytest.raises(BadProof, match="at most 700 now"):
             await reads.inclusion(tx, 0, 701)
-        with pytest.raises(LogBusy):
+        with pytest.raises(BadProof, match="at most 700 now"):
             await reads.consistency(tx, 0, 701)
+
+
+async def test_a_tree_that_is_coming_is_worth_waiting_for(log: Log) -> None:
+    await log.append(2)
+    await log.settle()
+    await log.append(1)
+    async with log.db.transaction(read_only=True) as tx:
+        with pytest.raises(LogBusy, match="not 3 yet"):
+            await reads.consistency(tx, 2, 3)
+        with pytest.raises(BadProof):
+            await reads.consistency(tx, 2, 4)
 
 
 async def test_before_the_first_checkpoint_there_is_none(log: Log) -> None:

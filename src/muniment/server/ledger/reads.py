@@ -140,12 +140,12 @@ async def inclusion(tx: Tx, index: int, size: int | None = None) -> Inclusion:
     """Prove that leaf `index` is in the tree of `size` leaves (default: the newest published).
 
     Raises:
-        LogBusy: the published log is not that large yet.
-        BadProof: not index < size.
+        LogBusy: the published log is not that large yet, but soon will be.
+        BadProof: not index < size, or there are not that many entries.
     """
     newest = await checkpoint(tx)
     size = newest.size if size is None else size
-    _check_published(size, newest)
+    await _check_published(tx, size, newest)
     return await _inclusion(tx, index, size)
 
 
@@ -153,12 +153,12 @@ async def consistency(tx: Tx, old: int, new: int | None = None) -> Consistency:
     """Prove that the tree of `new` leaves (default: the newest published) extends that of `old`.
 
     Raises:
-        LogBusy: the published log is not that large yet.
-        BadProof: not old <= new.
+        LogBusy: the published log is not that large yet, but soon will be.
+        BadProof: not old <= new, or there are not that many entries.
     """
     newest = await checkpoint(tx)
     new = newest.size if new is None else new
-    _check_published(new, newest)
+    await _check_published(tx, new, newest)
     make = tiles.consistency(old, new)
     held = await store.held_tiles(tx, merkle.tiles_for(new, make))
     return Consistency(old, new, make(tiles.subtree_of(new, held)))
@@ -251,8 +251,14 @@ async def _inclusion(tx: Tx, index: int, size: int) -> Inclusion:
     return Inclusion(index, size, hashes)
 
 
-def _check_published(size: int, newest: Signed) -> None:
+async def _check_published(tx: Tx, size: int, newest: Signed) -> None:
+    """Go on only if a tree of `size` leaves is published."""
     if size < 0:
         raise BadProof(f"expected a tree size, found {size}")
-    if size > newest.size:
-        raise LogBusy(f"the published log has {newest.size} leaves, not {size} yet")
+    if size <= newest.size:
+        return
+    # Waiting ones first: what is placed in between is counted twice, not left out.
+    coming = await store.pending_count(tx) + await store.leaf_count(tx)
+    if size > coming:
+        raise BadProof(f"expected the size of a tree, at most {coming} now, found {size}")
+    raise LogBusy(f"the published log has {newest.size} leaves, not {size} yet")

@@ -147,6 +147,11 @@ async def leaf_count(tx: Tx) -> int:
     return 0 if last is None else last + 1
 
 
+async def pending_count(tx: Tx) -> int:
+    """Return how many entries wait for their leaf."""
+    return int(await tx.fetchval("SELECT count(*) FROM ledger_pending"))
+
+
 async def held_tiles(tx: Tx, wanted: Collection[Tile]) -> dict[tuple[int, int], bytes]:
     """Return the tiles of `wanted` that exist, whole, by (level, index)."""
     rows = await tx.fetch(
