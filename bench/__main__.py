@@ -21,11 +21,10 @@ FULL = registry.Effort(sizes=(1_000, 10_000, 100_000), clients=(1, 8, 32), round
 QUICK = registry.Effort(sizes=(1_000, 100_000), clients=(1, 8, 32), rounds=2, seconds=0.6)
 
 
-async def run(parts: list[str], home: Path, *, quick: bool) -> dict[str, Any]:
-    """Measure `parts`; both servers run throughout."""
+async def run(parts: list[str], home: Path, found: dict[str, Any], *, quick: bool) -> None:
+    """Measure `parts` into `found`; both servers run throughout."""
     effort = QUICK if quick else FULL
     ours, theirs = Muniment(home / "muniment"), Mlflow(home / "mlflow")
-    found: dict[str, Any] = {}
     try:
         print("start and memory")
         rounds = 2 if quick else 3
@@ -55,7 +54,6 @@ async def run(parts: list[str], home: Path, *, quick: bool) -> dict[str, Any]:
     finally:
         ours.close()
         theirs.close()
-    return found
 
 
 def main() -> None:
@@ -74,10 +72,14 @@ def main() -> None:
         home = Path(name)
         if os.geteuid() == 0:
             home.chmod(0o711)  # PostgreSQL runs under another account then
-        found = asyncio.run(run(asked.only or list(PARTS), home, quick=asked.quick))
-    found["about"] = page.about(" ".join(["python -m bench", *sys.argv[1:]]), time.time() - began)
-    if asked.json:
-        asked.json.write_text(json.dumps(found, indent=1))
+        found: dict[str, Any] = {}
+        try:
+            asyncio.run(run(asked.only or list(PARTS), home, found, quick=asked.quick))
+        finally:  # what was measured before something failed is worth keeping
+            command = " ".join(["python -m bench", *sys.argv[1:]])
+            found["about"] = page.about(command, time.time() - began)
+            if asked.json:
+                asked.json.write_text(json.dumps(found, indent=1))
     print(page.render(found))
     if asked.write:
         page.write(asked.write, found)

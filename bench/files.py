@@ -85,20 +85,24 @@ def _limits(directory: Path, scratch: Path) -> dict[str, float]:
 
 
 class _Ours:
-    def __init__(self, peer: Muniment) -> None:
-        self._client = Client(peer.url, TOKEN)
+    def __init__(self, peer: Muniment, name: str) -> None:
+        self._client, self._name = Client(peer.url, TOKEN), name
         self._at = 0
 
     def upload(self, directory: Path) -> float:
         self._at += 1
         return _timed(
             lambda: self._client.register(
-                "big", version=f"1.0.{self._at}", artifact=directory, kind="model", owner="bench"
+                self._name,
+                version=f"1.0.{self._at}",
+                artifact=directory,
+                kind="model",
+                owner="bench",
             )
         )
 
     def download(self, into: Path) -> float:
-        return _timed(lambda: self._client.download(f"big@1.0.{self._at}", into))
+        return _timed(lambda: self._client.download(f"{self._name}@1.0.{self._at}", into))
 
     def close(self) -> None:
         self._client.close()
@@ -144,7 +148,10 @@ def measure(
 def _shape(
     title: str, peers: tuple[Muniment, Mlflow], source: Path, megabytes: float, rounds: int
 ) -> list[dict[str, Any]]:
-    sides: dict[str, _Ours | _Theirs] = {"muniment": _Ours(peers[0]), "mlflow": _Theirs(peers[1])}
+    sides: dict[str, _Ours | _Theirs] = {
+        "muniment": _Ours(peers[0], source.name),
+        "mlflow": _Theirs(peers[1]),
+    }
     pids = {peer.name: peer.python_pid() for peer in peers}
     times: dict[tuple[str, str], list[float]] = {}
     limits: list[dict[str, float]] = []
