@@ -284,7 +284,9 @@ async def test_who_keeps_sending_bad_tokens_waits(
 # --- paths, methods, headers -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["/none", "/notes/", "/notes/a/b/c", "/notes/a/%ff", "/%00", "//"])
+@pytest.mark.parametrize(
+    "path", ["/none", "/notes/", "/notes/a/b/c", "/notes/a/%ff", "/%00", "//", "/%0A"]
+)
 async def test_an_unknown_path_is_a_problem(registry: RegistrySimulator, path: str) -> None:
     assert problem(await registry.anonymous.get(path)) == (404, "not_found")
 

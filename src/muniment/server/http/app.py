@@ -23,7 +23,6 @@ from typing import Any
 import msgspec
 import structlog
 from starlette.applications import Starlette
-from starlette.routing import Mount
 from starlette.types import Message, Receive, Scope, Send
 
 from muniment.core.errors import (
@@ -359,4 +358,6 @@ def build(
         authenticator=authenticator,
         allows=allows,
     )
-    return Starlette(routes=[Mount("/", app=kit)], lifespan=lifespan)
+    app = Starlette(lifespan=lifespan)
+    app.router.default = kit  # no route: a pattern of Starlette's leaves out paths with a newline
+    return app
