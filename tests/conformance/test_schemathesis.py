@@ -1,0 +1,101 @@
+"""Requests made from the API's own document: nothing is a 5xx, and every answer is as documented.
+
+A fixed seed and few requests by default. For a longer run:
+
+    SCHEMATHESIS_EXAMPLES=500 SCHEMATHESIS_SEED=7 pytest tests/conformance/test_schemathesis.py
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import strategies as st
+from schemathesis import Config, HookContext, Response
+from schemathesis.checks import not_a_server_error
+from schemathesis.config import GenerationConfig, ProjectConfig, ProjectsConfig
+from schemathesis.specs.openapi import checks
+
+from muniment.server.openapi import whole_document
+from tests.support.likely import AnyCase, Seeded, harmless, lead, operation_id, seed, with_examples
+from tests.support.server_process import TOKEN, ServerProcess
+
+EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "5"))
+SEED = int(os.environ.get("SCHEMATHESIS_SEED", "20260701"))
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(max(300, EXAMPLES * 60))]
+
+_config = Config(
+    seed=SEED,
+    projects=ProjectsConfig(
+        default=ProjectConfig(generation=GenerationConfig(max_examples=EXAMPLES))
+    ),
+)
+schema = schemathesis.openapi.from_dict(with_examples(whole_document()), config=_config)
+#: What requests are led to, once there is a registry: they are described before it is started.
+registries: list[Seeded] = []
+#: What an administrator was answered, by operation and status.
+answers: Counter[tuple[str, int]] = Counter()
+#: No made-up request can succeed: the code is for one who knows it.
+NEVER = {"bootstrap", "welcome"}
+
+
+@schema.hook
+def flatmap_case(context: HookContext, case: AnyCase) -> st.SearchStrategy[AnyCase]:
+    return lead(registries[-1], case)
+
+
+@schema.hook
+def filter_case(context: HookContext, case: AnyCase) -> bool:
+    return harmless(registries[-1].victims if registries else (), case)
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with ServerProcess(tmp_path_factory.mktemp("fuzzed")) as server:
+        registries.append(seed(server.url, TOKEN, server.home))
+        yield server
+    asked = {name for name, _ in answers}
+    if len(asked) == len(list(schema.get_all_operations())):
+        assert asked - {name for name, status in answers if status < 300} <= NEVER
+
+
+@pytest.fixture(scope="module")
+def connection() -> Iterator[requests.Session]:
+    with requests.Session() as session:
+        yield session
+
+
+@schema.parametrize()
+def test_every_answer_to_an_administrator_is_as_documented(
+    case: AnyCase, registry: ServerProcess, connection: requests.Session
+) -> None:
+    answer = ask(case, registry.url, registries[-1].tokens["admin"], connection)
+    if case.method.upper() == case.operation.method.upper():
+        answers[operation_id(case), answer.status_code] += 1
+
+
+@schema.parametrize()
+def test_every_answer_to_a_viewer_is_as_documented(
+    case: AnyCase, registry: ServerProcess, connection: requests.Session
+) -> None:
+    ask(case, registry.url, registries[-1].tokens["viewer"], connection)
+
+
+def ask(case: AnyCase, url: str, token: str, connection: requests.Session) -> Response:
+    return case.call_and_validate(
+        base_url=url,
+        session=connection,
+        headers={"Authorization": f"Bearer {token}"},
+        allow_redirects=False,
+        checks=[
+            not_a_server_error,
+            checks.status_code_conformance,
+            checks.content_type_conformance,
+            checks.response_schema_conformance,
+        ],
+    )

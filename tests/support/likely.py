@@ -1,0 +1,201 @@
+"""A registry with a bit of everything in it, and the values that lead generated requests to it.
+
+Requests made from a schema alone hardly get past 404: `Seeded` knows what is there, and `lead`
+puts it into generated requests more often than not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from hypothesis import strategies as st
+from schemathesis import Case
+
+from muniment import Client
+from tests.support.catalog import FULL_METADATA
+
+#: A generated request of any operation.
+AnyCase = Case[Any]
+
+#: A blob declared in the open upload session and sent by nobody.
+BLOB = b"a blob that generated requests may send\n"
+SHA256 = hashlib.sha256(BLOB).hexdigest()
+#: A blob that is there in parts.
+SENT = b"sent in two parts\n"
+SENT_SHA256 = hashlib.sha256(SENT).hexdigest()
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """Tokens to call with, and likely values of parameters by name, and of bodies by operation.
+
+    What an operation brings to an end has values of its own, as `OPERATION.NAME`.
+    """
+
+    tokens: dict[str, str]
+    values: dict[str, list[Any]]
+    bodies: dict[str, list[Any]]
+
+    @property
+    def victims(self) -> list[str]:
+        """Ids of the principals and the token that exist to be changed, disabled and revoked."""
+        names = ("principal_id", "disable_principal.principal_id", "token_id")
+        return [text for name in names for text in self.values[name]]
+
+
+def seed(url: str, token: str, home: Path) -> Seeded:
+    """Fill the registry at `url`, whose administrator's `token` is."""
+    folder = home / "seed"
+    folder.mkdir()
+    with Client(url, token) as admin:
+        for number, kind in enumerate(("model", "prompt")):
+            (folder / "model.bin").write_bytes(b"bytes %d" % number)
+            for version in ("1.0.0", "1.1.0-rc.1"):
+                (folder / "readme.md").write_text(f"{kind} {version}")
+                admin.register(
+                    f"{kind}-one", version=version, artifact=folder, kind=kind, owner="ada",
+                    metadata=dict(FULL_METADATA), tags={"team": "risk"},
+                )  # fmt: skip
+            admin.aliases.set(f"{kind}-one", "champion", "1.0.0")
+        people = {role: admin.principals.create(role) for role in ("viewer", "victim", "doomed")}
+        admin.principals.grant(str(people["viewer"].id), "viewer")
+        viewer = admin.tokens.create("viewer", principal_id=str(people["viewer"].id))
+        spare = admin.tokens.create("spare", principal_id=str(people["victim"].id))
+        entry = admin.get("model-one@1.0.0").entry_id
+    upload = _open_upload(url, token)
+    values: dict[str, list[Any]] = {
+        "namespace": ["default"],
+        "name": ["model-one", "prompt-one"],
+        "version": ["1.0.0", "1", "2", "1.1.0-rc.1"],
+        "alias": ["champion", "fresh"],
+        "path": ["model.bin", "readme.md"],
+        "rest": ["0/000", "0/000.p/3", "entries/000.p/3", "1/000.p/1"],
+        "entry_id": [entry],
+        "principal_id": [str(people["victim"].id)],
+        "disable_principal.principal_id": [str(people["doomed"].id)],
+        "token_id": [str(spare.id)],
+        "upload_id": [upload],
+        "abandon_upload.upload_id": [_open_upload(url, token)],
+        "sha256": [SHA256],
+        "seal_blob.sha256": [SENT_SHA256],
+        "ref": ["model-one@1.0.0", "model-one@champion", "prompt-one@2"],
+        "left": ["model-one@1.0.0"],
+        "right": ["model-one@1.1.0-rc.1", "prompt-one@champion"],
+        "filter": ["owner = 'ada'", "tags.team LIKE 'r%' AND kind IN ('model')", "name != 'x'"],
+        "order_by": ["name", "-updated_at", "name desc"],
+        "index": [0, 1, 5],
+        "size": [4, 6],
+        "old": [0, 1, 4],
+        "new": [4, 6],
+        "as_of": ["2026-01-01T00:00:00Z", "2100-01-01T00:00:00+02:00"],
+    }
+    tokens = {"admin": token, "viewer": viewer.token or ""}
+    return Seeded(tokens, values, _bodies(upload, folder))
+
+
+def _open_upload(url: str, token: str) -> str:
+    """Open an upload with one blob nobody sends, and one sent in two parts and not sealed."""
+    with httpx.Client(base_url=url, headers={"authorization": f"Bearer {token}"}) as http:
+        upload = str(http.post("/api/v1/uploads", json={"name": "model-one"}).json()["id"])
+        at = f"/api/v1/uploads/{upload}/blobs"
+        offered = [
+            {"sha256": SHA256, "size_bytes": len(BLOB)},
+            {"sha256": SENT_SHA256, "size_bytes": len(SENT)},
+        ]
+        http.post(at, json={"blobs": offered}).raise_for_status()
+        for offset in (0, 9):
+            part = SENT[offset : offset + 9]
+            http.put(f"{at}/{SENT_SHA256}?offset={offset}", content=part).raise_for_status()
+    return upload
+
+
+def _bodies(upload: str, folder: Path) -> dict[str, list[Any]]:
+    held = (folder / "model.bin").read_bytes()
+    file = {"path": "m", "sha256": hashlib.sha256(held).hexdigest(), "size_bytes": len(held)}
+    sent = {"path": "sent", "sha256": SHA256, "size_bytes": len(BLOB)}
+    make = {"kind": "model", "owner": "ada"}
+    return {
+        "register_version": [
+            {"version": "2.0.0", "files": [file], "create_asset": make},
+            {"version": "2.0.0", "files": [file], "metadata": {"license": "MIT"}},
+            {"version": "2.1.0", "files": [file, sent], "upload_id": upload},
+            {"version": "2.2.0", "files": [file], "require": "candidate", "dry_run": True},
+            {"version": "1.0.0", "files": [], "metadata": json.loads(json.dumps(FULL_METADATA))},
+        ],
+        "set_alias": [{"version": "1.0.0", "reason": "why"}, {"version": None}, {"version": "2"}],
+        "declare_blobs": [{"blobs": [{"sha256": SHA256, "size_bytes": len(BLOB)}]}],
+        "put_blob": [BLOB, BLOB[:7], b""],
+        "open_upload": [{"name": "model-one"}],
+        "create_asset": [{"name": "model-one", **make}, {"name": "adapter-one", **make}],
+        "annotate_asset": [{"tags": {"team": None}, "description": "changed"}, {"owner": "bob"}],
+        "annotate_version": [{"tags": {"a": "b"}}, {"description": "changed"}],
+        "grant_role": [{"role": "viewer"}, {"role": "approver", "namespace": "default"}],
+        "revoke_role": [{"role": "viewer"}],
+        "welcome": [b"code=x&name=y"],
+    }  # fmt: skip
+
+
+def operation_id(case: AnyCase) -> str:
+    """Name of the operation a request is made for."""
+    return str(case.operation.definition.raw["operationId"])
+
+
+def lead(seeded: Seeded, case: AnyCase) -> st.SearchStrategy[AnyCase]:
+    """Put what is there into a generated request, parameter by parameter, more often than not."""
+
+    @st.composite
+    def led(draw: st.DrawFn) -> AnyCase:
+        for part in (case.path_parameters, case.query):
+            for name in sorted(part or {}):
+                own = f"{operation_id(case)}.{name}"
+                known = seeded.values.get(own) or seeded.values.get(name)
+                if known and part is not None and draw(st.integers(0, 3)):
+                    part[name] = draw(st.sampled_from(known))
+        bodies = seeded.bodies.get(operation_id(case))
+        if bodies and draw(st.booleans()):
+            case.body = draw(st.sampled_from(bodies))
+        return case
+
+    return led()
+
+
+def harmless(victims: Collection[str], case: AnyCase) -> bool:
+    """Say whether a request leaves the principals and tokens we call with alone.
+
+    Only `victims` may be changed; a made-up id is never of version 7, as ours are.
+    """
+    if case.method.upper() == "GET":
+        return True
+    parameters = case.path_parameters or {}
+    named = [str(parameters[name]) for name in ("principal_id", "token_id") if name in parameters]
+    return all(text in victims or _is_nobody(text) for text in named)
+
+
+def _is_nobody(text: str) -> bool:
+    try:
+        return uuid.UUID(text).version != 7
+    except ValueError:
+        return True
+
+
+def with_examples(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document with examples of what `seed` makes, where that is known beforehand."""
+    known: dict[str, Any] = {
+        "namespace": "default", "name": "model-one", "version": "1.0.0", "alias": "champion",
+        "path": "model.bin", "ref": "model-one@champion",
+        "left": "model-one@1.0.0", "right": "prompt-one@2", "filter": "owner = 'ada'",
+    }  # fmt: skip
+    copy: dict[str, Any] = json.loads(json.dumps(document))
+    for methods in copy["paths"].values():
+        for details in methods.values():
+            for parameter in details["parameters"]:
+                if parameter["name"] in known and details["operationId"] != "list_principals":
+                    parameter["example"] = known[parameter["name"]]
+    return copy
