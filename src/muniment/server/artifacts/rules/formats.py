@@ -2,44 +2,37 @@
 
 First match wins, from the most certain mark to the least. `executable` says that loading the file
 with the library it is for may run code that is in it: such files are flagged, and policy may refuse
-them. A format that only looks harmless is not called harmless: what is not known is `unknown`.
+them. A file is called harmless only after it was followed as a pickle too, because it may be both;
+what is not known is `unknown`.
 
 Source: R-010, R-095; the formats' own specifications for the marks.
 """
 
 from __future__ import annotations
 
-import io
+import dataclasses
 import json
-import pickletools
 import re
-import struct
-import zipfile
 from collections.abc import Callable, Iterable
 from typing import Final
 
 from muniment.server.artifacts.records import Format, Formats
+from muniment.server.artifacts.rules import archives, pickles
+from muniment.server.artifacts.rules.pickles import Finding
 
 #: How much of a file's beginning and end `detect` wants to see.
 HEAD_BYTES: Final = 64 << 10
 TAIL_BYTES: Final = 256 << 10
 
 UNKNOWN: Final = Format("unknown")
-#: So much of a file without a mark is read as pickle operations, and so many must be right.
-_PICKLE_BYTES: Final = 16 << 10
-_PICKLE_OPERATIONS: Final = 200
 #: Protobuf tags of ONNX's ModelProto: field 1 (ir_version), and what may come after it.
 _IR_VERSION: Final = 0x08
 _IR_VERSIONS: Final = range(1, 31)
 _ONNX_FIELDS: Final = frozenset({0x12, 0x1A, 0x22, 0x2A, 0x32, 0x3A, 0x42, 0x72})
-_COMPRESSED = {
-    b"\x1f\x8b": "gzip",
-    b"BZh": "bzip2",
-    b"\xfd7zXZ\x00": "xz",
-    b"\x04\x22\x4d\x18": "lz4",
-    b"\x28\xb5\x2f\xfd": "zstd",
-}
-_SAFETENSORS_HEADER_MAX = 100 << 20
+_PICKLE_PROTOCOLS: Final = tuple(bytes([number]) for number in range(16))  # six are known
+_HDF5_MARK: Final = b"\x89HDF\r\n\x1a\n"
+_SAFETENSORS_HEADERS: Final = range(2, (100 << 20) + 1)  # length in bytes
+_TAR_BLOCK: Final = 512
 
 
 def detect(head: bytes, tail: bytes, size_bytes: int) -> Format:
@@ -49,16 +42,15 @@ def detect(head: bytes, tail: bytes, size_bytes: int) -> Format:
     """
     if size_bytes == 0:
         return Format("empty")
-    found = _marked(head)
-    if found is not None:
-        return found
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return _zip(tail, size_bytes)
-    for test in _TESTS:
-        found = test(head, size_bytes)
-        if found is not None:
-            return found
-    return UNKNOWN
+        return archives.zip_format(tail, size_bytes)
+    found = _marked(head) or _tested(head, size_bytes)
+    if found.executable:
+        return found
+    as_pickle = pickles.follow(head, size_bytes)
+    if as_pickle is Finding.PICKLE:
+        return _pickle(head)
+    return dataclasses.replace(found, executable=True) if as_pickle is Finding.UNSURE else found
 
 
 def summary(found: Iterable[Format]) -> Formats:
@@ -68,124 +60,94 @@ def summary(found: Iterable[Format]) -> Formats:
     return Formats(names, executable=any(one.executable for one in formats))
 
 
+def _pickle(head: bytes) -> Format:
+    name = "joblib" if b"joblib.numpy_pickle" in head[:4096] else "pickle"
+    return Format(name, executable=True)
+
+
 def _marked(head: bytes) -> Format | None:
-    for mark, found in _MARKS:
-        if head.startswith(mark):
+    if head[:1] == b"\x80" and head[1:2] in _PICKLE_PROTOCOLS:
+        return _pickle(head)
+    for offset, mark, found in _MARKS:
+        if head.startswith(mark, offset):
             return found
-    if head[4:8] == b"TFL3":
-        return Format("tflite")
-    for mark, name in _COMPRESSED.items():
-        if head.startswith(mark):
-            # joblib and cloudpickle write compressed pickles; what is inside is not known.
-            return Format(f"{name}-compressed", executable=True)
-    if head[:1] == b"\x78" and head[1:2] in (b"\x01", b"\x5e", b"\x9c", b"\xda"):
-        return Format("zlib-compressed", executable=True)
-    return None
+    if head.startswith(archives.NPY_MARK):
+        return Format("npy", executable=archives.has_objects(head))
+    return Format("tar", executable=True) if _is_tar(head) else None
 
 
-_MARKS: Final[tuple[tuple[bytes, Format], ...]] = (
-    (b"GGUF", Format("gguf")),
-    (b"\x89HDF\r\n\x1a\n", Format("hdf5", executable=True)),  # Keras Lambda layers live in these
-    (b"\x93NUMPY", Format("npy")),
-    (b"7z\xbc\xaf\x27\x1c", Format("7z", executable=True)),
-    (b"PAR1", Format("parquet")),
-    (b"ARROW1", Format("arrow")),
-    (b"\x7fELF", Format("elf", executable=True)),
-    (b"MZ", Format("pe", executable=True)),
-    (b"#!", Format("script", executable=True)),
-    (b"\x89PNG\r\n\x1a\n", Format("png")),
-    (b"%PDF-", Format("pdf")),
+def _compressed(how: str) -> Format:
+    """Joblib and cloudpickle write compressed pickles; what is inside is not known."""
+    return Format(f"{how}-compressed", executable=True)
+
+
+#: HDF5's superblock is at the beginning, or after a user block whose size is a power of two.
+#: Keras's Lambda layers live in such files.
+_HDF5_PLACES: Final = (0, *(512 << power for power in range(7)))
+#: The dangerous first: a file may have the marks of two.
+_MARKS: Final[tuple[tuple[int, bytes, Format], ...]] = (
+    (0, b"\x1f\x8b", _compressed("gzip")),
+    (0, b"BZh", _compressed("bzip2")),
+    (0, b"\xfd7zXZ\x00", _compressed("xz")),
+    (0, b"\x5d\x00", _compressed("lzma")),
+    (0, b"\x04\x22\x4d\x18", _compressed("lz4")),
+    (0, b"\x28\xb5\x2f\xfd", _compressed("zstd")),
+    *((0, mark, _compressed("zlib")) for mark in (b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")),
+    (0, b"ZF0x", _compressed("zlib")),  # joblib before 0.10
+    (0, b"7z\xbc\xaf\x27\x1c", Format("7z", executable=True)),
+    (0, b"Rar!\x1a\x07", Format("rar", executable=True)),
+    (0, b"\x7fELF", Format("elf", executable=True)),
+    (0, b"MZ", Format("pe", executable=True)),
+    (0, b"\xcf\xfa\xed\xfe", Format("mach-o", executable=True)),
+    (0, b"\xca\xfe\xba\xbe", Format("mach-o", executable=True)),  # or a Java class
+    (0, b"\x00asm", Format("wasm", executable=True)),
+    (0, b"\xac\xed\x00\x05", Format("java-serialized", executable=True)),
+    (0, b"RDX2\n", Format("r-serialized", executable=True)),
+    (0, b"RDX3\n", Format("r-serialized", executable=True)),
+    (0, b"X\n\x00\x00\x00", Format("r-serialized", executable=True)),
+    (0, b"#!", Format("script", executable=True)),
+    *((place, _HDF5_MARK, Format("hdf5", executable=True)) for place in _HDF5_PLACES),
+    (0, b"GGUF", Format("gguf")),
+    (0, b"PAR1", Format("parquet")),
+    (0, b"ARROW1", Format("arrow")),
+    (0, b"\x89PNG\r\n\x1a\n", Format("png")),
+    (0, b"%PDF-", Format("pdf")),
+    (4, b"TFL3", Format("tflite")),
 )
 
 
-def _zip(tail: bytes, size_bytes: int) -> Format:
-    names = _zip_names(tail, size_bytes)
-    if names is None:
-        return Format("zip", executable=True)  # what cannot be listed is not called harmless
-    bases = {name.rsplit("/", 1)[-1] for name in names}
-    if "config.json" in bases and {"metadata.json", "model.weights.h5"} & bases:
-        return Format("keras", executable=True)
-    if "data.pkl" in bases:
-        scripted = "constants.pkl" in bases or any("/code/" in f"/{name}" for name in names)
-        return Format("torchscript" if scripted else "torch", executable=True)
-    if names and all(name.endswith(".npy") for name in names):
-        return Format("npz")
-    return Format("zip", executable=any(_may_run(name) for name in names))
+def _is_tar(head: bytes) -> bool:
+    """Say whether the first block's checksum is right: PyTorch's oldest files are such.
+
+    Source: POSIX.1-2017, pax, "ustar Interchange Format"; older tar has the same checksum.
+    """
+    block = head[:_TAR_BLOCK]
+    stored = re.match(rb"[ \0]*([0-7]+)[ \0]", block[148:156])
+    if stored is None or len(block) < _TAR_BLOCK:
+        return False
+    return int(stored[1], 8) == sum(block[:148]) + 8 * 0x20 + sum(block[156:])
 
 
-def _may_run(name: str) -> bool:
-    return name.endswith((".pkl", ".pickle", ".joblib", ".pt", ".pth", ".py", ".pyc", ".so", ".h5"))
-
-
-def _zip_names(tail: bytes, size_bytes: int) -> list[str] | None:
-    """List the members of a zip of which only the end is at hand, or None if that is not enough."""
-    padding = size_bytes - len(tail)
-    try:
-        with zipfile.ZipFile(_Ending(padding, tail)) as archive:
-            return archive.namelist()
-    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, UnicodeDecodeError):
-        return None
-
-
-class _Ending(io.RawIOBase):
-    """A seekable file of which only the end can be read."""
-
-    def __init__(self, padding: int, tail: bytes) -> None:
-        self._padding, self._tail, self._at = padding, tail, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at}.get(whence, self._padding + len(self._tail))
-        if start + offset < 0:
-            raise ValueError("before the beginning of the file")
-        self._at = start + offset
-        return self._at
-
-    def read(self, size: int = -1) -> bytes:
-        if self._at < self._padding and size != 0:
-            raise EOFError("this part of the file is not at hand")
-        start = self._at - self._padding
-        found = self._tail[start:] if size < 0 else self._tail[start : start + size]
-        self._at += len(found)
-        return found
+def _tested(head: bytes, size_bytes: int) -> Format:
+    found = (test(head, size_bytes) for test in _TESTS)
+    return next((one for one in found if one is not None), UNKNOWN)
 
 
 def _safetensors(head: bytes, size_bytes: int) -> Format | None:
     length = int.from_bytes(head[:8], "little")
-    plausible = 2 <= length <= min(_SAFETENSORS_HEADER_MAX, size_bytes - 8)
+    plausible = length in _SAFETENSORS_HEADERS and length <= size_bytes - 8
     return Format("safetensors") if plausible and head[8:9] == b"{" else None
 
 
-def _pickle(head: bytes, size_bytes: int) -> Format | None:
-    """Protocols 2 to 5 have a mark. 0 and 1 have none: they are read operation by operation.
+def _saved_model(head: bytes, size_bytes: int) -> Format | None:
+    """TensorFlow's SavedModel: field 1 (schema version 1), field 2 (a meta graph).
 
-    Source: pickletools (the operations), PEP 307, PEP 3154, PEP 574 (the marks).
+    An ONNX file of 2017 (version 1) may begin alike; it is called the more dangerous of the two.
     """
-    if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-        name = "joblib" if b"joblib.numpy_pickle" in head[:4096] else "pickle"
-        return Format(name, executable=True)
-    return Format("pickle", executable=True) if _reads_as_pickle(head, size_bytes) else None
-
-
-def _reads_as_pickle(head: bytes, size_bytes: int) -> bool:
-    """Say whether `head` is operations to its end, or to a STOP that is the file's end."""
-    count = 0
-    try:
-        for operation, _, position in pickletools.genops(head[:_PICKLE_BYTES]):
-            count += 1
-            if operation.name == "STOP":
-                return count > 1 and position == size_bytes - 1
-    except (ValueError, IndexError, KeyError, OverflowError, UnicodeError, struct.error):
-        return count >= _PICKLE_OPERATIONS and size_bytes > _PICKLE_BYTES
-    return False
+    del size_bytes
+    if head[:3] == b"\x08\x01\x12":
+        return Format("tensorflow-saved-model", executable=True)
+    return None
 
 
 def _onnx(head: bytes, size_bytes: int) -> Format | None:
@@ -197,32 +159,25 @@ def _onnx(head: bytes, size_bytes: int) -> Format | None:
     return Format("onnx") if following in _ONNX_FIELDS else None
 
 
-def _saved_model(head: bytes, size_bytes: int) -> Format | None:
-    """TensorFlow's SavedModel: field 1 (schema version 1), field 2 (a meta graph)."""
-    del size_bytes
-    if head[:3] == b"\x08\x01\x12" and b"serve" in head:
-        return Format("tensorflow-saved-model", executable=True)
-    return None
-
-
 def _text(head: bytes, size_bytes: int) -> Format | None:
+    whole = len(head) >= size_bytes
     try:
-        text = head.decode("utf-8") if len(head) >= size_bytes else _cut(head)
+        text = head.decode("utf-8") if whole else _cut(head)
     except UnicodeDecodeError:
         return None
     if any(ord(char) < 32 and char not in "\t\n\r\f" for char in text):  # noqa: PLR2004 -- controls
         return None
-    return _kind_of_text(text.lstrip("\ufeff \t\r\n"), whole=len(head) >= size_bytes)
+    return _kind_of_text(text.lstrip("\ufeff \t\r\n"), whole=whole)
 
 
 def _cut(head: bytes) -> str:
     """Decode text that may end in the middle of a character."""
-    for drop in range(4):
-        try:
-            return head[: len(head) - drop].decode("utf-8")
-        except UnicodeDecodeError:
-            continue
-    return head.decode("utf-8")
+    try:
+        return head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.reason != "unexpected end of data":
+            raise
+        return head[: error.start].decode("utf-8")
 
 
 def _kind_of_text(text: str, *, whole: bool) -> Format:
@@ -259,7 +214,6 @@ _TESTS: Final[tuple[Callable[[bytes, int], Format | None], ...]] = (
     _safetensors,
     _saved_model,
     _onnx,
-    _pickle,
-    _ubjson,
     _text,
+    _ubjson,
 )

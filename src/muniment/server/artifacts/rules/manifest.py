@@ -47,17 +47,18 @@ def problems(
         shown = files[index][0][:200]
         fix = "rename it: relative, with `/`, plain characters, each path once in any case"
         found.append(_problem(f"files[{index}].path", f"`{shown}`: {problem}", fix))
-    sizes: dict[str, int] = {}
-    for index, (path, size_bytes, digest) in enumerate(files):
+    sizes: dict[Digest, int] = {}
+    for index, (path, size_bytes, text) in enumerate(files):
         found += _size_problems(index, path, size_bytes, max_file_bytes)
+        try:
+            digest = Digest.parse(text)
+        except BadDigest as error:
+            found.append(_problem(f"files[{index}].sha256", error.message, "send SHA-256 in hex"))
+            continue
         if sizes.setdefault(digest, size_bytes) != size_bytes:
             fix = "the same bytes have the same size: hash the files again"
             message = f"`{path[:200]}`: the same digest is listed with another size"
             found.append(_problem(f"files[{index}].size_bytes", message, fix))
-        try:
-            Digest.parse(digest)
-        except BadDigest as error:
-            found.append(_problem(f"files[{index}].sha256", error.message, "send SHA-256 in hex"))
     return found
 
 

@@ -13,22 +13,20 @@ Source: R-011, R-030; the path-traversal history of MLflow's artifact API.
 
 from __future__ import annotations
 
-import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 PATH_BYTES: Final = 1024
 SEGMENT_BYTES: Final = 255
+FOLDERS_DEEP: Final = 64
 _CONTROLS: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
-#: Most paths, told from the rest at a glance; none of these is wrong in itself.
-_PLAIN: Final = re.compile(r"[A-Za-z0-9_-]+(?:[./][A-Za-z0-9_-]+)*")
+_DIRECTIONS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def path_problem(path: str) -> str | None:
     """Say what is wrong with one path, or None."""
-    if len(path) <= SEGMENT_BYTES and _PLAIN.fullmatch(path):
-        return None
     if not path:
         return "it is empty"
     wrong = (
@@ -37,6 +35,7 @@ def path_problem(path: str) -> str | None:
             any(unicodedata.category(char) in _CONTROLS for char in path),
             "it has a control character",
         ),
+        (not _DIRECTIONS.isdisjoint(path), "it turns the direction of writing"),
         ("\\" in path, "it has a backslash"),
         (":" in path, "it has a colon"),
         (
@@ -44,6 +43,7 @@ def path_problem(path: str) -> str | None:
             f"it is longer than {PATH_BYTES} bytes",
         ),
         (path.startswith("/"), "it is absolute"),
+        (path.count("/") > FOLDERS_DEEP, f"it is more than {FOLDERS_DEEP} folders deep"),
     )
     found = next((problem for holds, problem in wrong if holds), None)
     return found or next(filter(None, map(_segment_problem, path.split("/"))), None)
@@ -61,58 +61,58 @@ def _segment_problem(segment: str) -> str | None:
     return None
 
 
-def tree_problems(paths: Sequence[str]) -> Iterable[tuple[int, str]]:
+@dataclass(slots=True)
+class _Folder:
+    """A folder of the tree: the names in it, by what they are where case does not count."""
+
+    name: str = ""
+    files: dict[str, str] = field(default_factory=dict)
+    folders: dict[str, _Folder] = field(default_factory=dict)
+
+
+def tree_problems(paths: Sequence[str]) -> Iterator[tuple[int, str]]:
     """Yield index and problem of each path that is wrong, in itself or beside those before it."""
-    tree = _Tree()
+    root = _Folder()
     for index, path in enumerate(paths):
-        problem = path_problem(path) or tree.clash(path)
+        problem = path_problem(path) or _add(root, path.split("/"), _folded(path).split("/"))
         if problem:
             yield index, problem
-        else:
-            tree.add(path)
 
 
-class _Tree:
-    """The paths so far as a file system sees them that ignores case: folded, with their spelling."""
+def _add(root: _Folder, segments: list[str], folded: list[str]) -> str | None:
+    """Add a path to the tree, or say what it clashes with."""
+    at = root
+    for depth, key in enumerate(folded[:-1]):
+        known = at.folders.get(key)
+        if key in at.files or (known is not None and known.name != segments[depth]):
+            return _folder_clash(at, key, segments[: depth + 1])
+        if known is None:
+            for name, fold in zip(segments[depth:-1], folded[depth:-1], strict=True):
+                at.folders[fold] = at = _Folder(name)
+            break
+        at = known
+    if folded[-1] in at.files or folded[-1] in at.folders:
+        return _file_clash(at, folded[-1], segments)
+    at.files[folded[-1]] = segments[-1]
+    return None
 
-    def __init__(self) -> None:
-        self._files: dict[str, str] = {}
-        self._folders: dict[str, str] = {}
-        self._spelled: set[str] = {""}  # folders all of whose parts are in `_folders` just so
 
-    def clash(self, path: str) -> str | None:
-        folded = _folded(path)
-        if folded in self._files:
-            other = self._files[folded]
-            twice = other == path
-            return "it is there twice" if twice else f"it differs from `{other}` only in case"
-        if folded in self._folders:
-            return f"it is also a folder (`{self._folders[folded]}/`)"
-        return next(filter(None, map(self._folder_clash, reversed(self._new_folders(path)))), None)
+def _folder_clash(at: _Folder, key: str, segments: list[str]) -> str:
+    folder = "/".join(segments)
+    if key in at.files:
+        return f"its folder `{folder}` is also a file"
+    other = "/".join([*segments[:-1], at.folders[key].name])
+    return f"its folder `{folder}` differs from `{other}` only in case"
 
-    def _folder_clash(self, folder: str) -> str | None:
-        folded = _folded(folder)
-        if folded in self._files:
-            return f"its folder `{folder}` is also a file"
-        known = self._folders.get(folded, folder)
-        if known == folder:
-            return None
-        return f"its folder `{folder}` differs from `{known}` only in case"
 
-    def add(self, path: str) -> None:
-        for folder in self._new_folders(path):
-            self._folders[_folded(folder)] = folder
-            self._spelled.add(folder)
-        self._files[_folded(path)] = path
-
-    def _new_folders(self, path: str) -> list[str]:
-        """Return the folders of `path` that were not met before, innermost first."""
-        found = []
-        folder = path.rpartition("/")[0]
-        while folder not in self._spelled:
-            found.append(folder)
-            folder = folder.rpartition("/")[0]
-        return found
+def _file_clash(at: _Folder, key: str, segments: list[str]) -> str:
+    if key in at.folders:
+        other = "/".join([*segments[:-1], at.folders[key].name])
+        return f"it is also a folder (`{other}/`)"
+    if at.files[key] == segments[-1]:
+        return "it is there twice"
+    other = "/".join([*segments[:-1], at.files[key]])
+    return f"it differs from `{other}` only in case"
 
 
 def _folded(path: str) -> str:
