@@ -146,6 +146,8 @@ def _responses(op: Operation, by_kind: dict[str, Json]) -> Json:
 
 def _success(op: Operation, status: int, by_kind: dict[str, Json]) -> Json:
     out: Json = {"description": HTTPStatus(status).phrase}
+    if 300 <= status < 400:  # noqa: PLR2004 -- redirects and 304 say it all in their headers
+        return out
     if op.returns is not None:
         out["content"] = {op.media_type: {"schema": by_kind[_key(op.returns)]}}
     elif op.media_type != _JSON:
@@ -180,7 +182,7 @@ def errors_of(op: Operation) -> list[type[MunimentError]]:
         found |= {errors.BadCursor}
     if op.tx is TxMode.WRITE:
         found |= {errors.Conflict, errors.IdempotencyConflict, errors.Contended}
-    if op.tx is not TxMode.NONE:
+    if op.needs is not Verb.ANONYMOUS or op.tx is not TxMode.NONE:  # the token is looked up too
         found |= {errors.Unavailable, errors.DatabaseDown, errors.Contended}
     return sorted(found, key=lambda error: (error.status, error.code))
 

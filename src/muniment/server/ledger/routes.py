@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from muniment.core.canon import to_base64
-from muniment.core.errors import BadProof, LogBusy, NotFound
+from muniment.core.errors import BadProof, BlobStoreDown, LogBusy, NotFound
 from muniment.core.receipt import Receipt
 from muniment.core.statement import public_key_pem, trusted_root
 from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom, TxMode
@@ -300,7 +300,7 @@ OPERATIONS: list[Operation] = [
         None,
         id="get_log_tile",
         media_type="application/octet-stream",
-        errors=(NotFound, LogBusy),
+        errors=(NotFound, LogBusy, BlobStoreDown),
         open_when=is_open,
     ),
     _read(
@@ -309,6 +309,7 @@ OPERATIONS: list[Operation] = [
         "Newest checkpoint",
         CheckpointBody,
         id="get_checkpoint",
+        also=(304,),
         errors=(LogBusy,),
         open_when=is_open,
     ),

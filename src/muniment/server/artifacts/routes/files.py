@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from muniment.core.errors import BadName, BadRange, BadVersion, NotFound
+from muniment.core.errors import BadName, BadRange, BadVersion, BlobStoreDown, NotFound
 from muniment.server.artifacts import reads
 from muniment.server.artifacts.records import File
 from muniment.server.artifacts.routes.versions import ONE, version_of
@@ -89,7 +89,8 @@ OPERATIONS: list[Operation] = [
         tx=TxMode.NONE,
         query=FileQuery,
         returns=bytes,
-        errors=(NotFound, BadName, BadVersion, BadRange),
+        also=(206, 304, 307),
+        errors=(NotFound, BadName, BadVersion, BadRange, BlobStoreDown),
         tag="versions",
         media_type="application/octet-stream",
     ),

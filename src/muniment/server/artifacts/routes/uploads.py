@@ -18,6 +18,7 @@ from muniment.core.errors import (
     BadManifest,
     BadName,
     BadRequest,
+    BlobStoreDown,
     DigestMismatch,
     DiskFull,
     NotFound,
@@ -285,7 +286,7 @@ OPERATIONS: list[Operation] = [
         scope=ScopeFrom.ANYWHERE,
         tx=TxMode.NONE,
         status=204,
-        errors=(NotFound,),
+        errors=(NotFound, BlobStoreDown),
         tag=_TAG,
     ),
     Operation(
@@ -299,7 +300,7 @@ OPERATIONS: list[Operation] = [
         tx=TxMode.NONE,
         body=OfferedBlobsBody,
         returns=Page[HeldBody],
-        errors=(NotFound, UploadConflict, BadManifest),
+        errors=(NotFound, UploadConflict, BadManifest, BlobStoreDown),
         tag=_TAG,
     ),
     Operation(
@@ -320,6 +321,7 @@ OPERATIONS: list[Operation] = [
             BadRequest,
             TooLarge,
             DigestMismatch,
+            BlobStoreDown,
             DiskFull,
         ),
         tag=_TAG,
@@ -335,7 +337,7 @@ OPERATIONS: list[Operation] = [
         scope=ScopeFrom.ANYWHERE,
         tx=TxMode.NONE,
         returns=HeldBody,
-        errors=(NotFound, UploadConflict, BadDigest, DigestMismatch, DiskFull),
+        errors=(NotFound, UploadConflict, BadDigest, DigestMismatch, BlobStoreDown, DiskFull),
         tag=_TAG,
     ),
 ]

@@ -321,6 +321,7 @@ OPERATIONS: list[Operation] = [
         body=RegistrationBody,
         returns=RegisteredBody,
         status=201,
+        also=(200,),
         errors=(
             NotFound,
             BadName,
@@ -341,6 +342,7 @@ OPERATIONS: list[Operation] = [
         handler=manifest,
         needs=Verb.READ,
         returns=ManifestBody,
+        also=(304,),
         errors=(NotFound, BadName, BadVersion),
         tag=_TAG,
     ),

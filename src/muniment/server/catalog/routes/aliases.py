@@ -127,6 +127,7 @@ OPERATIONS: list[Operation] = [
         needs=Verb.READ,
         query=parts.AsOfQuery,
         returns=VersionBody,
+        also=(304,),
         errors=(NotFound, BadName),
         tag=_TAG,
     ),

@@ -154,6 +154,7 @@ OPERATIONS: list[Operation] = [
         needs=Verb.READ,
         query=parts.AsOfQuery,
         returns=AssetBody,
+        also=(304,),
         errors=(NotFound, BadName),
         tag=_TAG,
     ),

@@ -170,6 +170,7 @@ OPERATIONS: list[Operation] = [
         needs=Verb.READ,
         query=parts.AsOfQuery,
         returns=VersionBody,
+        also=(304,),
         errors=(NotFound, BadName, BadVersion),
         tag=_TAG,
     ),

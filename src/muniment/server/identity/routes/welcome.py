@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs
 
-from muniment.core.errors import AlreadyExists, BadBody, MunimentError, NotAuthenticated, TooLarge
+from muniment.core.errors import (
+    AlreadyExists,
+    BadBody,
+    MunimentError,
+    NotAuthenticated,
+    TooLarge,
+    Unavailable,
+)
 from muniment.server import ledger
 from muniment.server.http import pages
 from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom, TxMode
@@ -127,7 +134,7 @@ OPERATIONS: list[Operation] = [
         media_type=pages.MEDIA_TYPE,
         tag="identity",
         also=(403,),
-        errors=(TooLarge,),
+        errors=(TooLarge, Unavailable),
         streams=True,
         accepts="application/x-www-form-urlencoded",
         guarded=True,
