@@ -49,3 +49,25 @@ def proportional_mb(pids: list[int]) -> float:
             (int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")), 0
         )
     return total_kib * 1024 / 1e6
+
+
+def forget_peak(pid: int) -> None:
+    """Have `peak_mb` start from what is resident now."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def resident_mb(pid: int) -> float:
+    """Resident set size, in MB (10⁶ bytes)."""
+    return _status_mb(pid, "VmRSS:")
+
+
+def peak_mb(pid: int) -> float:
+    """Largest resident set size since `forget_peak`, in MB (10⁶ bytes)."""
+    return _status_mb(pid, "VmHWM:")
+
+
+def _status_mb(pid: int, field: str) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(field):
+            return int(line.split()[1]) * 1024 / 1e6
+    return 0.0
