@@ -30,7 +30,7 @@ from pathlib import Path
 from uuid import UUID
 
 from muniment.core.digest import Digest
-from muniment.core.errors import BlobStoreDown, NotFound, TooLarge, UploadConflict
+from muniment.core.errors import BadDigest, BlobStoreDown, NotFound, TooLarge
 from muniment.server.ports import local_files as files
 from muniment.server.ports.blobs import ObjectInfo, Part
 from muniment.server.ports.local_files import run
@@ -106,10 +106,8 @@ class LocalBlobs:
     def _try_to_seal(self, staged: Staged, size_bytes: int, running: RunningHash | None) -> bool:
         try:
             staged.seal(size_bytes, running, self._final(staged.digest), self._root)
-        except BlockingIOError:
+        except (BlockingIOError, FileNotFoundError):
             return False
-        except FileNotFoundError:
-            raise UploadConflict("this upload was dropped while it was being sealed") from None
         return True
 
     async def discard(self, upload: UUID) -> None:
@@ -180,7 +178,11 @@ class LocalBlobs:
         for first in await run(files.folders, self._root / "sha256"):
             for second in await run(files.folders, first):
                 for name, size_bytes in await run(files.sizes, second):
-                    yield Digest.parse(name), size_bytes
+                    try:
+                        digest = Digest.parse(name)
+                    except BadDigest:
+                        continue  # somebody's note is no blob
+                    yield digest, size_bytes
 
     # -- objects ----------------------------------------------------------------------------
 

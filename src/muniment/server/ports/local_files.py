@@ -123,11 +123,12 @@ def lines(path: Path) -> list[str]:
 
 
 def size_of(path: Path) -> int | None:
-    """Return the size of a file, or None when there is none."""
+    """Return the size of a plain file, or None when there is none."""
     try:
-        return path.lstat().st_size
-    except FileNotFoundError:
+        found = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
 def read_whole(path: Path) -> bytes | None:

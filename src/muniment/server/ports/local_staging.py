@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -75,12 +76,12 @@ class Staged:
 
         Raises:
             BlockingIOError: somebody seals it now, or (for a seal) writes it.
-            UploadConflict: it was sealed or dropped since it was opened.
+            FileNotFoundError: it was sealed or dropped since it was opened.
         """
         fcntl.flock(handle, how | fcntl.LOCK_NB)
         try:
             if not files.is_at(handle, self.path):
-                raise UploadConflict("this blob was sealed or dropped while it was being sent")
+                raise FileNotFoundError(errno.ENOENT, "sealed or dropped", str(self.path))
             yield
         finally:
             fcntl.flock(handle, fcntl.LOCK_UN)
@@ -105,6 +106,7 @@ class Staged:
 
         Raises:
             BlockingIOError: somebody writes or seals it this moment; repeat.
+            FileNotFoundError: somebody sealed or dropped it this moment; repeat.
         """
         try:
             handle = files.open_staged(self.path, make=size_bytes == 0)
@@ -115,9 +117,9 @@ class Staged:
         try:
             with self.locked(handle, fcntl.LOCK_EX):
                 self._seal_open(handle, size_bytes, running)
+                files.append(self.mark, "")  # before the move: who finds no file finds this
                 files.move_into_place(handle, self.path, final, root)
-                files.append(self.log, "")
-                self.log.replace(self.mark)
+                files.remove(self.log)
         finally:
             os.close(handle)
 
@@ -239,7 +241,9 @@ class PartWriter:
         except BlockingIOError:
             raise UploadConflict("this blob is being sealed: send no more of it") from None
         except FileNotFoundError:
-            raise UploadConflict("this upload was dropped while it was being sent") from None
+            raise UploadConflict(
+                "this blob was sealed or dropped while it was being sent"
+            ) from None
 
     def _note(self, what: str) -> None:
         line = f"{self._staged.boot} {self._writer} {what}\n"
