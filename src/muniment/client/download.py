@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
 
 from muniment.client.files import CHUNK_BYTES
 from muniment.client.manifests import ManifestFile
@@ -39,6 +40,7 @@ class Download:
         self._version = version
         self._on_progress = on_progress
         self._stop = threading.Event()
+        self._buffers: list[tuple[memoryview, ...]] = []
         self._direct = True  # from the object store itself, where it can be reached
 
     def run(self, files: Sequence[ManifestFile], into: Path) -> list[Path]:
@@ -53,6 +55,7 @@ class Download:
         total = sum(file.size_bytes for file in files)
         meter = Meter("download", len(files), total, self._on_progress)
         pool = ThreadPoolExecutor(RECEIVERS, "muniment-receive")
+        self._takers = ThreadPoolExecutor(RECEIVERS, "muniment-take")
         try:
             jobs = [
                 pool.submit(self._fetch, file, target, meter)
@@ -63,6 +66,7 @@ class Download:
         finally:
             self._stop.set()
             pool.shutdown(cancel_futures=True)
+            self._takers.shutdown()
         return targets
 
     def _fetch(self, file: ManifestFile, target: Path, meter: Meter) -> None:
@@ -91,47 +95,93 @@ class Download:
 
     def _append(self, file: ManifestFile, part: Path, meter: Meter) -> Digest:
         """Bring `part` to its full size and return the hash of all of it."""
-        hasher = hashlib.sha256()
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-        counted = 0
-
-        def take(chunk: bytes | memoryview) -> None:
-            nonlocal counted
-            hasher.update(chunk)
-            counted += len(chunk)
-            meter.add_bytes(len(chunk))
-
-        try:
-            with os.fdopen(os.open(part, flags, 0o644), "r+b", buffering=0) as out:
+        with os.fdopen(os.open(part, flags, 0o644), "r+b", buffering=0) as out:
+            taking = _Taking(out, meter)
+            try:
                 out.truncate(min(os.fstat(out.fileno()).st_size, file.size_bytes))
                 while chunk := out.read(CHUNK_BYTES):
-                    take(chunk)
-                if counted < file.size_bytes:
-                    self._stream(file, counted, out, take)
-        except MunimentError:
-            meter.add_bytes(-counted)
-            raise
-        return Digest(hasher.digest())
+                    taking.count(chunk)
+                if taking.size_bytes < file.size_bytes:
+                    self._stream(file, taking)
+            except MunimentError:
+                meter.add_bytes(-taking.size_bytes)
+                raise
+        return Digest(taking.sha256.digest())
 
-    def _stream(self, file: ManifestFile, start: int, out: BinaryIO | Any, take: Any) -> None:
-        path = file_path(self._version, file.path)
+    def _stream(self, file: ManifestFile, taking: _Taking) -> None:
+        start = taking.size_bytes
+        left = file.size_bytes - start
         headers = {"Range": f"bytes={start}-"} if start else {}
-        query = "?direct=true" if self._direct else ""
-        with self._transport.stream(path + query, headers) as response:
+        path = file_path(self._version, file.path) + ("?direct=true" if self._direct else "")
+        with self._lent() as buffers, self._transport.stream(path, headers, buffers) as response:
             skip = start if start and response.status_code != _PARTIAL else 0
-            left = file.size_bytes - start
-            for chunk in response.iter_raw():
-                if self._stop.is_set():
-                    raise Unavailable("stopped")
-                piece = memoryview(chunk)[skip:]
-                skip = max(0, skip - len(chunk))
-                if len(piece) > left:
-                    raise mismatch(file, None)
-                out.write(piece)
-                take(piece)
-                left -= len(piece)
+            with self._beside(taking) as take:
+                for chunk in response.iter_raw():
+                    if self._stop.is_set():
+                        raise Unavailable("stopped")
+                    piece = memoryview(chunk)[skip:]
+                    skip = max(0, skip - len(chunk))
+                    if len(piece) > left:
+                        raise mismatch(file, None)
+                    left -= len(piece)
+                    take(piece)
         if left:
             raise Unavailable(f"`{file.path}` broke off {left} bytes before its end")
+
+    @contextmanager
+    def _lent(self) -> Iterator[tuple[memoryview, ...]]:
+        """Lend two buffers: one is filled while the other is hashed and written."""
+        try:
+            buffers = self._buffers.pop()
+        except IndexError:
+            buffers = (memoryview(bytearray(CHUNK_BYTES)), memoryview(bytearray(CHUNK_BYTES)))
+        try:
+            yield buffers
+        finally:
+            self._buffers.append(buffers)
+
+    @contextmanager
+    def _beside(self, taking: _Taking) -> Iterator[Callable[[memoryview], None]]:
+        """Give what hashes and writes each piece in another thread, one piece at a time, in order.
+
+        It returns when the piece before was taken; at the end all were, or the error is raised.
+        """
+        last: Future[None] | None = None
+
+        def take(piece: memoryview) -> None:
+            nonlocal last
+            if last is not None:
+                last.result()
+            last = self._takers.submit(taking.take, piece)
+
+        try:
+            yield take
+        finally:
+            if last is not None:
+                last.result()
+
+
+class _Taking:
+    """A file on its way in: its hash and size so far."""
+
+    def __init__(self, out: FileIO, meter: Meter) -> None:
+        self.sha256 = hashlib.sha256()
+        self.size_bytes = 0
+        self._out, self._meter = out, meter
+
+    def take(self, piece: memoryview) -> None:
+        """Write and count the next bytes."""
+        left = piece
+        while left:
+            left = left[self._out.write(left) :]
+        self.count(piece)
+
+    def count(self, piece: bytes | memoryview) -> None:
+        """Count bytes that are in the file."""
+        self.sha256.update(piece)
+        self.size_bytes += len(piece)
+        self._meter.add_bytes(len(piece))
 
 
 def file_path(version: Version, path: str) -> str:

@@ -10,19 +10,17 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar, overload
 from urllib.parse import quote
+from urllib.request import getproxies
 
-import httpcore
 import httpx
 import msgspec
 
+from muniment.client.wire import FileSlice, WireTransport
 from muniment.core import errors
-
-# The default of 64 KiB costs a download nearly twice the CPU; there is no setting for it.
-httpcore.HTTP11Connection.READ_NUM_BYTES = 256 * 1024
 
 T = TypeVar("T")
 Params = Mapping[str, str | int | None]
@@ -74,15 +72,20 @@ class Transport:
         if token:
             headers["Authorization"] = f"Bearer {token}"
         limits = httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS)
-        shared: dict[str, Any] = {"timeout": timeout, "limits": limits, "transport": via}
-        self.http = httpx.Client(base_url=url, headers=headers, follow_redirects=True, **shared)
+        shared: dict[str, Any] = {"timeout": timeout, "limits": limits}
+        ours = {"base_url": url, "headers": headers, "follow_redirects": True, **shared}
+        self.http = httpx.Client(transport=via, **ours)
+        wire = via if via is not None or _proxied() else WireTransport()
+        #: For the bytes of files; the same registry.
+        self.bulk = httpx.Client(transport=wire, **ours)
         #: For presigned addresses: never carries our token.
-        self.bare = httpx.Client(**shared)
+        self.bare = httpx.Client(transport=wire, **shared)
         self.sleep: Callable[[float], None] = time.sleep
 
     def close(self) -> None:
         """Close the pools."""
         self.http.close()
+        self.bulk.close()
         self.bare.close()
 
     def get(self, path: str, returns: type[T], params: Params | None = None) -> T:
@@ -139,6 +142,21 @@ class Transport:
 
         return self.patiently(attempt)
 
+    def put_file(
+        self, path: str, body: FileSlice, *, params: Params | None = None
+    ) -> httpx.Response:
+        """Put a slice of a file: at `path` of the registry, or bare at a whole address.
+
+        Raises:
+            MunimentError: as `request`, and what `body` raises.
+        """
+        client = self.bulk if path.startswith("/") else self.bare
+        headers = {"Content-Length": str(body.end - body.start)}
+        if client is self.bulk:
+            headers["Content-Type"] = "application/octet-stream"
+        more: dict[str, Any] = {"headers": headers, "extensions": {"file": body}}
+        return self.patiently(lambda: client.put(path, params=params, content=body, **more))
+
     def patiently(self, attempt: Callable[[], httpx.Response]) -> httpx.Response:
         """Run `attempt` until it succeeds, fails for good or has been repeated often enough."""
         for tried in range(self._retries + 1):
@@ -158,8 +176,12 @@ class Transport:
         raise AssertionError  # the last try always returns or raises
 
     @contextmanager
-    def stream(self, path: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
+    def stream(
+        self, path: str, headers: Mapping[str, str], buffers: Sequence[memoryview] = ()
+    ) -> Iterator[httpx.Response]:
         """Open `path` for reading piece by piece; opening is repeated, reading is the caller's.
+
+        With `buffers`, a piece of `iter_raw` may be overwritten once all others were yielded.
 
         Raises:
             MunimentError: as `request`; `Unavailable` also when the stream breaks off.
@@ -167,9 +189,9 @@ class Transport:
         plain = {**headers, "Accept-Encoding": "identity", "Accept": "*/*"}
 
         def attempt() -> httpx.Response:
-            opened = self.http.send(
-                self.http.build_request("GET", path, headers=plain), stream=True
-            )
+            request = self.bulk.build_request("GET", path, headers=plain)
+            request.extensions["buffers"] = buffers
+            opened = self.bulk.send(request, stream=True)
             if not opened.is_success:
                 opened.read()
             return opened
@@ -237,3 +259,8 @@ def _pause(tried: int, retry_after: str | None) -> float:
         return min(float(retry_after), _LONGEST_PAUSE_SECONDS)
     ceiling = min(0.2 * 2.0**tried, _LONGEST_PAUSE_SECONDS)
     return ceiling * (0.5 + random.random() / 2)  # noqa: S311 -- spreads load, guards nothing
+
+
+def _proxied() -> bool:
+    """Whether the environment names a proxy for any host; then httpx finds the way to each."""
+    return not getproxies().keys().isdisjoint({"http", "https", "all"})

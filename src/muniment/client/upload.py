@@ -15,12 +15,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
-import httpx
-
-from muniment.client.files import LocalFile, changed, check_unchanged, digest_of_file, read_range
+from muniment.client.files import LocalFile, changed, check_unchanged, digest_of_file
 from muniment.client.progress import Meter, OnProgress
 from muniment.client.records import Held, Page, PutUrl, UploadSession
 from muniment.client.transport import Transport, api, decode
+from muniment.client.wire import FileSlice
 from muniment.core.digest import Digest
 from muniment.core.errors import DigestMismatch, MunimentError, Unavailable
 
@@ -161,48 +160,28 @@ class Upload:
     def _put(self, sending: _Sending, start: int, end: int) -> bool:
         """Put one part through the registry; True if the blob is held with that."""
         path = api("uploads", self._session.id, "blobs", sending.digest.hex)
-        headers = {
-            "Content-Type": "application/octet-stream",
-            "Content-Length": str(end - start),
-        }
-        answer = self._transport.request(
-            "PUT",
-            path,
-            params={"offset": start},
-            headers=headers,
-            content=lambda: self._body(sending.file, start, end),
-        )
+        body = self._body(sending.file, start, end)
+        answer = self._transport.put_file(path, body, params={"offset": start})
         return decode(answer, Held).state == "held"
 
     def _put_direct(self, sending: _Sending, put: PutUrl) -> bool:
         """Put one part straight into the object store; False if that did not work."""
-        end = put.offset + put.size_bytes
-        headers = {"Content-Length": str(put.size_bytes)}
-
-        def attempt() -> httpx.Response:
-            body = self._body(sending.file, put.offset, end)
-            return self._transport.bare.put(put.url, content=body, headers=headers)
-
+        body = self._body(sending.file, put.offset, put.offset + put.size_bytes)
         try:
-            self._transport.patiently(attempt)
+            self._transport.put_file(put.url, body)
         except DigestMismatch:
             raise
         except MunimentError:
             return False
         return True
 
-    def _body(self, file: LocalFile, start: int, end: int) -> Iterator[bytes]:
-        sent = 0
-        try:
-            for chunk in read_range(file, start, end):
-                if self._stop.is_set():
-                    raise Unavailable("stopped")
-                yield chunk
-                sent += len(chunk)
-                self._sending.add_bytes(len(chunk))
-        finally:
-            if sent < end - start:  # this part will be sent again from its beginning
-                self._sending.add_bytes(-sent)
+    def _body(self, file: LocalFile, start: int, end: int) -> FileSlice:
+        return FileSlice(file.source, start, end, self._sent_bytes, lambda: changed(file))
+
+    def _sent_bytes(self, count: int) -> None:
+        if count > 0 and self._stop.is_set():
+            raise Unavailable("stopped")
+        self._sending.add_bytes(count)
 
     def _seal(self, sending: _Sending) -> None:
         path = api("uploads", self._session.id, "blobs", sending.digest.hex, "seal")
