@@ -151,15 +151,19 @@ async def check(
     about_metadata += [_gap_problem(gap, offer.require) for gap in gaps]
     if problems:
         raise _refusal(BadManifest, "the files cannot be registered", problems + about_metadata)
-    whole = manifest.make(File(path, size, Digest.parse(sha)) for path, size, sha in offer.files)
+    files = [File(path, size, Digest.parse(sha)) for path, size, sha in offer.files]
+    whole = manifest.make(files)
     existing = await catalog.find_version(tx, offer.asset, offer.version) if asset else None
     if existing is not None:
         _same_or_conflict(existing, whole, offer)
+        # Whatever is due by now, or is held by now: it was registered, and the answer stays.
+        known = Formats(existing.formats, existing.executable)
+        return Checked(offer, asset, kind, said, whole, known, existing)
     wanted = [file.digest for file in whole.files]
     usable = await reads.usable_blobs(tx, wanted, reach) if wanted else {}
-    if existing is None and sent:
+    if sent:
         problems = manifest.absent(
-            whole.files, {digest: one.size_bytes for digest, one in usable.items()}
+            files, {digest: one.size_bytes for digest, one in usable.items()}
         )
         if problems and reach.upload_id is not None:
             found_upload = await store.find_upload(tx, reach.upload_id, reach.principal_id)
@@ -294,6 +298,38 @@ def _new_version(checked: Checked, by: By) -> NewVersion:
     )
 
 
+def _other_size(index: int, expected: int, found: int) -> dict[str, Any]:
+    message = f"expected {expected} bytes, as the same digest has elsewhere, found {found}"
+    fix = "the same bytes have the same size: hash the file again"
+    return {"field": f"blobs[{index}].size_bytes", "message": message, "fix": fix}
+
+
+async def declare(
+    tx: Tx, blobs: Sequence[Declared], reach: reads.Reach
+) -> tuple[set[Digest], set[Digest]]:
+    """Note what `reach.upload_id` will send; return which blobs are new to it, and which are held.
+
+    Held are only those the caller may use already (`reads.usable_blobs`).
+
+    Raises:
+        NotFound: the session is not the caller's.
+        UploadConflict: it is over.
+        BadManifest: a blob that is held has another size. Nothing is written in these cases.
+    """
+    assert reach.upload_id is not None
+    check_open(await store.find_upload(tx, reach.upload_id, reach.principal_id), reach.now)
+    usable = await reads.usable_blobs(tx, [one.digest for one in blobs], reach)
+    problems = [
+        _other_size(index, usable[one.digest].size_bytes, one.size_bytes)
+        for index, one in enumerate(blobs)
+        if one.digest in usable and usable[one.digest].size_bytes != one.size_bytes
+    ]
+    if problems:
+        raise _refusal(BadManifest, "the blobs cannot be sent", problems)
+    unsent = [one for one in blobs if one.digest not in usable]
+    return await store.declare(tx, reach.upload_id, unsent), set(usable)
+
+
 def declared(blobs: Sequence[tuple[str, int]], *, max_file_bytes: int) -> list[Declared]:
     """Read the blobs somebody wants to send (digest text, size in bytes); each digest once.
 
@@ -311,7 +347,8 @@ def declared(blobs: Sequence[tuple[str, int]], *, max_file_bytes: int) -> list[D
                 {"field": f"blobs[{index}].sha256", "message": error.message, "fix": fix}
             )
             continue
-        found.setdefault(digest, Declared(digest, size_bytes))
+        if found.setdefault(digest, Declared(digest, size_bytes)).size_bytes != size_bytes:
+            problems.append(_other_size(index, found[digest].size_bytes, size_bytes))
     problems += manifest.declared_problems(list(found.values()), max_file_bytes=max_file_bytes)
     if problems:
         raise _refusal(BadManifest, "the blobs cannot be sent", problems)

@@ -79,31 +79,26 @@ async def open_uploads(tx: Tx, among: Sequence[uuid.UUID]) -> set[uuid.UUID]:
     return {row["id"] for row in rows}
 
 
-async def declare(tx: Tx, upload_id: uuid.UUID, blobs: Sequence[Declared]) -> None:
-    """Note what a session is going to send; what it declared before stays as it was."""
-    await tx.execute(
+async def declare(tx: Tx, upload_id: uuid.UUID, blobs: Sequence[Declared]) -> set[Digest]:
+    """Note what a session is going to send; return what it had not declared before. One statement.
+
+    The size of a blob that was declared and is not sealed may be declared anew.
+    """
+    rows = await tx.fetch(
         """
         INSERT INTO upload_blob (upload_id, digest, size_bytes)
         SELECT $1, digest, size_bytes
         FROM unnest($2::bytea[], $3::bigint[]) AS offered (digest, size_bytes)
-        ON CONFLICT (upload_id, digest) DO NOTHING
+        ORDER BY digest
+        ON CONFLICT (upload_id, digest) DO UPDATE SET size_bytes = EXCLUDED.size_bytes
+        WHERE upload_blob.size_bytes <> EXCLUDED.size_bytes AND upload_blob.sealed_at IS NULL
+        RETURNING digest, xmax = 0 AS new
         """,
         upload_id,
         [blob.digest.raw for blob in blobs],
         [blob.size_bytes for blob in blobs],
     )
-
-
-async def find_declared(tx: Tx, upload_id: uuid.UUID, digest: Digest) -> Declared | None:
-    """Return a blob a session declared, or None."""
-    row = await tx.fetchrow(
-        "SELECT size_bytes, sealed_at FROM upload_blob WHERE upload_id = $1 AND digest = $2",
-        upload_id,
-        digest.raw,
-    )
-    return (
-        None if row is None else Declared(digest, row["size_bytes"], row["sealed_at"] is not None)
-    )
+    return {Digest(row["digest"]) for row in rows if row["new"]}
 
 
 async def find_sending(
@@ -130,16 +125,20 @@ async def find_sending(
 
 async def seal_blob(
     tx: Tx, upload_id: uuid.UUID, blob: Declared, found: Format, now: dt.datetime
-) -> None:
-    """Note that a blob is held, what it is, and that this session sent it. One statement."""
-    await tx.execute(
+) -> bool:
+    """Note that a blob is held, what it is, and that this session sent it. One statement.
+
+    Returns False, and does not note who sent it, if the session was closed meanwhile.
+    """
+    tag = await tx.execute(
         """
         WITH held AS (
             INSERT INTO blob (digest, size_bytes, format, executable, sealed_at)
             VALUES ($2, $3, $4, $5, $6)
             ON CONFLICT (digest) DO NOTHING
         )
-        UPDATE upload_blob SET sealed_at = $6 WHERE upload_id = $1 AND digest = $2
+        UPDATE upload_blob b SET sealed_at = $6 FROM upload u
+        WHERE b.upload_id = $1 AND b.digest = $2 AND u.id = b.upload_id AND u.state = 'open'
         """,
         upload_id,
         blob.digest.raw,
@@ -148,6 +147,7 @@ async def seal_blob(
         found.executable,
         now,
     )
+    return tag != "UPDATE 0"
 
 
 async def insert_manifest(tx: Tx, manifest: Manifest) -> None:

@@ -6,8 +6,10 @@ Bytes may be sent again at any time: what is held stays held.
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import uuid
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 import msgspec
@@ -32,7 +34,7 @@ from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom, Tx
 from muniment.server.http.paging import Page
 from muniment.server.http.records import Scope, Verb
 from muniment.server.identity import visible_scopes
-from muniment.server.ports.blobs import Part
+from muniment.server.ports.blobs import Blobs, Part
 from muniment.server.ports.db import Tx
 
 _U: Final = "/api/v1/uploads"
@@ -41,6 +43,7 @@ _BLOB: Final = f"{_ONE}/blobs/{{sha256}}"
 _URL_EXPIRES: Final = dt.timedelta(hours=1)
 #: Presigned URLs are handed out for this many parts of one request; the rest go through us.
 _URLS_MAX: Final = 2000
+_ASKED_AT_ONCE: Final = 32
 _TAG: Final = "uploads"
 
 
@@ -149,7 +152,7 @@ async def abandon(call: Call) -> Reply:
 
 
 async def declare(call: Call) -> Reply:
-    """Say which blobs will be sent; the answer says what there is of each, in the same order."""
+    """Say which blobs will be sent; the answer says what there is of each, each digest once."""
     body: OfferedBlobsBody = call.body
     deps, upload_id = call.deps, _upload_id(call)
     blobs = actions.declared(
@@ -158,22 +161,31 @@ async def declare(call: Call) -> Reply:
     )
     reach = reads.Reach(call.caller.id, call.now, visible_scopes(call.caller.grants), upload_id)
     async with deps.db.transaction() as tx:
-        upload = await store.find_upload(tx, upload_id, call.caller.id)
-        actions.check_open(upload, call.now)
-        await store.declare(tx, upload_id, blobs)
-        usable = await reads.usable_blobs(tx, [one.digest for one in blobs], reach)
+        new, held = await actions.declare(tx, blobs, reach)
+    known = [one.digest for one in blobs if one.digest not in new | held]
+    received = dict(zip(known, await _staged(deps.blobs, upload_id, known), strict=True))
     urls_left = _URLS_MAX
     items = []
     for blob in blobs:
-        held = usable.get(blob.digest)
-        if held is not None and held.size_bytes == blob.size_bytes:
+        if blob.digest in held:
             items.append(HeldBody(blob.digest.hex, "held"))
             continue
-        received = await deps.blobs.staged(upload_id, blob.digest)
-        urls = await _put_urls(call, upload_id, blob, urls_left) if not received else None
+        parts = received.get(blob.digest, [])
+        urls = await _put_urls(call, upload_id, blob, parts, urls_left)
         urls_left -= len(urls or ())
-        items.append(_partly(blob, received, urls))
+        items.append(_partly(blob, parts, urls))
     return Reply(Page(items))
+
+
+async def _staged(
+    blobs: Blobs, upload_id: uuid.UUID, digests: Sequence[Digest]
+) -> list[list[Part]]:
+    """Return the parts that came of each blob, asking for a few at a time."""
+    found: list[list[Part]] = []
+    for at in range(0, len(digests), _ASKED_AT_ONCE):
+        some = digests[at : at + _ASKED_AT_ONCE]
+        found += await asyncio.gather(*(blobs.staged(upload_id, one) for one in some))
+    return found
 
 
 def _partly(blob: Declared, received: list[Part], urls: list[PutUrlBody] | None) -> HeldBody:
@@ -182,12 +194,15 @@ def _partly(blob: Declared, received: list[Part], urls: list[PutUrlBody] | None)
 
 
 async def _put_urls(
-    call: Call, upload_id: uuid.UUID, blob: Declared, most: int
+    call: Call, upload_id: uuid.UUID, blob: Declared, received: list[Part], most: int
 ) -> list[PutUrlBody] | None:
-    """Return where each part can be put directly, or None where the store takes none so."""
+    """Return where each part can be put directly, or None where the store takes none so.
+
+    None as well once some bytes came: what fills the gaps need not be whole parts.
+    """
     part = call.deps.settings.part_bytes
     offsets = range(0, max(1, blob.size_bytes), part)
-    if len(offsets) > most:
+    if received or len(offsets) > most:
         return None
     urls = []
     for offset in offsets:
@@ -244,7 +259,8 @@ async def _seal(call: Call, upload: Upload, blob: Declared) -> Reply:
     await deps.blobs.seal(upload.id, blob.digest, blob.size_bytes)
     found = await actions.format_of(deps.blobs, blob.digest, blob.size_bytes)
     async with deps.db.transaction() as tx:
-        await store.seal_blob(tx, upload.id, blob, found, call.now)
+        if not await store.seal_blob(tx, upload.id, blob, found, call.now):
+            raise UploadConflict("this upload was closed while the blob was sent: open another one")
     return Reply(HeldBody(blob.digest.hex, "held"))
 
 
