@@ -19,7 +19,7 @@ from muniment.server.ports.db import Database
 from muniment.server.ports.keys import Keys
 from muniment.server.wiring import OPERATIONS
 from tests.support.app import Client, RegistrySimulator, app_client
-from tests.support.artifacts import Session, in_chunks, register, sha256
+from tests.support.uploads import Session, in_chunks, register, sha256
 
 WHOLE = bytes(range(256)) * 8
 PART = 5 << 20
