@@ -138,10 +138,10 @@ async def test_a_part_overwritten_with_other_bytes_is_found_out(store: Blobs) ->
     await stage(store, upload, DATA[:100])  # so that a hash that only follows the start looks right
     try:
         await store.seal(upload, DIGEST, len(DATA))
-    except DigestMismatch:
+    except (DigestMismatch, UploadConflict):  # S3 replaced the first part by the shorter one
         await assert_nothing_held(store)
-    else:  # a store that keeps whole parts apart may use the one that is right
-        assert await content(store, DIGEST) == DATA
+    else:
+        pytest.fail("bytes were sealed that nobody had hashed")
 
 
 async def test_more_bytes_than_announced_are_refused(store: Blobs) -> None:
@@ -355,7 +355,7 @@ async def test_digests_are_listed_in_order(store: Blobs) -> None:
 
 
 async def test_a_large_blob_takes_little_memory(store: Blobs) -> None:
-    """96 MiB in two parts pass through; the interpreter never holds 32 MiB of them."""
+    """96 MiB in two parts pass through; only a few pieces of them are ever held."""
     if isinstance(store, FakeBlobs):
         pytest.skip("memory is where the fake keeps them")
     block, blocks = bytes(MIB), 96
@@ -378,7 +378,8 @@ async def test_a_large_blob_takes_little_memory(store: Blobs) -> None:
         async for chunk in store.read(digest):
             size_bytes += len(chunk)
         assert size_bytes == blocks * MIB
-        assert tracemalloc.get_traced_memory()[1] < 32 * MIB
+        at_most = 16 if isinstance(store, LocalBlobs) else 64  # S3: three pieces on their way
+        assert tracemalloc.get_traced_memory()[1] < at_most * MIB
     finally:
         tracemalloc.stop()
 
