@@ -19,7 +19,7 @@ from typing import Any, Literal
 import asyncpg
 
 from muniment.core.errors import DatabaseDown
-from muniment.server.ports.postgres import translated
+from muniment.server.ports.postgres import no_answer, translated
 
 #: `pre`: as far as old code tolerates. `all`: to the end.
 Phase = Literal["pre", "all"]
@@ -144,8 +144,11 @@ def _script(migrations: list[Migration], at: str | None, steps: list[Migration])
 
 @contextlib.asynccontextmanager
 async def _connected(url: str) -> AsyncIterator[Any]:
-    with translated():
-        connection = await asyncpg.connect(url, timeout=10, server_settings={"jit": "off"})
+    try:
+        with translated():
+            connection = await asyncpg.connect(url, timeout=10, server_settings={"jit": "off"})
+    except DatabaseDown as error:
+        raise no_answer(url, error) from error
     try:
         yield connection
     finally:

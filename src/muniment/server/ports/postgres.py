@@ -332,10 +332,7 @@ async def open_database(
                 await readers.close()
                 raise
     except DatabaseDown as error:
-        raise DatabaseDown(
-            f"no answer from the database at {without_password(url)}: {error.context.get('reason')}",
-            context=error.context,
-        ) from error
+        raise no_answer(url, error) from error
     return PostgresDatabase(url, readers, writers, wait_seconds)
 
 
@@ -356,6 +353,14 @@ async def _pool(url: str, min_size: int, max_size: int, session: dict[str, str])
 
 async def _no_reset(_connection: Any) -> None:
     """Replace the reset query, which would cost a round trip for each request."""
+
+
+def no_answer(url: str, error: DatabaseDown) -> DatabaseDown:
+    """Return `error` with what an operator needs to know: from where, and why not."""
+    reason = error.context.get("reason")
+    return DatabaseDown(
+        f"no answer from the database at {without_password(url)}: {reason}", context=error.context
+    )
 
 
 def without_password(url: str) -> str:
