@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -44,8 +44,9 @@ class ServerProcess:
         }
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *, wait: bool = True) -> Self:
-        command = [sys.executable, "-m", "muniment", "serve", "--host", "127.0.0.1"]
+    def start(self, *, wait: bool = True, under: Sequence[str] = ()) -> Self:
+        """Start it, by the command `under` if that is given, and wait until it is ready."""
+        command = [*under, sys.executable, "-m", "muniment", "serve", "--host", "127.0.0.1"]
         command += ["--port", str(self.port), "--data", str(self.data)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -54,6 +55,12 @@ class ServerProcess:
         if wait:
             self.await_ready()
         return self
+
+    @property
+    def process_id(self) -> int:
+        """Pid of the process last started."""
+        assert self.process is not None
+        return self.process.pid
 
     def await_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS
