@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import fcntl
 import hashlib
+import mmap
 import os
 import signal
 import stat
@@ -228,14 +230,14 @@ async def test_what_follows_a_block_that_was_not_written_is_not_written(
     store: LocalBlobs, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else it would lie where the lost block belongs."""
-    write_at, full = files.write_at, [False, True, False, False]
+    write_block, full = files.write_block, [False, True, False, False]
 
-    def failing(handle: int, data: bytes, offset: int) -> None:
+    def failing(handle: int, block: memoryview, offset: int) -> None:
         if full.pop(0):
             raise OSError(errno.ENOSPC, "full")
-        write_at(handle, data, offset)
+        write_block(handle, block, offset)
 
-    monkeypatch.setattr(files, "write_at", failing)
+    monkeypatch.setattr(files, "write_block", failing)
     with pytest.raises(DiskFull):
         await store.stage(UPLOAD, DIGEST, 0, chunked(DATA, MIB), limit=len(DATA))
     monkeypatch.undo()
@@ -243,6 +245,39 @@ async def test_what_follows_a_block_that_was_not_written_is_not_written(
     await store.stage(UPLOAD, DIGEST, MIB, sent(DATA[MIB:]), limit=2 * MIB)
     await store.seal(UPLOAD, DIGEST, len(DATA))
     assert await content(store, DIGEST) == DATA
+
+
+@pytest.mark.parametrize("offset", [0, 4096, 5000])
+@pytest.mark.parametrize("size_bytes", [0, 100, 4096, 4097, 3 * 4096 + 5])
+def test_a_block_is_written_past_the_cache_wherever_it_lies(
+    tmp_path: Path, offset: int, size_bytes: int
+) -> None:
+    block = memoryview(mmap.mmap(-1, 1 << 16))
+    block[:size_bytes] = DATA[:size_bytes]
+    handle = files.open_staged(tmp_path / "staged")
+    try:
+        flags = fcntl.fcntl(handle, fcntl.F_GETFL)
+        files.write_block(handle, block[:size_bytes], offset)
+        assert fcntl.fcntl(handle, fcntl.F_GETFL) == flags
+        assert os.pread(handle, 1 << 17, offset) == DATA[:size_bytes]
+        assert os.fstat(handle).st_size == (offset + size_bytes if size_bytes else 0)
+    finally:
+        os.close(handle)
+
+
+def test_a_disk_that_does_not_write_past_the_cache_is_written_through_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = bytearray(DATA[: 8192 + 1])  # nobody promised where this lies
+    handle = files.open_staged(tmp_path / "staged")
+    try:
+        files.write_block(handle, memoryview(plain)[1:], 0)
+        assert os.pread(handle, 1 << 17, 0) == plain[1:]
+        monkeypatch.setattr(files, "_set_direct", lambda *_, **__: False)
+        files.write_block(handle, memoryview(plain)[1:], 8192)
+        assert os.pread(handle, 1 << 17, 0) == plain[1:] * 2
+    finally:
+        os.close(handle)
 
 
 async def test_a_seal_that_fails_to_sync_can_be_repeated(

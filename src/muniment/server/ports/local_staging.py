@@ -19,6 +19,7 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import mmap
 import os
 import re
 import secrets
@@ -34,6 +35,7 @@ from muniment.server.ports.blob_parts import end_of, merged, mismatch, require_w
 from muniment.server.ports.blobs import Part
 
 _BLOCK = 1 << 20
+_BLOCKS_KEPT = 32
 _NOTE_EVERY = 8 << 20
 _LINE = re.compile(r"(\S+) ([0-9a-f]{16}) (?:(begin|drop)|(\d{1,20}) (\d{1,20}))\n")
 
@@ -147,6 +149,28 @@ class Staged:
             self.folder.rmdir()  # nothing else is staged in its upload
 
 
+class _Blocks:
+    """Page-aligned memory that is used again: new pages cost more than what is done with them."""
+
+    def __init__(self) -> None:
+        self._free: list[memoryview] = []
+
+    def take(self) -> memoryview:
+        """Return a block nobody else has."""
+        try:
+            return self._free.pop()
+        except IndexError:
+            return memoryview(mmap.mmap(-1, _BLOCK))
+
+    def give_back(self, block: memoryview) -> None:
+        """Have `block` used by others."""
+        if len(self._free) < _BLOCKS_KEPT:
+            self._free.append(block)
+
+
+_BLOCKS = _Blocks()
+
+
 class PartWriter:
     """Writes one part in blocks: one block goes to disk and hash while the next one arrives.
 
@@ -161,8 +185,8 @@ class PartWriter:
         self._staged, self._offset, self._limit = staged, offset, limit
         self._writer = secrets.token_hex(8)
         self._handle: int | None = None
-        self._blocks: list[bytes] = []
-        self._buffered = self._received = self._noted = 0
+        self._block = _BLOCKS.take()
+        self._filled = self._received = self._noted = 0
         self._writing: asyncio.Task[None] | None = None
 
     async def write(self, chunk: bytes) -> None:
@@ -176,15 +200,16 @@ class PartWriter:
             raise TooLarge(
                 f"expected at most {self._limit} bytes in this part, found more: send it in parts"
             )
-        self._blocks.append(chunk)
-        self._buffered += len(chunk)
-        if self._buffered >= _BLOCK:
-            await self._idle()
-            self._writing = asyncio.ensure_future(files.run(self._store, self._take()))
-
-    def _take(self) -> bytes:
-        blocks, self._blocks, self._buffered = self._blocks, [], 0
-        return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+        left = memoryview(chunk)
+        while left:
+            taken = left[: _BLOCK - self._filled]
+            self._block[self._filled : self._filled + len(taken)] = taken
+            self._filled += len(taken)
+            left = left[len(taken) :]
+            if self._filled == _BLOCK:
+                await self._idle()
+                full, self._block, self._filled = self._block, _BLOCKS.take(), 0
+                self._writing = asyncio.ensure_future(files.run(self._store_full, full))
 
     async def _idle(self) -> None:
         """Wait for the block that is being written; cancelling this does not stop that."""
@@ -197,16 +222,17 @@ class PartWriter:
         try:
             await self._idle()
         except BaseException:
-            self._blocks = []  # these come after a block that was not written
+            self._filled = 0  # these come after a block that was not written
             raise
         finally:
-            await files.run(self._close, self._take() if keep else b"", keep=keep)
+            await files.run(self._close, self._block[: self._filled if keep else 0], keep=keep)
 
-    def _close(self, rest: bytes, *, keep: bool) -> None:
+    def _close(self, rest: memoryview, *, keep: bool) -> None:
         try:
             if rest or keep:
                 self._store(rest)
         finally:
+            _BLOCKS.give_back(self._block)
             if self._handle is not None:
                 try:
                     self._end(self._handle, keep=keep)
@@ -217,14 +243,20 @@ class PartWriter:
         with self._exclusion(handle):
             self._note(f"{self._offset} {self.size_bytes}" if keep else "drop")
 
-    def _store(self, block: bytes) -> None:
+    def _store_full(self, block: memoryview) -> None:
+        try:
+            self._store(block)
+        finally:
+            _BLOCKS.give_back(block)
+
+    def _store(self, block: memoryview) -> None:
         """Write and hash one block (in a thread)."""
         if self._handle is None:
             self._handle = files.open_staged(self._staged.path)
             with self._exclusion(self._handle):
                 self._note("begin")
         with self._exclusion(self._handle):
-            files.write_at(self._handle, block, self._offset + self.size_bytes)
+            files.write_block(self._handle, block, self._offset + self.size_bytes)
             if self.running is not None:
                 self.running.sha256.update(block)
                 self.running.at += len(block)
