@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-from tests.support.app import Client, RegistrySimulator, app_client
-from tests.support.watched import Watch, WatchedDatabase
 
 from muniment.server import artifacts
 from muniment.server.http.records import Role, Scope
@@ -22,6 +20,8 @@ from muniment.server.ports.clock import Clock
 from muniment.server.ports.db import Database
 from muniment.server.ports.keys import Keys
 from muniment.server.wiring import FOLDS, OPERATIONS
+from tests.support.app import Client, RegistrySimulator, app_client
+from tests.support.watched import Watch, WatchedDatabase
 
 SETTINGS = {"part_bytes": 5 << 20}
 MODEL = {"kind": "model", "owner": "ada"}
@@ -119,6 +119,10 @@ class House:
 
     def sender(self, role: Role = Role.PUBLISHER, namespace: str = "default") -> Sender:
         return Sender(self.registry.as_(role, Scope(namespace)), namespace)
+
+    async def quiet(self) -> None:
+        """Have what runs beside requests (the last use of a token) be done."""
+        await self.registry.tokens.settle()
 
     async def settle(self) -> None:
         """Have the log include all that waits."""
