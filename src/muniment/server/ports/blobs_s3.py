@@ -23,13 +23,12 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import hashlib
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from uuid import UUID
 
-import obstore
 from obstore import exceptions as theirs
 from obstore.store import S3Store
 
@@ -37,33 +36,20 @@ from muniment.core.digest import Digest
 from muniment.core.errors import (
     BadDigest,
     BlobStoreDown,
-    DiskFull,
     MunimentError,
     NotFound,
-    TooLarge,
     UploadConflict,
 )
 from muniment.server.ports.blob_parts import end_of, merged, mismatch, require_whole, too_long
 from muniment.server.ports.blobs import ObjectInfo, Part
 from muniment.server.ports.object_keys import checked_key, checked_prefix
+from muniment.server.ports.s3_objects import Bucket, Counted
 
 if TYPE_CHECKING:
-    from obstore import Attributes, GetOptions, ObjectMeta, PutMode
+    from obstore import GetOptions
 
-_MIB = 1 << 20
-_WHOLE_BYTES = 8 * _MIB  # up to this, one request
-_PIECE_BYTES = 8 * _MIB
-_PIECES_MAX = 9_000  # S3 takes 10 000
-_PIECES_AT_ONCE = 3
-_PAGE = 1000
 _SEAL_TRIES = 3
 _MARK = "sealed"
-_ABSENT = (theirs.NotFoundError, FileNotFoundError)  # the library raises either
-_NO_ROOM = ("InsufficientStorage", "QuotaExceeded", "StorageFull", "507 ")
-_AS_DOWNLOAD: Attributes = {
-    "Content-Type": "application/octet-stream",
-    "Content-Disposition": "attachment",  # a browser never shows what somebody uploaded
-}
 
 
 class _Changed(Exception):
@@ -79,21 +65,6 @@ class _Piece:
     e_tag: str | None
 
 
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    """Turn the library's errors into ours.
-
-    Raises:
-        DiskFull: the store says it has no room.
-        BlobStoreDown: anything else.
-    """
-    try:
-        yield
-    except (theirs.BaseError, OSError, TimeoutError) as error:
-        kind = DiskFull if any(word in str(error) for word in _NO_ROOM) else BlobStoreDown
-        raise kind(context={"reason": str(error)[:2000]}) from error
-
-
 def _not_held(digest: Digest) -> NotFound:
     return NotFound(f"the store does not hold {digest}")
 
@@ -101,9 +72,9 @@ def _not_held(digest: Digest) -> NotFound:
 class S3Blobs:
     """The blob store in a bucket, below `prefix`; see the module for what it promises."""
 
-    def __init__(self, store: S3Store, prefix: str) -> None:
+    def __init__(self, bucket: Bucket, prefix: str) -> None:
         """Use keys that start with `prefix` (empty, or ending in `/`)."""
-        self._store = store
+        self._bucket = bucket
         self._prefix = prefix
 
     # -- blobs ------------------------------------------------------------------------------
@@ -112,39 +83,9 @@ class S3Blobs:
         self, upload: UUID, digest: Digest, offset: int, chunks: AsyncIterable[bytes], *, limit: int
     ) -> Part:
         """See `Blobs.stage`. A part that breaks off is not there."""
-        source = _Counted(chunks, limit)
-        await self._write(self._part(upload, digest, offset), source)
+        source = Counted(chunks, limit)
+        await self._bucket.put_stream(self._part(upload, digest, offset), source)
         return Part(offset, source.size_bytes)
-
-    async def _write(self, key: str, source: _Counted, size_bytes: int = 0) -> None:
-        """Write an object from a stream in constant memory; it is there only when this returns."""
-        chunks = aiter(source)
-        head = bytearray()
-        async for chunk in chunks:
-            head += chunk
-            if len(head) > _WHOLE_BYTES:
-                break
-        else:
-            with _translated():
-                await obstore.put_async(
-                    self._store, key, bytes(head), attributes=_AS_DOWNLOAD, use_multipart=False
-                )
-            return
-        try:
-            with _translated():
-                await obstore.put_async(
-                    self._store,
-                    key,
-                    _joined(bytes(head), chunks),
-                    attributes=_AS_DOWNLOAD,
-                    use_multipart=True,
-                    chunk_size=max(_PIECE_BYTES, -(-size_bytes // _PIECES_MAX)),
-                    max_concurrency=_PIECES_AT_ONCE,
-                )
-        except MunimentError:
-            if source.error is not None:
-                raise source.error from None  # the library wraps what our stream raised
-            raise
 
     async def staged(self, upload: UUID, digest: Digest) -> list[Part]:
         """See `Blobs.staged`."""
@@ -152,7 +93,7 @@ class S3Blobs:
 
     async def _pieces(self, upload: UUID, digest: Digest) -> list[_Piece]:
         found = []
-        async for meta in self._list(self._staging(upload, digest)):
+        async for meta in self._bucket.list_(self._staging(upload, digest)):
             name = meta["path"].rpartition("/")[2]
             if name.isascii() and name.isdecimal():
                 part = Part(int(name), meta["size"])
@@ -174,23 +115,21 @@ class S3Blobs:
         parts = merged(piece.part for piece in pieces)
         require_whole(parts, size_bytes)
         if end_of(parts) > size_bytes:
-            await self._delete([piece.key for piece in pieces])
+            await self._bucket.delete([piece.key for piece in pieces])
             raise too_long(digest, size_bytes, end_of(parts))
-        verified = _Counted(self._verified(pieces, digest), size_bytes)
+        verified = Counted(self._verified(pieces, digest), size_bytes)
         try:
-            await self._write(self._blob(digest), verified, size_bytes)
+            await self._bucket.put_stream(self._blob(digest), verified, size_bytes)
         except MunimentError as error:
             if error.code == "digest_mismatch":
-                await self._delete([piece.key for piece in pieces])
+                await self._bucket.delete([piece.key for piece in pieces])
             raise
-        with _translated():
-            mark = self._staging(upload, digest) + _MARK
-            await obstore.put_async(self._store, mark, b"", use_multipart=False)
-        await self._delete([piece.key for piece in pieces])
+        await self._bucket.put(self._staging(upload, digest) + _MARK, b"")
+        await self._bucket.delete([piece.key for piece in pieces])
 
     async def _was_sealed(self, upload: UUID, digest: Digest, size_bytes: int) -> bool:
         """Tell whether this upload sealed the blob: holding its digest is not holding its bytes."""
-        if await self._size(self._staging(upload, digest) + _MARK) is None:
+        if await self._bucket.size(self._staging(upload, digest) + _MARK) is None:
             return False
         return await self.size(digest) == size_bytes
 
@@ -215,36 +154,29 @@ class S3Blobs:
             raise mismatch(digest, found)
 
     async def _read_piece(self, piece: _Piece, start: int) -> AsyncIterator[bytes]:
+        options: GetOptions = {"if_match": piece.e_tag}
+        if start:
+            options["range"] = {"offset": start}
         size_bytes = 0
         try:
-            with _translated():
-                got = await obstore.get_async(
-                    self._store,
-                    piece.key,
-                    options={"if_match": piece.e_tag, "range": {"offset": start}}
-                    if start
-                    else {"if_match": piece.e_tag},
-                )
-                async for chunk in got.stream(_MIB):
-                    size_bytes += len(chunk)
-                    yield bytes(chunk)
-        except BlobStoreDown as error:
-            if isinstance(error.__cause__, (*_ABSENT, theirs.PreconditionError)):
-                raise _Changed from error
-            raise
+            async for chunk in self._bucket.stream(piece.key, options):
+                size_bytes += len(chunk)
+                yield chunk
+        except FileNotFoundError as error:
+            raise _Changed from error
         if size_bytes != piece.part.size_bytes - start:
             raise _Changed
 
     async def discard(self, upload: UUID) -> None:
         """See `Blobs.discard`."""
         folder = f"{self._prefix}staging/{upload}/"
-        await self._delete([meta["path"] async for meta in self._list(folder)])
+        await self._bucket.delete([meta["path"] async for meta in self._bucket.list_(folder)])
 
     async def list_staged(self) -> list[tuple[UUID, dt.datetime]]:
         """See `Blobs.list_staged`."""
         latest: dict[UUID, dt.datetime] = {}
         folder = f"{self._prefix}staging/"
-        async for meta in self._list(folder):
+        async for meta in self._bucket.list_(folder):
             with contextlib.suppress(ValueError):
                 upload = UUID(meta["path"].removeprefix(folder).partition("/")[0])
                 at = meta["last_modified"]
@@ -253,14 +185,7 @@ class S3Blobs:
 
     async def size(self, digest: Digest) -> int | None:
         """See `Blobs.size`."""
-        return await self._size(self._blob(digest))
-
-    async def _size(self, key: str) -> int | None:
-        with _translated():
-            try:
-                return (await obstore.head_async(self._store, key))["size"]
-            except _ABSENT:
-                return None
+        return await self._bucket.size(self._blob(digest))
 
     async def read(
         self, digest: Digest, start: int = 0, end: int | None = None
@@ -269,20 +194,18 @@ class S3Blobs:
         key = self._blob(digest)
         options: GetOptions = {}
         if start or end is not None:
-            size_bytes = await self._size(key)
+            size_bytes = await self._bucket.size(key)
             if size_bytes is None:
                 raise _not_held(digest)
             end = size_bytes if end is None else min(end, size_bytes)
             if start >= end:
                 return  # the store refuses a range of nothing
             options["range"] = (start, end)
-        with _translated():
-            try:
-                got = await obstore.get_async(self._store, key, options=options)
-            except _ABSENT as error:
-                raise _not_held(digest) from error
-            async for chunk in got.stream(_MIB):
-                yield bytes(chunk)
+        try:
+            async for chunk in self._bucket.stream(key, options):
+                yield chunk
+        except FileNotFoundError as error:
+            raise _not_held(digest) from error
 
     async def local_path(self, digest: Digest) -> str | None:
         """Return None: there is no file."""
@@ -293,21 +216,18 @@ class S3Blobs:
         self, upload: UUID, digest: Digest, offset: int, expires: dt.timedelta
     ) -> str | None:
         """See `Blobs.presign_part`."""
-        with _translated():
-            key = self._part(upload, digest, offset)
-            return await obstore.sign_async(self._store, "PUT", key, expires)
+        return await self._bucket.sign("PUT", self._part(upload, digest, offset), expires)
 
     async def presign_read(
         self, digest: Digest, expires: dt.timedelta, filename: str
     ) -> str | None:
         """See `Blobs.presign_read`; the download is called as the digest: the library signs no names."""
         del filename
-        with _translated():
-            return await obstore.sign_async(self._store, "GET", self._blob(digest), expires)
+        return await self._bucket.sign("GET", self._blob(digest), expires)
 
     async def list_digests(self) -> AsyncIterator[tuple[Digest, int]]:
         """See `Blobs.list_digests`."""
-        async for meta in self._list(f"{self._prefix}sha256/"):
+        async for meta in self._bucket.list_(f"{self._prefix}sha256/"):
             try:
                 digest = Digest.parse(meta["path"].rpartition("/")[2])
             except BadDigest:
@@ -318,45 +238,29 @@ class S3Blobs:
 
     async def put_object(self, key: str, data: bytes) -> None:
         """See `Blobs.put_object`."""
-        with _translated():
-            await obstore.put_async(self._store, self._object(key), data, use_multipart=False)
+        await self._bucket.put(self._object(key), data)
 
     async def get_object(self, key: str) -> bytes | None:
         """See `Blobs.get_object`."""
-        found = await self._get(self._object(key))
+        found = await self._bucket.get(self._object(key))
         return None if found is None else found[0]
-
-    async def _get(self, key: str) -> tuple[bytes, str | None] | None:
-        """Return the content of an object and its tag."""
-        with _translated():
-            try:
-                got = await obstore.get_async(self._store, key)
-                return bytes(await got.bytes_async()), got.meta["e_tag"]
-            except _ABSENT:
-                return None
 
     async def swap_object(self, key: str, data: bytes, *, expected: bytes | None) -> bool:
         """See `Blobs.swap_object`."""
         path = self._object(key)
-        mode: PutMode = "create"
-        if expected is not None:
-            found = await self._get(path)
-            if found is None or found[0] != expected:
-                return False
-            mode = {"e_tag": found[1]}
-        with _translated():
-            try:
-                await obstore.put_async(self._store, path, data, mode=mode, use_multipart=False)
-            except (theirs.AlreadyExistsError, theirs.PreconditionError, *_ABSENT):
-                return False
-        return True
+        if expected is None:
+            return await self._bucket.put_if(path, data, None)
+        found = await self._bucket.get(path)
+        if found is None or found[0] != expected:
+            return False
+        return await self._bucket.put_if(path, data, found[1])
 
     async def list_objects(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         """See `Blobs.list_objects`. All of the prefix's folder is listed first."""
         root = f"{self._prefix}objects/"
         folder = root + checked_prefix(prefix).rpartition("/")[0]
         found = []
-        async for meta in self._list(folder):
+        async for meta in self._bucket.list_(folder):
             key = meta["path"].removeprefix(root)
             if key.startswith(prefix):
                 found.append(ObjectInfo(key, meta["size"], meta["last_modified"]))
@@ -365,21 +269,9 @@ class S3Blobs:
 
     async def delete_object(self, key: str) -> None:
         """See `Blobs.delete_object`."""
-        await self._delete([self._object(key)])
+        await self._bucket.delete([self._object(key)])
 
     # -- places -----------------------------------------------------------------------------
-
-    async def _list(self, folder: str) -> AsyncIterator[ObjectMeta]:
-        with _translated():
-            async for page in obstore.list(self._store, folder, chunk_size=_PAGE):
-                for meta in page:
-                    yield meta
-
-    async def _delete(self, keys: list[str]) -> None:
-        with _translated():
-            for at in range(0, len(keys), _PAGE):
-                with contextlib.suppress(*_ABSENT):
-                    await obstore.delete_async(self._store, keys[at : at + _PAGE])
 
     def _blob(self, digest: Digest) -> str:
         return f"{self._prefix}sha256/{digest.hex[:2]}/{digest.hex[2:4]}/{digest.hex}"
@@ -392,37 +284,6 @@ class S3Blobs:
 
     def _object(self, key: str) -> str:
         return f"{self._prefix}objects/{checked_key(key)}"
-
-
-class _Counted:
-    """A stream that counts, ends at a limit, and remembers why it broke off."""
-
-    def __init__(self, chunks: AsyncIterable[bytes], limit: int) -> None:
-        self.size_bytes = 0
-        self.error: BaseException | None = None
-        self._chunks, self._limit = chunks, limit
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in self._chunks:
-                self.size_bytes += len(chunk)
-                self._check()
-                yield chunk
-        except BaseException as error:
-            self.error = error
-            raise
-
-    def _check(self) -> None:
-        if self.size_bytes > self._limit:
-            raise TooLarge(
-                f"expected at most {self._limit} bytes in this part, found more: send it in parts"
-            )
-
-
-async def _joined(head: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield head
-    async for chunk in rest:
-        yield chunk
 
 
 def open_s3_blobs(
@@ -469,4 +330,4 @@ def open_s3_blobs(
         raise BlobStoreDown(
             f"expected the settings of an S3 store, found what cannot be one: {error}"
         ) from error
-    return S3Blobs(store, f"{prefix}/" if prefix else "")
+    return S3Blobs(Bucket(store), f"{prefix}/" if prefix else "")
