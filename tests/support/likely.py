@@ -27,6 +27,8 @@ AnyCase = Case[Any]
 #: A blob declared in the open upload session and sent by nobody.
 BLOB = b"a blob that generated requests may send\n"
 SHA256 = hashlib.sha256(BLOB).hexdigest()
+#: A file of every seeded version.
+HELD = b"held by the registry\n"
 #: A blob that is there in parts.
 SENT = b"sent in two parts\n"
 SENT_SHA256 = hashlib.sha256(SENT).hexdigest()
@@ -55,8 +57,8 @@ def seed(url: str, token: str, home: Path) -> Seeded:
     folder = home / "seed"
     folder.mkdir()
     with Client(url, token) as admin:
-        for number, kind in enumerate(("model", "prompt")):
-            (folder / "model.bin").write_bytes(b"bytes %d" % number)
+        for kind in ("model", "prompt"):
+            (folder / "model.bin").write_bytes(HELD)
             for version in ("1.0.0", "1.1.0-rc.1"):
                 (folder / "readme.md").write_text(f"{kind} {version}")
                 admin.register(
@@ -97,7 +99,7 @@ def seed(url: str, token: str, home: Path) -> Seeded:
         "as_of": ["2026-01-01T00:00:00Z", "2100-01-01T00:00:00+02:00"],
     }
     tokens = {"admin": token, "viewer": viewer.token or ""}
-    return Seeded(tokens, values, _bodies(upload, folder))
+    return Seeded(tokens, values, _bodies(upload))
 
 
 def _open_upload(url: str, token: str) -> str:
@@ -116,9 +118,8 @@ def _open_upload(url: str, token: str) -> str:
     return upload
 
 
-def _bodies(upload: str, folder: Path) -> dict[str, list[Any]]:
-    held = (folder / "model.bin").read_bytes()
-    file = {"path": "m", "sha256": hashlib.sha256(held).hexdigest(), "size_bytes": len(held)}
+def _bodies(upload: str) -> dict[str, list[Any]]:
+    file = {"path": "m", "sha256": hashlib.sha256(HELD).hexdigest(), "size_bytes": len(HELD)}
     sent = {"path": "sent", "sha256": SHA256, "size_bytes": len(BLOB)}
     make = {"kind": "model", "owner": "ada"}
     return {
@@ -133,7 +134,7 @@ def _bodies(upload: str, folder: Path) -> dict[str, list[Any]]:
         "declare_blobs": [{"blobs": [{"sha256": SHA256, "size_bytes": len(BLOB)}]}],
         "put_blob": [BLOB, BLOB[:7], b""],
         "open_upload": [{"name": "model-one"}],
-        "create_asset": [{"name": "model-one", **make}, {"name": "adapter-one", **make}],
+        "create_asset": [{"name": "new-one", **make}, {"name": "model-one", **make}],
         "annotate_asset": [{"tags": {"team": None}, "description": "changed"}, {"owner": "bob"}],
         "annotate_version": [{"tags": {"a": "b"}}, {"description": "changed"}],
         "grant_role": [{"role": "viewer"}, {"role": "approver", "namespace": "default"}],
@@ -198,4 +199,8 @@ def with_examples(document: dict[str, Any]) -> dict[str, Any]:
             for parameter in details["parameters"]:
                 if parameter["name"] in known and details["operationId"] != "list_principals":
                     parameter["example"] = known[parameter["name"]]
+            bodies = _bodies("").get(details["operationId"])
+            content = details.get("requestBody", {}).get("content", {})
+            if bodies and "application/json" in content:
+                content["application/json"]["example"] = bodies[0]
     return copy
