@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
@@ -67,10 +68,47 @@ async def get_manifest(tx: Tx, digest: Digest) -> Manifest:
     return parse_manifest(body, digest)
 
 
+class RecentManifests:
+    """Manifests read lately, by path, so that a tree's files are not looked up in all of it each.
+
+    What was verified against its digest once cannot become wrong: it never changes. At most
+    `most_files` files are kept, those of the manifests used last.
+    """
+
+    def __init__(self, most_files: int) -> None:
+        self._most_files = most_files
+        self._kept: OrderedDict[Digest, dict[str, File]] = OrderedDict()
+        self._file_count = 0
+
+    async def find_file(self, tx: Tx, digest: Digest, path: str) -> File | None:
+        """Return the file at `path` of a manifest, or None.
+
+        Raises:
+            IntegrityError: the manifest is missing or changed.
+        """
+        files = self._kept.get(digest)
+        if files is None:
+            files = {file.path: file for file in (await get_manifest(tx, digest)).files}
+            self._keep(digest, files)
+        else:
+            self._kept.move_to_end(digest)
+        return files.get(path)
+
+    def _keep(self, digest: Digest, files: dict[str, File]) -> None:
+        if digest in self._kept or len(files) > self._most_files:
+            return
+        self._kept[digest] = files
+        self._file_count += len(files)
+        while self._file_count > self._most_files:
+            self._file_count -= len(self._kept.popitem(last=False)[1])
+
+
+_RECENT = RecentManifests(most_files=100_000)  # about 40 MB
+
+
 async def find_file(tx: Tx, digest: Digest, path: str) -> File | None:
     """Return the file at `path` of a manifest, or None."""
-    manifest = await get_manifest(tx, digest)
-    return next((file for file in manifest.files if file.path == path), None)
+    return await _RECENT.find_file(tx, digest, path)
 
 
 @dataclass(frozen=True, slots=True)
