@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -64,6 +66,17 @@ async def _answer(reader: asyncio.StreamReader) -> int:
     return int(head[9:12])
 
 
+def _acknowledge_at_once(writer: asyncio.StreamWriter) -> None:
+    """Have the head of the answer acknowledged when it comes.
+
+    MLflow's server sends head and body apart and holds the body back until then, which a client
+    left to itself lets take 40 ms: true, but not what is to be measured here.
+    """
+    if sys.platform == "linux":  # sending anything undoes it: ask again for each answer
+        connection: socket.socket = writer.get_extra_info("socket")
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
 async def drive(
     port: int,
     requests: Iterator[Request],
@@ -90,6 +103,7 @@ async def drive(
                 if began > deadline:
                     return
                 writer.write(_wire(request, f"127.0.0.1:{port}", headers))
+                _acknowledge_at_once(writer)
                 status = await _answer(reader)
                 latencies.append(time.perf_counter() - began)
                 if status >= 400:

@@ -153,12 +153,29 @@ async def measure(
             await fill.fill_muniment(ours, filled, size)
             await fill.fill_mlflow(theirs, filled, size)
             filled = size
+        await _warm_up(sides, size, effort.seconds)
         rows += [
             await _cell(sides, call, size, clients, effort)
             for call in sides[0][1]
             for clients in effort.clients
         ]
     return rows
+
+
+async def _warm_up(
+    sides: tuple[tuple[Peer, dict[str, Requests]], ...], size: int, seconds: float
+) -> None:
+    """Have every worker loaded and every pool full before anything is counted."""
+    for peer, calls in sides:
+        for requests in calls.values():
+            await drive(
+                peer.port,
+                requests(size),
+                clients=8,
+                seconds=seconds,
+                headers=peer.headers,
+                cpu_seconds=lambda: 0.0,
+            )
 
 
 async def _cell(
