@@ -1,8 +1,8 @@
 """Files into an upload session: hashed, declared, and sent where the registry lacks them.
 
 Hashing, declaring and sending overlap. Files are hashed in a few threads; whatever is hashed is
-declared in one batch; what the registry lacks is sent in parts, several at a time, and sealed when
-its last part is in. Memory stays constant: about 1 MiB per thread.
+declared in one batch; what the registry lacks is sent, several files and parts at a time, and sealed
+when its last part is in. Memory stays constant: about 1 MiB per thread.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from muniment.core.errors import DigestMismatch, MunimentError, Unavailable
 SENDERS = 6
 _HASHERS = min(4, os.cpu_count() or 1)
 _DECLARED_AT_ONCE = 500
+_SLOW_BYTES_A_SECOND = 32 << 20
 
 
 #: Files whose hashing is over, one way or the other.
@@ -52,7 +54,7 @@ class Upload:
         self._session = session
         self._on_progress = on_progress
         self._stop = threading.Event()
-        self._jobs: list[Future[None]] = []
+        self._jobs: queue.SimpleQueue[Future[None]] = queue.SimpleQueue()
 
     def run(self, files: Sequence[LocalFile]) -> dict[str, Digest]:
         """Send what is missing; return the digest of each path.
@@ -68,8 +70,8 @@ class Upload:
         senders = ThreadPoolExecutor(SENDERS, "muniment-send")
         try:
             digests = self._declare_all(files, hashers, senders)
-            for job in self._jobs:
-                job.result()
+            while not self._jobs.empty():  # a job puts those it starts before it ends
+                self._jobs.get().result()
         finally:
             self._stop.set()
             hashers.shutdown(cancel_futures=True)
@@ -134,10 +136,36 @@ class Upload:
         sending = _Sending(file, digest, len(missing))
         direct = {put.offset: put for put in held.put_urls or []}
         if not missing:
-            self._jobs.append(senders.submit(self._seal, sending))
-        for start, end in missing:
-            put = direct.get(start)
-            self._jobs.append(senders.submit(self._send_part, sending, start, end, put))
+            self._jobs.put(senders.submit(self._seal, sending))
+        elif direct:
+            self._send_beside(sending, [(*span, direct.get(span[0])) for span in missing], senders)
+        else:
+            self._jobs.put(senders.submit(self._send_in_order, sending, missing, senders))
+
+    def _send_beside(
+        self,
+        sending: _Sending,
+        parts: Sequence[tuple[int, int, PutUrl | None]],
+        senders: ThreadPoolExecutor,
+    ) -> None:
+        for part in parts:
+            self._jobs.put(senders.submit(self._send_part, sending, *part))
+
+    def _send_in_order(
+        self, sending: _Sending, parts: Sequence[tuple[int, int]], senders: ThreadPoolExecutor
+    ) -> None:
+        """Send one part after the other: so the registry hashes them as they come.
+
+        Where a connection is slow several are faster, and reading the bytes again for the hash
+        costs the registry little of that time: what is left is sent side by side.
+        """
+        for at, (start, end) in enumerate(parts):
+            began = time.monotonic()
+            self._send_part(sending, start, end, None)
+            if end - start < _SLOW_BYTES_A_SECOND * (time.monotonic() - began):
+                rest = [(start, end, None) for start, end in parts[at + 1 :]]
+                self._send_beside(sending, rest, senders)
+                return
 
     def _send_part(self, sending: _Sending, start: int, end: int, put: PutUrl | None) -> None:
         if self._stop.is_set():
@@ -200,10 +228,12 @@ class Upload:
         self._sending.add_file()
 
     def _raise_early(self) -> None:
-        for job in self._jobs:
+        for _ in range(self._jobs.qsize()):
+            job = self._jobs.get()
             if job.done():
                 job.result()
-        self._jobs = [job for job in self._jobs if not job.done()]
+            else:
+                self._jobs.put(job)
 
 
 def hash_all(files: Sequence[LocalFile], on_progress: OnProgress | None) -> dict[str, Digest]:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muniment import Client
+from muniment.client import upload
 from muniment.client.files import find_files
 from muniment.client.progress import Progress
 from muniment.client.upload import missing_parts
@@ -262,3 +263,24 @@ def test_parts_cover_exactly_what_is_missing(
     assert have.isdisjoint(sent)
     assert have | set(sent) == set(range(size))
     assert all(end - start <= part for start, end in parts)
+
+
+@pytest.mark.parametrize("slow", [0, 1 << 60])
+def test_parts_go_in_order_or_on_a_slow_connection_side_by_side(
+    client: Client,
+    registry: FakeRegistry,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    slow: int,
+) -> None:
+    monkeypatch.setattr(upload, "_SLOW_BYTES_A_SECOND", slow)
+    large = tmp_path / "large.bin"
+    large.write_bytes(bytes(range(250)) * 40)
+    client.register("m", version="1.0.0", artifact=large, kind="model")
+    offsets = [int(call.url.params["offset"]) for call in registry.calls if call.method == "PUT"]
+    assert sorted(offsets) == list(range(0, 10_000, 1024))
+    assert slow or offsets == sorted(offsets)
+    assert registry.count("POST", "/seal$") == 1
+    into = tmp_path / "into"
+    client.download("m@1.0.0", into)
+    assert (into / "large.bin").read_bytes() == large.read_bytes()
