@@ -17,6 +17,8 @@ from demo import forge, train
 from demo.story import MUNIMENT, Story, console
 
 REF = "fraud-detector@1.0.0"
+START_SECONDS = 60
+READY = 200
 
 
 def free_port() -> int:
@@ -57,7 +59,7 @@ class Server:
         while not self._ready():
             self.story.expect(
                 "the server starts",
-                self.process.poll() is None and time.monotonic() - began < 60,
+                self.process.poll() is None and time.monotonic() - began < START_SECONDS,
                 "a running server",
                 self.log.read_text()[-2000:],
             )
@@ -75,7 +77,7 @@ class Server:
         try:
             url = f"http://127.0.0.1:{self.port}/readyz"
             with urllib.request.urlopen(url, timeout=2) as answer:
-                return bool(answer.status == 200)
+                return bool(answer.status == READY)
         except OSError:
             return False
 
