@@ -75,9 +75,10 @@ class Sender:
     async def send(self, *contents: bytes) -> str:
         """Have `contents` held in a new session; return its id."""
         upload_id = await self.open()
-        items = fine(await self.declare(upload_id, *contents))["items"]
-        for content in contents:
-            if {"sha256": sha256(content), "state": "held"} not in items:
+        items = fine(await self.declare(upload_id, *set(contents)))["items"]
+        held = {one["sha256"] for one in items if one["state"] == "held"}
+        for content in set(contents):
+            if sha256(content) not in held:
                 assert fine(await self.put(upload_id, content))["state"] == "held"
         return upload_id
 

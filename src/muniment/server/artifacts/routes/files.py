@@ -38,10 +38,13 @@ async def get(call: Call) -> Reply:
         url = await blobs.presign_read(file.digest, _URL_EXPIRES, filename)
         if url is not None:
             return Reply(status=307, headers={"Location": url, "Cache-Control": "no-store"})
+    etag = f'"{file.digest}"'
+    # Who has it already is told so whatever range was asked for (RFC 9110 §13.2.2).
+    has_it = ranges.matches(call.headers.get("if-none-match", ""), etag)
     selected = ranges.select(
         file.size_bytes,
-        etag=f'"{file.digest}"',
-        range_header=call.headers.get("range"),
+        etag=etag,
+        range_header=None if has_it else call.headers.get("range"),
         if_range=call.headers.get("if-range"),
     )
     headers = {**selected.headers, **_headers(file, filename)}
