@@ -51,7 +51,8 @@ def render(found: dict[str, Any]) -> str:
     said = found["about"]
     what = f"Python {said['python']}, Muniment {said['muniment']}, MLflow {said['mlflow']}"
     how = f"in {said['minutes']} minutes by `{said['command']}`"
-    first = f"Measured {said['date']} {how} on {said['machine']}; {what}."
+    first = f"Measured {said['date']} {how} on {said['machine']}; {what}. "
+    first += f"Load average at the end, with the last of our own: {said['load']:.1f}."
     parts = [first, "### Goals", _goals(found)]
     sections: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
         ("start", "### Start and memory", _start),
