@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from muniment.core.errors import AlreadyExists, BadBody, NotFound, StaleRevision
@@ -82,6 +83,7 @@ async def annotate_asset(tx: Tx, ref: AssetRef, change: Change, by: By) -> Asset
     )
     if said is None:
         return asset
+    said = await _in_order(tx, said)
     await assets.annotate_asset(tx, said)
     await _log_said(tx, said, str(ref))
     return await assets.get_asset(tx, ref)
@@ -104,6 +106,7 @@ async def annotate_version(
     said = _said("version", version.id, version, before, after, change, by)
     if said is None:
         return version
+    said = await _in_order(tx, said)
     await version_rows.annotate_version(tx, said)
     await _log_said(tx, said, version.name)
     return await version_rows.get_version_at(tx, asset, at)
@@ -145,6 +148,12 @@ def _said(  # noqa: PLR0917 -- the parts of one record
     )
 
 
+async def _in_order(tx: Tx, said: Annotation) -> Annotation:
+    """Return `said`, later than what was said of the subject before; the subject is locked."""
+    last = await assets.last_said_at(tx, said.subject_id)
+    return dataclasses.replace(said, at=changes.moment_after(last, said.at))
+
+
 async def _log_said(tx: Tx, said: Annotation, name: str) -> None:
     subject = Subject(said.subject_kind, str(said.subject_id), name, said.asset_id)
     act = f"{said.subject_kind}.annotate"
@@ -177,14 +186,14 @@ async def set_alias(tx: Tx, move: AliasMove, by: By) -> Pointer:
             revision=now.revision + 1,
             version_id=now.wanted_id,
             previous_version_id=now.current_id,
-            at=by.at,
+            at=changes.moment_after(now.updated_at, by.at),
             actor=by.actor,
             reason=move.reason,
             entry_id=by.new_id(),
         )
         if await aliases.move_alias(tx, event):
             await _log_move(tx, event, move)
-            return _pointer(now, move, event.revision, by.at)
+            return _pointer(now, move, event.revision, event.at)
     raise StaleRevision(f"the alias {move.alias} of {move.asset} is being moved; repeat")
 
 

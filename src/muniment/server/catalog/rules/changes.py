@@ -11,6 +11,7 @@ Source: R-037, R-045, R-051; requirements §1.6.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -210,3 +211,12 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str
         if was.get(key) != now.get(key):
             changes[f"tags.{key}"] = (was.get(key), now.get(key))
     return changes
+
+
+def moment_after(last: dt.datetime | None, at: dt.datetime) -> dt.datetime:
+    """Return `at`, or the microsecond after `last` if that is later.
+
+    A request that waited for another's lock began before that one ended, and machines' clocks
+    differ; revisions of one thing must still have times in their order, for histories and `as_of`.
+    """
+    return at if last is None else max(at, last + dt.timedelta(microseconds=1))

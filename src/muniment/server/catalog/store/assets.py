@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from typing import Final, LiteralString
 
 from muniment.core.errors import NotFound
@@ -134,3 +135,11 @@ async def annotate_asset(tx: Tx, said: Annotation) -> None:
         json_text(state["tags"]),
         json_text(state),
     )
+
+
+async def last_said_at(tx: Tx, subject_id: uuid.UUID) -> dt.datetime | None:
+    """Return when something was last said of an asset or a version."""
+    found: dt.datetime | None = await tx.fetchval(
+        "SELECT at FROM annotation WHERE subject_id = $1 ORDER BY revision DESC LIMIT 1", subject_id
+    )
+    return found
