@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,9 +45,17 @@ class Memory:
     def forget(self) -> None:
         """Remember it no more, and the oldest of very many neither."""
         self._at.unlink(missing_ok=True)
-        old = sorted(self._at.parent.glob("*.json"), key=lambda file: file.stat().st_mtime)
+        old = sorted(self._at.parent.glob("*.json"), key=_last_kept)
         for file in old[:-_FORGOTTEN_AFTER]:
             file.unlink(missing_ok=True)
+
+
+def _last_kept(file: Path) -> float:
+    """Return when `file` was written; infinitely late if another upload has just forgotten it."""
+    try:
+        return file.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
 
 
 def open_session(transport: Transport, memory: Memory, body: dict[str, str]) -> UploadSession:
