@@ -55,7 +55,9 @@ def filter_case(context: HookContext, case: AnyCase) -> bool:
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     with ServerProcess(tmp_path_factory.mktemp("fuzzed")) as server:
-        registries.append(seed(server.url, TOKEN, server.home))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MUNIMENT_STATE_HOME", str(server.home / "state"))
+            registries.append(seed(server.url, TOKEN, server.home))
         yield server
     asked = {name for name, _ in answers}
     if len(asked) == len(list(schema.get_all_operations())):
