@@ -22,7 +22,7 @@ NPY_MARK: Final = b"\x93NUMPY"
 _ANY_ZIP: Final = Format("zip", executable=True)
 #: Every type of an array's elements that is, or has in it, a pickled object.
 _OBJECTS: Final = re.compile(rb"['\"][|<>=]?O\d*['\"]")
-_NPY_HEAD_BYTES: Final = 64 << 10
+_NPY_HEAD_BYTES: Final = 4 << 10  # a thousand of these are unpacked at most
 _MEMBERS_READ: Final = 1000
 _UNREADABLE: Final = (
     zipfile.BadZipFile,
