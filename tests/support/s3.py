@@ -66,7 +66,8 @@ def _arguments(folder: Path, ports: list[int], config: Path) -> list[str]:
     arguments = [str(Path(sys.executable).parent / "weed"), "-logtostderr=true", "server"]
     arguments += [f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-filer"]
     arguments += [f"-s3.config={config}", "-master.volumeSizeLimitMB=256", "-volume.max=20"]
-    arguments += ["-master.telemetry=false"]  # on by default; tests talk to this machine only
+    # On by default: calling home, and two more doors at fixed ports (two test runs would collide).
+    arguments += ["-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
     for name, port in zip(_PORTS, ports, strict=True):
         grpc = port + 10000 if port < 55000 else port - 10000
         arguments += [f"{name}={port}", f"{name}.grpc={grpc}"]
