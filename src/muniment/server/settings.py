@@ -289,5 +289,5 @@ def _default_data_dir(environ: Mapping[str, str]) -> Path:
 
 
 def _summary(problems: list[dict[str, str]]) -> str:
-    lines = [f"{one['field']}: {one['message']} ({one['fix']})" for one in problems]
-    return "the settings cannot be used:\n  " + "\n  ".join(lines)
+    """Name what is wrong; how, and what to do, is in the problems, which are shown below it."""
+    return f"the settings cannot be used: {', '.join(one['field'] for one in problems)}"
