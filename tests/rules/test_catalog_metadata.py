@@ -400,3 +400,13 @@ def test_any_json_is_metadata_or_says_why_not(kind: Kind, value: Any) -> None:
         window_overlaps(value)
         completeness(kind, Lifecycle.APPROVED, BARE_STATE, value)
         json.dumps(value)
+
+
+def test_a_variable_may_be_just_its_name() -> None:
+    template = {"template": "Answer {{question}} in {{language}}."}
+    plain = {"prompt": {**template, "variables": ["question", {"name": "language"}]}}
+    assert metadata_problems(Kind.PROMPT, plain) == []
+    twice = {"prompt": {**template, "variables": ["question", "language", {"name": "language"}]}}
+    assert [found["field"] for found in metadata_problems(Kind.PROMPT, twice)] == [
+        "/prompt/variables"
+    ]

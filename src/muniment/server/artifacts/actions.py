@@ -148,7 +148,10 @@ async def check(
     problems = manifest.problems(kind, offer.files, max_file_bytes=max_file_bytes)
     about_metadata = catalog.metadata_problems(kind, offer.metadata)
     gaps = catalog.missing(kind, offer.require, said, offer.metadata)
-    about_metadata += [_gap_problem(gap, offer.require) for gap in gaps]
+    told = {problem["field"] for problem in about_metadata}
+    about_metadata += [
+        _gap_problem(gap, offer.require) for gap in gaps if f"/{gap.field}" not in told
+    ]
     if problems:
         raise _refusal(BadManifest, "the files cannot be registered", problems + about_metadata)
     files = [File(path, size, Digest.parse(sha)) for path, size, sha in offer.files]

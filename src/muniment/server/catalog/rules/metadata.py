@@ -265,7 +265,10 @@ def _variables(metadata: Mapping[str, Any]) -> Iterator[Problem]:
     prompt = metadata.get("prompt")
     if prompt is None:
         return
-    declared = [variable["name"] for variable in prompt.get("variables", ())]
+    declared = [
+        variable if isinstance(variable, str) else variable["name"]
+        for variable in prompt.get("variables", ())
+    ]
     used = template_variables(prompt["template"])
     for name in sorted({name for name in declared if declared.count(name) > 1}):
         yield _problem("/prompt/variables", f"declares `{name}` twice", "declare it once")
@@ -273,7 +276,7 @@ def _variables(metadata: Mapping[str, Any]) -> Iterator[Problem]:
         yield _problem(
             "/prompt/template",
             f"uses `{{{{{name}}}}}`, which is not declared",
-            f"add to `prompt.variables`: {{name: {name}}}",
+            f"add to `prompt.variables`: {name}",
         )
     for name in sorted(set(declared) - used):
         yield _problem(
