@@ -139,31 +139,6 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
-class VersionSummary:
-    """A version as lists show it: without its metadata, with its asset's owner and risk tier."""
-
-    id: uuid.UUID
-    asset_id: uuid.UUID
-    asset: AssetRef
-    kind: Kind
-    number: int
-    version: SemVer
-    manifest_digest: Digest
-    size_bytes: int
-    file_count: int
-    formats: tuple[str, ...]
-    executable: bool
-    metrics_at_registration: Mapping[str, float]
-    state: VersionState
-    revision: int
-    registered_at: dt.datetime
-    registered_by: Actor
-    owner: str
-    risk_tier: RiskTier | None
-    lifecycle: Lifecycle = Lifecycle.DRAFT
-
-
-@dataclass(frozen=True, slots=True)
 class Annotation:
     """One change of what is said of an asset or version.
 

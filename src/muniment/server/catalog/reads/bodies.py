@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import uuid
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -20,9 +20,10 @@ from muniment.server.catalog.records import (
     Pointer,
     RiskTier,
     Version,
-    VersionSummary,
 )
+from muniment.server.catalog.rules.versions import parse_json
 from muniment.server.ledger.records import Actor
+from muniment.server.ports.db import Row
 
 
 class AssetBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,9 +93,37 @@ class VersionItem(msgspec.Struct, frozen=True, kw_only=True):
     risk_tier: RiskTier | None
 
 
-def version_item(version: VersionSummary) -> VersionItem:
-    """Return `version` as a list shows it."""
-    return VersionItem(owner=version.owner, risk_tier=version.risk_tier, **_shared(version))
+_KINDS: Final = {kind.value: kind for kind in Kind}
+_RISK_TIERS: Final = {None: None} | {tier.value: tier for tier in RiskTier}
+
+
+def version_item(row: Row) -> VersionItem:
+    """Return the version in `row` (`sources.FOUND_COLUMNS_NOW`) as a list shows it.
+
+    What the tables hold was checked when it was written, so names and versions stay text here.
+    """
+    return VersionItem(
+        id=row["id"],
+        namespace=row["namespace"],
+        name=row["name"],
+        kind=_KINDS[row["kind"]],
+        version=row["version"],
+        number=row["number"],
+        lifecycle=Lifecycle.DRAFT,
+        manifest_digest="sha256:" + row["manifest_digest"].hex(),
+        size_bytes=row["size_bytes"],
+        file_count=row["file_count"],
+        formats=tuple(row["formats"]),
+        executable=row["executable"],
+        metrics_at_registration=parse_json(row["metrics"]),
+        description=row["description"],
+        tags=parse_json(row["tags"]),
+        revision=row["revision"],
+        registered_at=row["registered_at"],
+        registered_by=Actor(row["actor_kind"], row["actor_id"]),
+        owner=row["owner"],
+        risk_tier=_RISK_TIERS[row["risk_tier"]],
+    )
 
 
 class VersionBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,35 +156,29 @@ class VersionBody(msgspec.Struct, frozen=True, kw_only=True):
 def version_body(version: Version) -> VersionBody:
     """Return `version` as the API shows it."""
     return VersionBody(
+        id=version.id,
+        namespace=str(version.asset.namespace),
+        name=str(version.asset.name),
+        kind=version.kind,
+        version=str(version.version),
+        number=version.number,
+        lifecycle=version.lifecycle,
+        manifest_digest=str(version.manifest_digest),
+        size_bytes=version.size_bytes,
+        file_count=version.file_count,
+        formats=version.formats,
+        executable=version.executable,
+        metrics_at_registration=dict(version.metrics_at_registration),
+        description=version.state.description,
+        tags=dict(version.state.tags),
+        revision=version.revision,
+        registered_at=version.registered_at,
+        registered_by=version.registered_by,
         metadata=dict(version.metadata),
         metadata_digest=str(version.metadata_digest),
         aliases=version.aliases,
         entry_id=version.entry_id,
-        **_shared(version),
     )
-
-
-def _shared(version: Version | VersionSummary) -> dict[str, Any]:
-    return {
-        "id": version.id,
-        "namespace": str(version.asset.namespace),
-        "name": str(version.asset.name),
-        "kind": version.kind,
-        "version": str(version.version),
-        "number": version.number,
-        "lifecycle": version.lifecycle,
-        "manifest_digest": str(version.manifest_digest),
-        "size_bytes": version.size_bytes,
-        "file_count": version.file_count,
-        "formats": version.formats,
-        "executable": version.executable,
-        "metrics_at_registration": dict(version.metrics_at_registration),
-        "description": version.state.description,
-        "tags": dict(version.state.tags),
-        "revision": version.revision,
-        "registered_at": version.registered_at,
-        "registered_by": version.registered_by,
-    }
 
 
 def version_etag(version: Version) -> str:

@@ -16,6 +16,7 @@ from typing import Any, Final, LiteralString, assert_never
 
 from muniment.core.canon import canonical
 from muniment.core.names import AssetRef, SemVer
+from muniment.server.catalog.reads.bodies import VersionItem, version_item
 from muniment.server.catalog.reads.searchable import (
     ASSETS,
     ASSETS_THEN,
@@ -23,7 +24,7 @@ from muniment.server.catalog.reads.searchable import (
     VERSIONS_THEN,
     Source,
 )
-from muniment.server.catalog.records import Asset, VersionSummary, Visible
+from muniment.server.catalog.records import Asset, Visible
 from muniment.server.catalog.rules.fields import Field, Type
 from muniment.server.catalog.rules.filters import All, Comparison, Filter, Not, Some, Value
 from muniment.server.catalog.rules.parsing import parse_filter
@@ -69,9 +70,7 @@ class _Values:
         return f"${len(self.values)}::{cast}"
 
 
-async def search_versions(
-    tx: Tx, query: Query
-) -> tuple[list[VersionSummary], dict[str, Any] | None]:
+async def search_versions(tx: Tx, query: Query) -> tuple[list[VersionItem], dict[str, Any] | None]:
     """Return a page of versions, newest first unless ordered, and where the next page starts.
 
     Raises:
@@ -79,7 +78,7 @@ async def search_versions(
         BadCursor: the cursor is of another query.
     """
     rows, position = await _search(tx, VERSIONS if query.as_of is None else VERSIONS_THEN, query)
-    return [sources.to_summary(row) for row in rows], position
+    return [version_item(row) for row in rows], position
 
 
 async def search_assets(tx: Tx, query: Query) -> tuple[list[Asset], dict[str, Any] | None]:

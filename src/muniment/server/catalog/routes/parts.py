@@ -132,8 +132,12 @@ def page_of(
     items: Sequence[T], position: dict[str, Any] | None, body: Callable[[T], Body]
 ) -> Page[Body]:
     """Return a page of `items`, as bodies."""
-    cursor = None if position is None else encode_cursor(position)
-    return Page([body(item) for item in items], cursor)
+    return Page([body(item) for item in items], next_cursor(position))
+
+
+def next_cursor(position: dict[str, Any] | None) -> str | None:
+    """Return the cursor of the page that starts after `position`; None where there is none."""
+    return None if position is None else encode_cursor(position)
 
 
 def history_page(

@@ -28,7 +28,6 @@ from muniment.server.catalog.reads.bodies import (
     event_body,
     version_body,
     version_etag,
-    version_item,
 )
 from muniment.server.catalog.records import Lifecycle, Version
 from muniment.server.catalog.routes import parts
@@ -76,7 +75,7 @@ def shown(version: Version) -> Reply:
 async def search_(call: Call, tx: Tx) -> Reply:
     """List the versions that match, over all assets the caller may read."""
     found, position = await search.search_versions(tx, parts.query_of(call))
-    return Reply(parts.page_of(found, position, version_item))
+    return Reply(Page(found, parts.next_cursor(position)))
 
 
 async def of_asset(call: Call, tx: Tx) -> Reply:
@@ -85,7 +84,7 @@ async def of_asset(call: Call, tx: Tx) -> Reply:
     query = parts.query_of(call, within=ref)
     await assets.get_asset(tx, ref, query.as_of)
     found, position = await search.search_versions(tx, query)
-    return Reply(parts.page_of(found, position, version_item))
+    return Reply(Page(found, parts.next_cursor(position)))
 
 
 async def get(call: Call, tx: Tx) -> Reply:

@@ -33,7 +33,8 @@ from muniment.server.catalog.records import (
     VersionState,
 )
 
-_MANY_DIGITS = re.compile(r"[0-9]{16}")
+#: Of an integer: the digits after a point may be as many as they are.
+_MANY_DIGITS = re.compile(r"(?<![0-9.])[0-9]{16}")
 #: Lower than every character of a SemVer identifier, so that `alpha` sorts before `alpha-1`.
 _END = "!"
 #: Higher than the end mark: a release sorts after its prereleases.

@@ -17,7 +17,6 @@ from muniment.server.catalog.records import (
     RiskTier,
     Version,
     VersionState,
-    VersionSummary,
 )
 from muniment.server.catalog.rules.versions import json_text, parse_json
 from muniment.server.ledger.records import Actor
@@ -164,31 +163,6 @@ def to_version(row: Row) -> Version:
         registered_by=Actor(row["actor_kind"], row["actor_id"]),
         entry_id=row["entry_id"],
         aliases=tuple(row["aliases"]),
-    )
-
-
-def to_summary(row: Row) -> VersionSummary:
-    """Return the version in `row`, as a list shows it."""
-    tier = row["risk_tier"]
-    return VersionSummary(
-        id=row["id"],
-        asset_id=row["asset_id"],
-        asset=ref_of(row),
-        kind=Kind(row["kind"]),
-        number=row["number"],
-        version=SemVer.parse(row["version"]),
-        manifest_digest=Digest(row["manifest_digest"]),
-        size_bytes=row["size_bytes"],
-        file_count=row["file_count"],
-        formats=tuple(row["formats"]),
-        executable=row["executable"],
-        metrics_at_registration=parse_json(row["metrics"]),
-        state=VersionState(row["description"], parse_json(row["tags"])),
-        revision=row["revision"],
-        registered_at=row["registered_at"],
-        registered_by=Actor(row["actor_kind"], row["actor_id"]),
-        owner=row["owner"],
-        risk_tier=None if tier is None else RiskTier(tier),
     )
 
 
