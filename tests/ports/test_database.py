@@ -18,7 +18,12 @@ import uvloop
 from muniment.core.errors import Conflict, Contended, DatabaseDown, Unavailable
 from muniment.server.ports.db import Database, Tx
 from muniment.server.ports.embedded_postgres import EmbeddedPostgres
-from muniment.server.ports.postgres import PostgresDatabase, open_database, without_password
+from muniment.server.ports.postgres import (
+    PostgresDatabase,
+    open_database,
+    translated,
+    without_password,
+)
 
 _TABLE = """
 CREATE TABLE thing (
@@ -421,3 +426,11 @@ def test_it_runs_on_uvloop(pg_url: str) -> None:
             await database.close()
 
     assert uvloop.run(ask()) == 42
+
+
+def test_a_connection_caught_between_two_states_is_lost() -> None:
+    said = "cannot switch to state 11; another operation (2) is in progress"
+    with pytest.raises(DatabaseDown), translated():
+        raise asyncpg.InternalClientError(said)
+    with pytest.raises(asyncpg.InternalClientError), translated():
+        raise asyncpg.InternalClientError("a mistake of the driver's, to be shown as one")

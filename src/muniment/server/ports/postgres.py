@@ -29,7 +29,7 @@ _CONNECT_SECONDS = 10.0
 _BEGIN = "BEGIN"
 _BEGIN_REPEATABLE = "BEGIN ISOLATION LEVEL REPEATABLE READ"
 
-_FOREIGN = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+_FOREIGN = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
 #: Set when a session starts, so they cost nothing later.
 _SESSION = {
@@ -111,7 +111,10 @@ def _translate(error: Exception) -> MunimentError | None:
     closed = isinstance(error, asyncpg.InterfaceError) and (
         "clos" in str(error) or "released back" in str(error)
     )
-    return DatabaseDown(context=context) if closed or isinstance(error, _DOWN) else None
+    # PostgreSQL said good-bye, the socket is not closed yet, and the driver is between two states.
+    dying = isinstance(error, asyncpg.InternalClientError) and "cannot switch" in str(error)
+    down = closed or dying or isinstance(error, _DOWN)
+    return DatabaseDown(context=context) if down else None
 
 
 class _Over:
