@@ -446,6 +446,19 @@ async def test_a_later_start_makes_another_code(db: PostgresDatabase, clock: Fix
             await actions.redeem_code(tx, old.code, "ada", by(clock))
 
 
+async def test_a_code_is_for_the_first_administrator_only(
+    db: PostgresDatabase, clock: FixedClock
+) -> None:
+    async with db.transaction() as tx:
+        first = await actions.ensure_first_admin(tx, settings=settings(), clock=clock)
+        assert first is not None
+        assert first.code is not None
+        token = settings(bootstrap_token="t" * 40)
+        assert await actions.ensure_first_admin(tx, settings=token, clock=clock) is not None
+        with pytest.raises(NotAuthenticated):
+            await actions.redeem_code(tx, first.code, "eve", by(clock))
+
+
 async def test_a_code_is_good_for_a_day(db: PostgresDatabase, clock: FixedClock) -> None:
     async with db.transaction() as tx:
         first = await actions.ensure_first_admin(tx, settings=settings(), clock=clock)

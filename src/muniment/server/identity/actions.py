@@ -236,11 +236,14 @@ async def redeem_code(tx: Tx, code: str, name: str, by: By) -> Issued:
     `by.actor` is replaced: nobody is known yet, so it is the registry that acts.
 
     Raises:
-        NotAuthenticated: the code is wrong, used or expired. Nothing is written.
+        NotAuthenticated: the code is wrong, used or expired, or somebody came in otherwise: it is
+            for the first only. Nothing is written.
         AlreadyExists: there is a principal of that name. Nothing is written, the code stays valid.
     """
     by = By(_STARTING, by.at, by.new_id)
-    if not await store.take_code(tx, rules.token_hash(code), by.at):
+    await store.lock_first_admin(tx)
+    first = not await store.any_outside_principal(tx)
+    if not (first and await store.take_code(tx, rules.token_hash(code), by.at)):
         raise NotAuthenticated(
             "the code is wrong, used or expired; start the server again for a new one"
         )
