@@ -27,12 +27,9 @@ from muniment.server.artifacts.rules import archives, formats, pickles
 
 
 def detect(data: bytes) -> Format:
-    """As `format_of` calls it: the beginning, and the end of what is a zip."""
+    """As `format_of` calls it: the beginning and the end."""
     head = data[: formats.HEAD_BYTES]
-    if len(data) <= formats.HEAD_BYTES:
-        tail = head
-    else:
-        tail = data[-formats.TAIL_BYTES :] if head.startswith(b"PK") else b""
+    tail = head if len(data) <= formats.HEAD_BYTES else data[-formats.TAIL_BYTES :]
     return formats.detect(head, tail, len(data))
 
 
@@ -351,6 +348,34 @@ def test_a_pickle_inside_a_valid_safetensors_header_is_found() -> None:
     assert struct.unpack("<Q", data[:8])[0] <= len(data) - 8
     assert data[8:9] == b"{"
     assert detect(data) == code("pickle")
+
+
+@pytest.mark.parametrize("spelling", ["'object'", "'i4,O'", r"'\x7cO'", "('O', (1,))", "[]]", "7"])
+def test_objects_are_found_however_they_are_spelled(spelling: str) -> None:
+    fields = f"{{'descr': {spelling}, 'fortran_order': False, 'shape': (1,), }}".encode()
+    head = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(fields)) + fields
+    assert detect(head + pickle.dumps([Runs()])) == code("npy")
+
+
+@pytest.mark.parametrize("padding", [0, 70_000])
+@pytest.mark.parametrize("start", [b"GGUF", b"\x89PNG\r\n\x1a\n", b"PAR1", b"text\n"])
+def test_a_zip_behind_something_else_is_flagged(start: bytes, padding: int) -> None:
+    data = start + b"x" * padding + a_zip({"config.json": b"{}", "model.weights.h5": b""})
+    assert zipfile.is_zipfile(io.BytesIO(data))
+    assert detect(data).executable
+
+
+def test_a_zip_whose_marks_lead_beyond_the_end_at_hand_is_flagged() -> None:
+    assert archives.ends_as_zip(b"less than such marks may take", 1 << 20)
+    assert not archives.ends_as_zip(bytes(formats.TAIL_BYTES), 1 << 20)
+
+
+@pytest.mark.parametrize("first", [b"I", b"F", b"L", b"Np", b"Np0\ng"])
+def test_a_long_number_hides_nothing(first: bytes) -> None:
+    fill = b" " if first != b"F" else b"0"
+    hidden = first + fill * 70_000 + b"0\n0" + RUN + b"."
+    pickle.loads(hidden)
+    assert detect(hidden) == code("text")
 
 
 @pytest.mark.parametrize("first", [b"S'", b"V"])

@@ -85,12 +85,8 @@ async def format_of(blobs: Blobs, digest: Digest, size_bytes: int) -> Format:
     """Tell what a held blob is, reading only its beginning and its end."""
     head = await _range(blobs, digest, 0, min(size_bytes, formats.HEAD_BYTES))
     tail_start = max(0, size_bytes - formats.TAIL_BYTES)
-    if size_bytes <= formats.HEAD_BYTES:
-        tail = head
-    elif head.startswith(b"PK"):  # only a zip is told by its end
-        tail = await _range(blobs, digest, tail_start, size_bytes)
-    else:
-        tail = b""
+    small = size_bytes <= formats.HEAD_BYTES
+    tail = head if small else await _range(blobs, digest, tail_start, size_bytes)
     return formats.detect(head, tail, size_bytes)
 
 

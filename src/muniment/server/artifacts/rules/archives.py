@@ -8,6 +8,7 @@ Source: APPNOTE.TXT (zip); PyTorch's, Keras's and NumPy's own formats.
 
 from __future__ import annotations
 
+import ast
 import io
 import lzma
 import re
@@ -20,8 +21,9 @@ from muniment.server.artifacts.records import Format
 
 NPY_MARK: Final = b"\x93NUMPY"
 _ANY_ZIP: Final = Format("zip", executable=True)
-#: Every type of an array's elements that is, or has in it, a pickled object.
-_OBJECTS: Final = re.compile(rb"['\"][|<>=]?O\d*['\"]")
+#: The types of elements that are numbers, text, times or plain bytes; NumPy has many names for
+#: the others, pickled objects among them.
+_PLAIN: Final = re.compile(r"[|<>=]?([?biufcSUV]\d*|[mM]8?(\[\w+\])?)")
 _NPY_HEAD_BYTES: Final = 4 << 10  # a thousand of these are unpacked at most
 _MEMBERS_READ: Final = 1000
 _UNREADABLE: Final = (
@@ -43,6 +45,14 @@ def zip_format(tail: bytes, size_bytes: int) -> Format:
             return _of_members(archive)
     except _UNREADABLE:
         return _ANY_ZIP  # what cannot be listed is not called harmless
+
+
+def ends_as_zip(tail: bytes, size_bytes: int) -> bool:
+    """Say whether what reads zips takes a file of `size_bytes` that ends with `tail` for one."""
+    try:
+        return zipfile.is_zipfile(_Ending(size_bytes - len(tail), tail))
+    except EOFError:
+        return True  # its marks lead to what is not at hand
 
 
 def _of_members(archive: zipfile.ZipFile) -> Format:
@@ -84,7 +94,25 @@ def has_objects(head: bytes) -> bool:
     width = 2 if head[6:7] == b"\x01" else 4
     start = 8 + width
     end = start + int.from_bytes(head[8:start], "little")
-    return end > len(head) or _OBJECTS.search(head[start:end]) is not None
+    said = head[start:end]
+    if end > len(head) or b"\\" in said:
+        return True
+    try:
+        return not _plain(ast.literal_eval(said.decode("latin-1").strip())["descr"])
+    except (SyntaxError, ValueError, TypeError, LookupError, RecursionError, MemoryError):
+        return True
+
+
+def _plain(elements: object) -> bool:
+    """Say whether an array of such `elements` (a type, fields, or a type and a shape) is plain."""
+    match elements:
+        case str():
+            return _PLAIN.fullmatch(elements) is not None
+        case list():
+            return all(isinstance(one, tuple) and _plain(one[1]) for one in elements)
+        case tuple():
+            return _plain(elements[0])
+    return False
 
 
 class _Ending(io.RawIOBase):

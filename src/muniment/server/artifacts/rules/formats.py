@@ -50,7 +50,9 @@ def detect(head: bytes, tail: bytes, size_bytes: int) -> Format:
     as_pickle = pickles.follow(head, size_bytes)
     if as_pickle is Finding.PICKLE:
         return _pickle(head)
-    return dataclasses.replace(found, executable=True) if as_pickle is Finding.UNSURE else found
+    # What reads zips finds them from their end, whatever stands before them.
+    hides = as_pickle is Finding.UNSURE or archives.ends_as_zip(tail, size_bytes)
+    return dataclasses.replace(found, executable=True) if hides else found
 
 
 def summary(found: Iterable[Format]) -> Formats:

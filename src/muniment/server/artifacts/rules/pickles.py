@@ -28,6 +28,8 @@ _CALLS: Final = frozenset({"INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "REDUCE", "BUIL
 #: What GLOBAL and INST name, as pickletools joins it: a module and something in it.
 _NAMES: Final = re.compile(r"[\w.-]+ [^\W\d][\w.]*")
 _LINE_ARGUMENTS: Final = frozenset(b"SV")  # text of any length, to the end of the line
+_NUMBER_ARGUMENTS: Final = frozenset(b"ILFpg")  # these too, with zeros or spaces before them
+_NUMBER: Final = re.compile(rb"[\s0-9a-fA-FxX+.-]*")
 _DAMAGED: Final = (ValueError, IndexError, KeyError, OverflowError, struct.error)
 
 
@@ -60,7 +62,8 @@ class _Window(io.BytesIO):
         before = self._head[self.tell() - 1]
         line = super().readline(size)
         cut = not line.endswith(b"\n") and len(self._head) < self._size_bytes
-        if cut and before in _LINE_ARGUMENTS:
+        number = before in _NUMBER_ARGUMENTS and _NUMBER.fullmatch(line) is not None
+        if cut and (number or before in _LINE_ARGUMENTS):
             raise _BeyondWindowError
         return line
 
