@@ -285,3 +285,11 @@ async def test_a_flipped_byte_is_found(log: Log) -> None:
     assert finding.kind == "blob"
     assert "fraud@1.0.0: model.pkl" in finding.where
     assert finding.found == "sha256:" + hashlib.sha256(b"weightz").hexdigest()
+
+
+async def test_a_registration_nobody_signed_is_named(full: Log) -> None:
+    """Somebody with all rights in the database, and without the record key, plants one."""
+    async with full.db.transaction() as tx:
+        await append(tx, an_entry(full.clock, act="version.register"))
+    found = await check(full)
+    assert any("signed by the record key" in finding.found for finding in found.findings)

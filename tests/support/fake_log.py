@@ -12,7 +12,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from muniment.core import merkle
 from muniment.core.checkpoint import Checkpoint, LogKey, sign_checkpoint
 from muniment.core.digest import Digest, digest_of
-from muniment.core.entry import entry_leaf, envelope, payload_bytes
+from muniment.core.entry import (
+    SIGNED_ACTS,
+    entry_leaf,
+    envelope,
+    payload_bytes,
+    record_statement,
+)
+from muniment.core.statement import public_key_pem, sign_bundle
+from tests.support.keys import MemoryKeys
 
 AT = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
 ORIGIN = "registry.example"
@@ -27,6 +35,12 @@ class FakeLog:
         self.leaves: list[bytes] = []
         self.entries: list[dict[str, Any]] = []
         self.payloads: list[bytes] = []
+        self.record = MemoryKeys().record
+        self.bundles: list[dict[str, Any] | None] = []
+
+    @property
+    def record_key_pem(self) -> str:
+        return public_key_pem(self.record.public_key_der)
 
     def append(self, act: str, name: str, digests: list[Digest], payload: dict[str, Any]) -> str:
         entry_id = uuid.UUID(int=(1 << 127) + len(self.leaves))
@@ -40,7 +54,13 @@ class FakeLog:
             digests=digests,
             payload_sha256=digest_of(data),
         )
-        self.leaves.append(entry_leaf(fields))
+        self.bundles.append(None)
+        leaf = b""
+        if act in SIGNED_ACTS:
+            statement = record_statement(fields, data, "https://registry.example/registration")
+            key = self.record
+            self.bundles[-1], leaf = sign_bundle(statement, key.sign, key.public_key_der)
+        self.leaves.append(leaf or entry_leaf(fields))
         self.entries.append(fields)
         self.payloads.append(data)
         return str(entry_id)
@@ -60,7 +80,7 @@ class FakeLog:
             "schema": "muniment/receipt/v1",
             "leaf": b64(self.leaves[index]),
             "payload": b64(self.payloads[index]),
-            "bundle": None,
+            "bundle": self.bundles[index],
             "index": index,
             "tree_size": size,
             "hashes": [b64(each) for each in proof],

@@ -23,7 +23,11 @@ def _checkpoint(registry: FakeState, request: httpx.Request, named: dict[str, st
 
 @route("GET", "/api/v1/log/keys")
 def _keys(registry: FakeState, request: httpx.Request, named: dict[str, str]) -> Any:
-    return {"vkey": registry.log.key.vkey, "record_key_pem": None, "trusted_root": {}}
+    return {
+        "vkey": registry.log.key.vkey,
+        "record_key_pem": registry.log.record_key_pem,
+        "trusted_root": {},
+    }
 
 
 @route("GET", "/api/v1/log/entries")

@@ -78,7 +78,8 @@ class MemoryLog:
     def unsigned_receipt(self, **changes: Any) -> Receipt:
         """Put an unsigned entry in the log; return its receipt."""
         payload = payload_bytes(PAYLOAD, SALT)
-        return self.add(entry_leaf(an_envelope(payload, **changes)), payload)
+        given = {"act": "version.annotate", **changes}
+        return self.add(entry_leaf(an_envelope(payload, **given)), payload)
 
     def signed_receipt(self, **changes: Any) -> Receipt:
         """Put a signed entry in the log; return its receipt."""

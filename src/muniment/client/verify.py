@@ -108,7 +108,8 @@ def proved(verified: Verified) -> Finding:
 def check_manifest(files: list[ManifestFile], verified: Verified) -> Finding:
     """Say whether the proved entry binds the manifest of `files`."""
     found = str(digest_of_manifest(files))
-    bound = verified.entry["digests"]
+    # Other acts name digests too; nobody signs for those.
+    bound = verified.entry["digests"] if verified.entry["act"] == "version.register" else []
     if found in bound:
         return Finding(3, "manifest", Standing.VERIFIED, found)
     wanted = ", ".join(bound) or "nothing"

@@ -25,6 +25,8 @@ from muniment.core.merkle import MAX_ENTRY_BYTES
 from muniment.core.statement import statement
 
 SCHEMA = "muniment/entry/v1"
+#: Acts that only the record key may say: whoever writes into the database alone cannot forge them.
+SIGNED_ACTS = frozenset({"version.register"})
 
 _ACT = re.compile(r"[a-z][a-z0-9_-]*\.[a-z][a-z0-9_.-]*")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -118,6 +120,18 @@ def read_entry_leaf(leaf: bytes) -> dict[str, Any]:
         BadProof: it is not one, byte for byte.
     """
     return check_envelope(_read_canonical(leaf, "leaf", max_bytes=MAX_ENTRY_BYTES))
+
+
+def read_unsigned_leaf(leaf: bytes) -> dict[str, Any]:
+    """Return the envelope of an entry that nobody signed.
+
+    Raises:
+        BadProof: it is not one, byte for byte, or it is of an act that must be signed.
+    """
+    fields = read_entry_leaf(leaf)
+    if fields["act"] in SIGNED_ACTS:
+        raise BadProof(f"expected `{fields['act']}` signed by the record key, found it unsigned")
+    return fields
 
 
 def record_statement(

@@ -28,9 +28,9 @@ from muniment.core.digest import digest_of
 from muniment.core.entry import (
     envelope,
     payload_bytes,
-    read_entry_leaf,
     read_payload,
     read_record_statement,
+    read_unsigned_leaf,
     record_statement,
 )
 from muniment.core.errors import BadJson, BadProof
@@ -222,7 +222,7 @@ def verify(receipt: Receipt, trusted: TrustedKeys) -> Verified:
 def _open_unsigned(receipt: Receipt) -> _Opened:
     if receipt.bundle is not None:
         raise BadProof("expected no bundle beside an unsigned entry, found one")
-    return read_entry_leaf(receipt.leaf), receipt.payload, None
+    return read_unsigned_leaf(receipt.leaf), receipt.payload, None
 
 
 def _open_signed(receipt: Receipt, trusted: TrustedKeys, checkpoint: Checkpoint) -> _Opened:

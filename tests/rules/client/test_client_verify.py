@@ -14,6 +14,7 @@ from muniment.client import check, trust
 from muniment.client.receipts import save_receipt
 from muniment.client.records import LogKeys
 from muniment.client.report import Report, Standing
+from muniment.core.digest import Digest
 from muniment.core.errors import (
     BadProof,
     BadRequest,
@@ -72,11 +73,14 @@ def test_a_changed_row_is_found(client: Client, registry: FakeRegistry, field: s
     assert f"`{field}`" in report.failures[0].detail
 
 
-def test_an_erased_record_is_only_asserted(client: Client, registry: FakeRegistry) -> None:
-    index = [entry["subject"]["name"] for entry in registry.log.entries].index(REF)
-    registry.forged["receipt"] = {**registry.log.receipt(index), "payload": None}
+def test_another_act_on_a_version_is_no_registration(
+    client: Client, registry: FakeRegistry
+) -> None:
+    digest = Digest.parse(registry.version(REF)["manifest_digest"])
+    registry.log.append("version.annotate", REF, [digest], {})
+    registry.forged["receipt"] = registry.log.receipt(len(registry.log.leaves) - 1)
     report = client.verify(REF)
-    assert report.ok
+    assert [finding.what for finding in report.failures] == ["manifest"]
     assert "erased" in report.findings[-1].detail
 
 
@@ -246,8 +250,8 @@ def test_offline_without_trusted_keys_nothing_is_believed(
     (tmp_path / "key.txt").write_text(keys.vkey + "\n")
     (tmp_path / "key.json").write_text(json.dumps(keys.as_json()))
     for name in ("key.txt", "key.json"):
-        read = trust.read_keys(tmp_path / name)
-        assert verify.verify_receipt(receipt, trust.as_trusted(read)).ok
+        read = trust.as_trusted(trust.read_keys(tmp_path / name))
+        assert verify.verify_receipt(receipt, read).ok == (name == "key.json")
 
 
 def test_damaged_key_files_are_told(tmp_path: Path) -> None:

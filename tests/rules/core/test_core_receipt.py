@@ -46,11 +46,18 @@ def opens(receipt: Receipt, trusted: TrustedKeys = TRUSTED) -> bool:
 
 def test_an_unsigned_entry_is_proved() -> None:
     found = verify(UNSIGNED, TRUSTED)
-    assert found.entry == an_envelope(payload_bytes(PAYLOAD, SALT))
+    assert found.entry == an_envelope(payload_bytes(PAYLOAD, SALT), act="version.annotate")
     assert (found.index, found.tree_size) == (4, 5)
     assert found.checkpoint.origin == ORIGIN
     assert found.payload == PAYLOAD
     assert not found.signed
+
+
+def test_a_registration_nobody_signed_is_no_registration() -> None:
+    log = a_log()
+    forged = log.unsigned_receipt(act="version.register")
+    with pytest.raises(BadProof, match="signed by the record key"):
+        verify(forged, log.trusted)
 
 
 def test_a_signed_entry_is_proved() -> None:
@@ -143,7 +150,7 @@ def test_witnesses_may_have_signed_too(receipt: Receipt) -> None:
 def test_an_erased_payload_leaves_the_entry_proved() -> None:
     found = verify(replaced(UNSIGNED, payload=None), TRUSTED)
     assert found.payload is None
-    assert found.entry["act"] == "version.register"
+    assert found.entry["act"] == "version.annotate"
 
 
 def test_an_erased_statement_leaves_nothing_to_prove() -> None:

@@ -239,7 +239,7 @@ def _committed(
 ) -> tuple[dict[str, Any], bytes | None]:
     """Return the envelope and the payload's bytes that an entry's leaf commits to."""
     if row["bundle"] is None:
-        return core_entry.read_entry_leaf(row["leaf"]), row["payload"]
+        return core_entry.read_unsigned_leaf(row["leaf"]), row["payload"]
     bundle = loads_strict(row["bundle"])
     signed = core_statement.verify_bundle(bundle, record_key_der)
     body, signature = core_statement.read_bundle(bundle)
