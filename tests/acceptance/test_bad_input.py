@@ -250,6 +250,14 @@ def test_only_json_is_read_as_json(server: ServerProcess, media: str) -> None:
     assert ask(server, head("POST", "/api/v1/assets", typed), body) == 415
 
 
+@pytest.mark.parametrize(
+    "form", [b"&".join(b"k%d=v" % n for n in range(2_000)), b"code=%ff%00", b"="]
+)
+def test_odd_forms_are_refused(server: ServerProcess, form: bytes) -> None:
+    typed = f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(form)}\r\n"
+    assert ask(server, head("POST", "/welcome", typed), form) == 403
+
+
 # --- paths and queries -------------------------------------------------------------------------
 
 

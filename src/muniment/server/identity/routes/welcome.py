@@ -59,7 +59,7 @@ async def welcome(call: Call) -> Reply:
 
 async def _read_form(call: Call) -> dict[str, str]:
     raw = await call.read(_FORM_BYTES_MAX)
-    fields = parse_qs(raw.decode("utf-8", "replace").replace("\0", ""), max_num_fields=10)
+    fields = parse_qs(raw.decode("utf-8", "replace").replace("\0", ""))
     return {name: values[0].strip().replace("\0", "") for name, values in fields.items()}
 
 
