@@ -35,7 +35,7 @@ PAYLOAD = {"note": "x" * 200, "metrics": {"auc": 0.91, "f1": 0.84}}
 
 def an_entry() -> Entry:
     subject = Subject("version", "v1", "fraud-detector@1.0.0")
-    return Entry(CLOCK.new_id(), CLOCK.now(), "version.register", ADA, subject, PAYLOAD)
+    return Entry(CLOCK.new_id(), CLOCK.now(), "version.annotate", ADA, subject, PAYLOAD)
 
 
 async def append_alone(db: PostgresDatabase, count: int) -> None:

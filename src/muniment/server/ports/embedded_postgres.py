@@ -5,8 +5,8 @@ the only way in. No port is opened. The directory is 0700, and PostgreSQL asks t
 the other end (peer authentication), so there is no password to keep.
 
 Two database roles: `muniment` owns the database and is what the server runs as; it is no
-superuser, so no connection of the server can switch triggers off. `postgres` is the superuser, for
-administration by whoever owns the directory.
+superuser, so it cannot switch all triggers off for a session (as their owner it could drop them).
+`postgres` is the superuser, for administration by whoever owns the directory.
 
 Rules, in the order enforced:
 
