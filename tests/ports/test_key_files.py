@@ -142,7 +142,10 @@ def _public_keys(directory: Path) -> tuple[bytes, bytes]:
 
 def test_processes_that_start_at_once_have_the_same_keys(directory: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(4) as pool:
-        assert len(set(pool.map(_public_keys, [directory] * 8))) == 1
+        found = pool.map(_public_keys, [directory] * 8)
+        pool.close()  # leaving the block would kill them where they stand
+        pool.join()
+    assert len(set(found)) == 1
 
 
 def test_a_key_is_not_shown(directory: Path) -> None:
