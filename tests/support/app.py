@@ -20,6 +20,7 @@ import httpx
 from starlette.applications import Starlette
 
 from muniment.server import http, identity
+from muniment.server.http.dialects import Dialect
 from muniment.server.http.operation import Deps, Operation
 from muniment.server.http.records import EVERYTHING, Grant, PrincipalKind, Role, Scope
 from muniment.server.identity import By, Issued, NewPrincipal, NewToken
@@ -126,13 +127,17 @@ async def app_client(
     keys: Keys,
     clock: Clock,
     operations: Sequence[Operation],
+    *,
+    dialects: Sequence[Dialect] = (),
     **settings: Any,
 ) -> AsyncIterator[RegistrySimulator]:
     """Serve `operations`; `settings` are fields of `Settings` other than the defaults."""
     chosen = Settings(**{"data_dir": Path("unused"), **settings})
     deps = Deps(db=db, blobs=blobs, keys=keys, clock=clock, settings=chosen)
     tokens = identity.authenticator(deps)
-    app = http.build(operations, deps, authenticator=tokens, allows=identity.allows)
+    app = http.build(
+        operations, deps, authenticator=tokens, allows=identity.allows, dialects=dialects
+    )
     registry = RegistrySimulator(app, deps, tokens)
     try:
         yield registry

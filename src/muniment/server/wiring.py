@@ -22,7 +22,9 @@ from muniment.server import artifacts, catalog, http, identity, migrations
 from muniment.server.artifacts import jobs as artifact_jobs
 from muniment.server.artifacts import routes as artifact_routes
 from muniment.server.catalog import routes as catalog_routes
+from muniment.server.facades.mlflow import routes as mlflow_routes
 from muniment.server.http import idempotency
+from muniment.server.http.dialects import Dialect
 from muniment.server.http.operation import Deps, Operation
 from muniment.server.identity import jobs as identity_jobs
 from muniment.server.identity import routes as identity_routes
@@ -47,6 +49,10 @@ OPERATIONS: list[Operation] = [
     *artifact_routes.OPERATIONS,
     *ledger_routes.OPERATIONS,
 ]
+
+#: Other registries' APIs over the same actions, each told and described in its own way.
+FACADES: list[Operation] = [*mlflow_routes.OPERATIONS]
+DIALECTS: list[Dialect] = [mlflow_routes.DIALECT]
 
 #: How every governance table follows from the log.
 FOLDS: tuple[Fold, ...] = (*identity.FOLDS, *catalog.FOLDS, *artifacts.FOLDS)
@@ -111,10 +117,11 @@ async def open_deps(settings: Settings, url: str) -> AsyncIterator[Deps]:
 def build_app(deps: Deps) -> Starlette:
     """Join all operations into the application, without background work."""
     return http.build(
-        OPERATIONS,
+        [*OPERATIONS, *FACADES],
         deps,
         authenticator=identity.authenticator(deps),
         allows=identity.allows,
+        dialects=DIALECTS,
     )
 
 

@@ -5,6 +5,12 @@ before the version exists; a manifest never changes; knowing a digest gives no a
 Does not decide what may run where.
 """
 
-from muniment.server.artifacts.reads import FOLDS, required_blobs
+# fmt: off
+from muniment.server.artifacts.actions import Offer, check, format_of, open_upload, register
+from muniment.server.artifacts.reads import FOLDS, Reach, get_manifest, required_blobs
+from muniment.server.artifacts.store import abandon_upload, declare, lend_blobs, seal_blob
 
-__all__ = ["FOLDS", "required_blobs"]
+__all__ = [
+    "FOLDS", "Offer", "Reach", "abandon_upload", "check", "declare", "format_of", "get_manifest",
+    "lend_blobs", "open_upload", "register", "required_blobs", "seal_blob",
+]

@@ -35,6 +35,7 @@ from muniment.core.errors import (
 )
 from muniment.server.http import idempotency, problems, sending
 from muniment.server.http.decode import Problem, QueryPlan, body_of, refuse
+from muniment.server.http.dialects import Dialect, spoken_at
 from muniment.server.http.gate import Authenticator, Gate, authorise
 from muniment.server.http.health import built_in
 from muniment.server.http.metrics import Meter, Metrics
@@ -76,13 +77,14 @@ class Kit:
         *,
         authenticator: Authenticator,
         allows: Allows,
+        dialects: Sequence[Dialect] = (),
     ) -> None:
         """Prepare every operation.
 
         Raises:
             ValueError: two operations answer the same method and path.
         """
-        self._deps, self._allows = deps, allows
+        self._deps, self._allows, self._dialects = deps, allows, dialects
         self._gate = Gate(authenticator)
         self.metrics = Metrics()
         self._unmatched = self.metrics.meter("unmatched")
@@ -107,6 +109,7 @@ class Kit:
             return
         started = time.perf_counter()
         exchange = _Exchange(scope, receive, send)
+        exchange.dialect = spoken_at(exchange.path, self._dialects)
         self.metrics.in_flight.inc()
         try:
             await self._exchange(exchange)
@@ -132,7 +135,10 @@ class Kit:
         if exchange.started:  # the status is out: all that is left is to break off
             raise ConnectionAbortedError(error.message)
         gave_token = b"authorization" in exchange.headers
-        reply = problems.reply_for(error, exchange.request_id, gave_token=gave_token)
+        if exchange.dialect is None:
+            reply = problems.reply_for(error, exchange.request_id, gave_token=gave_token)
+        else:
+            reply = exchange.dialect.tell(error, exchange.path)
         await exchange.send(
             sending.prepare(
                 reply,
@@ -170,7 +176,10 @@ class Kit:
     def _find(self, exchange: _Exchange) -> tuple[Served, dict[str, str]]:
         found = self._router.find(exchange.path)
         if found is None:
-            raise NotFound(f"there is nothing at {exchange.path[:200]}; see /api/v1/openapi.json")
+            raise NotFound(
+                f"there is nothing at {exchange.path[:200]}; see /api/v1/openapi.json",
+                context={"no_operation": True},
+            )
         served = found.methods.get(exchange.method)
         if served is None and exchange.head:
             served = found.methods.get("GET")
@@ -191,6 +200,8 @@ class Kit:
             self._gate.guard(exchange.scope, call.now)
 
     async def _decode(self, served: Served, call: Call, exchange: _Exchange) -> bytes:
+        if exchange.dialect is not None:
+            return await self._translate(exchange.dialect, call, exchange)
         query_problems: list[Problem] = []
         body_problems: list[Problem] = []
         query_string: bytes = exchange.scope["query_string"]
@@ -204,6 +215,15 @@ class Kit:
             call.body, body_problems = body_of(raw, served.decoder)
         if query_problems or body_problems:
             refuse(query_problems, body_problems)
+        return raw
+
+    async def _translate(self, dialect: Dialect, call: Call, exchange: _Exchange) -> bytes:
+        operation, raw = call.operation, b""
+        if operation.query is not None:
+            call.query = dialect.query(operation.query, exchange.scope["query_string"])
+        if operation.body is not None:
+            raw = await call.read(self._deps.settings.max_body_bytes)
+            call.body = dialect.body(operation.body, raw, exchange.header(b"content-type") or "")
         return raw
 
     async def _read_json(self, call: Call, exchange: _Exchange) -> bytes:
@@ -255,6 +275,7 @@ class _Exchange:
 
     __slots__ = (
         "_send",
+        "dialect",
         "head",
         "headers",
         "meter",
@@ -275,6 +296,7 @@ class _Exchange:
         self.path = sent_path(scope)
         self.request_id = _request_id(self.headers.get(b"x-request-id"))
         self.meter: Meter | None = None
+        self.dialect: Dialect | None = None
         self.started = False
         self.status = 500
 
@@ -343,11 +365,13 @@ def build(
     *,
     authenticator: Authenticator,
     allows: Allows,
+    dialects: Sequence[Dialect] = (),
     lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]] | None = None,
 ) -> Starlette:
     """Return the application that serves `operations`, health, metrics and the OpenAPI document.
 
-    `lifespan` brackets its life: background work is started and stopped there.
+    `dialects` are other APIs spoken at paths of their own. `lifespan` brackets its life:
+    background work is started and stopped there.
 
     Raises:
         ValueError: two operations answer the same method and path.
@@ -357,6 +381,7 @@ def build(
         deps,
         authenticator=authenticator,
         allows=allows,
+        dialects=dialects,
     )
     app = Starlette(lifespan=lifespan)
     app.router.default = kit  # no route: a pattern of Starlette's leaves out paths with a newline

@@ -10,6 +10,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import datetime as dt
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -20,6 +22,7 @@ from muniment.server.http.operation import Call, ScopeFrom
 from muniment.server.http.records import EVERYTHING, Caller, Scope, Verb
 
 _BEARER = "bearer "
+_BASIC = "basic "
 
 
 class Authenticator(Protocol):
@@ -79,14 +82,24 @@ class Gate:
 
 
 def bearer_of(authorization: str | None) -> str:
-    """Return the token of an Authorization header.
+    """Return the token of an Authorization header: Bearer, or the password of Basic.
+
+    Tools that only know user and password send a token so; the user name is not looked at.
 
     Raises:
         NotAuthenticated: there is none, or it is of another scheme.
+    Source: RFC 6750 §2.1; RFC 7617 §2.
     """
-    if authorization is None or authorization[:7].lower() != _BEARER:
+    given = authorization or ""
+    if given[:7].lower() == _BEARER:
+        return given[7:].strip()
+    if given[:6].lower() != _BASIC:
         raise NotAuthenticated
-    return authorization[7:].strip()
+    try:
+        pair = base64.b64decode(given[6:].strip(), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        raise NotAuthenticated from None
+    return pair.partition(":")[2]
 
 
 def address_of(scope: Mapping[str, Any]) -> str:

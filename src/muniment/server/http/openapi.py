@@ -25,7 +25,7 @@ _JSON = "application/json"
 
 def document(operations: Sequence[Operation]) -> Json:
     """Return the document; paths and members in a fixed order, so that a diff means a change."""
-    listed = sorted(operations, key=lambda op: (op.path, op.method))
+    listed = sorted((op for op in operations if op.documented), key=lambda op: (op.path, op.method))
     kinds = [kind for op in listed for kind in _kinds(op)]
     schemas, components = msgspec.json.schema_components(
         [*kinds, problems.Problem], ref_template=_REF

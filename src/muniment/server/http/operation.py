@@ -94,7 +94,8 @@ class Operation:
     type, for the document only. `secret` marks an
     answer that is shown once: it is never stored for Idempotency-Key. `guarded` counts calls
     against the sender's address, for what anybody may call. `open_when` lifts the need for a
-    caller where the settings say so.
+    caller where the settings say so. `documented` False leaves it out of the OpenAPI document:
+    somebody else's API is described by them.
     """
 
     method: str
@@ -118,6 +119,7 @@ class Operation:
     secret: bool = False
     guarded: bool = False
     open_when: Callable[[Settings], bool] | None = None
+    documented: bool = True
 
 
 class ClientGone(Exception):

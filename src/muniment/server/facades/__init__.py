@@ -1,0 +1,1 @@
+"""Other registries' APIs, spoken over our actions. A facade translates; it decides nothing."""

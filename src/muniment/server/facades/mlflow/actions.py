@@ -1,0 +1,220 @@
+"""Registering what a run saved: from a source MLflow names to a version, in our own terms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from muniment.core.digest import Digest
+from muniment.core.errors import BadRequest, Contended, NotFound
+from muniment.core.names import AssetRef, SemVer
+from muniment.server import artifacts, catalog, ledger, tracking
+from muniment.server.artifacts.records import File
+from muniment.server.catalog.records import Kind, Lifecycle, Version, VersionState
+from muniment.server.facades.mlflow.rules import mlmodel, sources
+from muniment.server.http.operation import Call
+from muniment.server.http.records import Scope, Verb
+from muniment.server.identity import By, visible_scopes
+from muniment.server.ports.db import Tx
+from muniment.server.tracking.records import LoggedModel, Run
+
+_TRIES = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A model version as MLflow asks for it."""
+
+    asset: AssetRef
+    source: str
+    run_id: str = ""
+    model_id: str = ""
+    run_link: str = ""
+    state: VersionState = field(default_factory=VersionState)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What there is at a source: files by path, and the run and logged model they are of."""
+
+    files: Sequence[File]
+    run: Run | None = None
+    model: LoggedModel | None = None
+
+
+async def origin_of(tx: Tx, wanted: Wanted, call: Call) -> Origin:
+    """Return what there is at the source of `wanted`.
+
+    Raises:
+        BadRequest: the source is not with us, not of the run or model it names, or empty.
+        NotFound: there is no such run, logged model or version.
+        NotAllowed: the caller may not read there.
+    """
+    source = sources.parse_source(wanted.source, base_url=call.base_url)
+    if isinstance(source, sources.OfVersion):
+        return await _of_version(tx, source, call)
+    call.require(Verb.READ, Scope(str(wanted.asset.namespace)))
+    run = await _run(tx, wanted.run_id)
+    model = await _model(tx, wanted.model_id)
+    if isinstance(source, sources.OfRun):
+        if wanted.run_id and source.run_id != wanted.run_id:
+            raise sources.not_of(wanted.source, "run_id")
+        run = run or await _run(tx, source.run_id)
+        assert run is not None
+        directory = _below(tracking.run_root(run.experiment_id, run.id), source.path)
+        model = model or await _saved_as(tx, run, source.path)
+    elif isinstance(source, sources.OfLoggedModel):
+        if wanted.model_id and source.model_id != wanted.model_id:
+            raise sources.not_of(wanted.source, "model_id")
+        model = model or await _model(tx, source.model_id)
+        assert model is not None
+        directory = _below(tracking.model_root(model.experiment_id, model.id), source.path)
+    else:
+        directory = tracking.check_artifact_path(source.path)
+        if not any(_is_within(directory, root) for root in _roots(run, model)):
+            raise sources.not_of(wanted.source, "run_id")
+    files = await _files(tx, directory)
+    if not files and model is not None:  # the client names the run, the files lie with the model
+        files = await _files(tx, tracking.model_root(model.experiment_id, model.id))
+    if not files:
+        raise BadRequest(
+            f"Invalid model version source: there are no files at {wanted.source[:200]!a}"
+        )
+    if run is None and model is not None and model.source_run_id:
+        run = await tracking.find_run(tx, model.source_run_id)
+    return Origin(files, run, model)
+
+
+async def _of_version(tx: Tx, source: sources.OfVersion, call: Call) -> Origin:
+    asset = source.ref.asset
+    call.require(Verb.READ, Scope(str(asset.namespace), str(asset.name)))
+    version = await catalog.get_version(tx, source.ref)
+    manifest = await artifacts.get_manifest(tx, version.manifest_digest)
+    return Origin(manifest.files)
+
+
+async def _run(tx: Tx, run_id: str) -> Run | None:
+    if not run_id:
+        return None
+    run = await tracking.find_run(tx, run_id)
+    if run is None:
+        raise NotFound(f"Run with id={run_id[:80]} not found")
+    return run
+
+
+async def _model(tx: Tx, model_id: str) -> LoggedModel | None:
+    if not model_id:
+        return None
+    model = await tracking.find_model(tx, model_id)
+    if model is None:
+        raise NotFound(f"Logged model with ID '{model_id[:80]}' not found.")
+    return model
+
+
+async def _saved_as(tx: Tx, run: Run, name: str) -> LoggedModel | None:
+    found = await tracking.list_models(tx, [run.experiment_id], name=name, run_id=run.id, limit=1)
+    return found[0] if found else None
+
+
+def _below(root: str, path: str) -> str:
+    return tracking.check_artifact_path(f"{root}/{path}" if path else root)
+
+
+def _roots(run: Run | None, model: LoggedModel | None) -> list[str]:
+    roots = []
+    if run is not None:
+        roots.append(tracking.run_root(run.experiment_id, run.id))
+    if model is not None:
+        roots.append(tracking.model_root(model.experiment_id, model.id))
+    return roots
+
+
+def _is_within(path: str, root: str) -> bool:
+    return path == root or path.startswith(f"{root}/")
+
+
+async def _files(tx: Tx, directory: str) -> list[File]:
+    found = await tracking.artifacts_under(tx, directory)
+    return [
+        File(one.path.removeprefix(f"{directory}/"), one.size_bytes, one.digest) for one in found
+    ]
+
+
+async def metadata_of(call: Call, wanted: Wanted, origin: Origin) -> dict[str, Any]:
+    """Return the metadata of the version: what its MLmodel file, its run and the request say."""
+    described = await _mlmodel(call, origin.files)
+    about = mlmodel.about(described) | {"source": wanted.source}
+    run_id = wanted.run_id or (origin.run.id if origin.run else "")
+    model_id = wanted.model_id or (origin.model.id if origin.model else "")
+    about |= {
+        key: text for key, text in (("run_link", wanted.run_link), ("model_id", model_id)) if text
+    }
+    least: dict[str, Any] = {"extra": {"mlflow": about}}
+    if run_id:
+        least["run"] = {"id": run_id}
+    params = {
+        **(origin.run.params if origin.run else {}),
+        **(origin.model.params if origin.model else {}),
+    }
+    found = least | mlmodel.metadata(described)
+    if params:
+        found["hyperparameters"] = params
+    return least if catalog.metadata_problems(Kind.MODEL, found) else found
+
+
+async def _mlmodel(call: Call, files: Sequence[File]) -> Mapping[str, Any]:
+    file = next((one for one in files if one.path == mlmodel.MLMODEL), None)
+    if file is None or file.size_bytes > mlmodel.MLMODEL_MAX_BYTES:
+        return {}
+    return mlmodel.read(b"".join([chunk async for chunk in call.deps.blobs.read(file.digest)]))
+
+
+async def register(
+    tx: Tx, call: Call, wanted: Wanted, origin: Origin, metadata: Mapping[str, Any]
+) -> Version:
+    """Register the files of `origin` as the asset's next version, in one transaction with its entry.
+
+    The asset is locked meanwhile: numbers and SemVer go up together. The SemVer is `N.0.0`, where
+    N is MLflow's number or the next one free.
+
+    Raises:
+        NotFound: there is no such asset.
+        BadRequest: the files or what is said of the version cannot be registered.
+    """
+    asset = await catalog.lock_asset(tx, wanted.asset)
+    catalog.check_version_state(wanted.state)
+    session = await artifacts.open_upload(
+        tx, call.caller.id, upload_id=call.new_id(), now=call.now, ttl=call.deps.settings.upload_ttl
+    )
+    await artifacts.lend_blobs(tx, session.id, _digests(origin.files), call.now)
+    offer = artifacts.Offer(
+        asset=wanted.asset,
+        version=await _free(tx, wanted.asset, asset.next_number),
+        files=[(one.path, one.size_bytes, one.digest.hex) for one in origin.files],
+        metadata=metadata,
+        require=Lifecycle.DRAFT,
+        state=wanted.state,
+    )
+    reach = artifacts.Reach(
+        call.caller.id, call.now, visible_scopes(call.caller.grants), session.id
+    )
+    checked = await artifacts.check(
+        tx, offer, reach=reach, max_file_bytes=call.deps.settings.max_file_bytes
+    )
+    by = By(ledger.actor_of(call.caller), call.now, call.new_id)
+    version = await artifacts.register(tx, checked, by, call.deps.keys.record)
+    await artifacts.abandon_upload(tx, session.id)
+    return version
+
+
+def _digests(files: Sequence[File]) -> list[Digest]:
+    return sorted({one.digest for one in files}, key=lambda digest: digest.hex)
+
+
+async def _free(tx: Tx, asset: AssetRef, number: int) -> SemVer:
+    for major in range(number, number + _TRIES):
+        version = SemVer(major, 0, 0)
+        if await catalog.find_version(tx, asset, version) is None:
+            return version
+    raise Contended

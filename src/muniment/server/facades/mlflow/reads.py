@@ -1,0 +1,216 @@
+"""Assets and versions of the default namespace as MLflow finds, filters and orders them.
+
+Every piece of SQL is written here; what a caller wrote is only ever a parameter.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, LiteralString
+
+import msgspec
+
+from muniment.server.facades.mlflow.records import FoundModel, FoundVersion, Seen
+from muniment.server.facades.mlflow.rules.filters import Comparison, Order, Search
+from muniment.server.ports.db import Row, Tx
+
+_VERSION: Final[LiteralString] = """
+    SELECT v.id, a.name, v.number, v.registered_at, n.at AS updated_at, l.description, l.tags,
+           v.metadata->'run'->>'id' AS run_id, v.metadata->'extra'->'mlflow' AS about,
+           array(SELECT p.name FROM alias p WHERE p.version_id = v.id ORDER BY p.name) AS aliases
+    FROM version_label l
+    JOIN version v ON v.id = l.version_id
+    JOIN asset a ON a.id = v.asset_id
+    JOIN annotation n ON n.subject_id = v.id AND n.revision = l.revision
+    WHERE a.namespace = 'default'"""
+
+_AMONG: Final[LiteralString] = """
+    AND (a.name, v.number) IN (SELECT * FROM unnest($1::text[], $2::integer[]))"""
+
+_MODEL: Final[LiteralString] = """
+    SELECT a.name, a.created_at, greatest(a.updated_at, t.registered_at) AS updated_at,
+           a.description, a.tags,
+           (SELECT coalesce(json_agg(json_build_array(p.name, w.number) ORDER BY p.name), '[]')
+            FROM alias p JOIN version w ON w.id = p.version_id WHERE p.asset_id = a.id)::text
+           AS aliases, t.number AS latest
+    FROM asset a
+    LEFT JOIN LATERAL (SELECT v.number, v.registered_at FROM version v WHERE v.asset_id = a.id
+                       ORDER BY v.number DESC LIMIT 1) t ON true
+    WHERE a.namespace = 'default'"""
+
+_VERSION_COLUMNS: Final[Mapping[str, LiteralString]] = {
+    "name": "a.name",
+    "version_number": "v.number",
+    "run_id": "(v.metadata->'run'->>'id')",
+    "source_path": "(v.metadata->'extra'->'mlflow'->>'source')",
+    "creation_timestamp": "v.registered_at",
+    "last_updated_timestamp": "n.at",
+}
+_MODEL_COLUMNS: Final[Mapping[str, LiteralString]] = {
+    "name": "a.name",
+    "timestamp": "greatest(a.updated_at, t.registered_at)",
+    "last_updated_timestamp": "greatest(a.updated_at, t.registered_at)",
+}
+_OPERATORS: Final[Mapping[str, tuple[LiteralString, LiteralString]]] = {
+    "=": ("= ", ""),
+    "!=": ("<> ", ""),
+    ">": ("> ", ""),
+    ">=": (">= ", ""),
+    "<": ("< ", ""),
+    "<=": ("<= ", ""),
+    "LIKE": ("LIKE ", " ESCAPE ''"),
+    "ILIKE": ("ILIKE ", " ESCAPE ''"),
+    "IN": ("= ANY(", ")"),
+    "NOT IN": ("<> ALL(", ")"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of what was found to return."""
+
+    offset: int
+    limit: int
+
+
+@dataclass(slots=True)
+class _Values:
+    values: list[object] = field(default_factory=list)
+
+    def put(self, value: object, cast: LiteralString) -> LiteralString:
+        self.values.append(value)
+        return f"${len(self.values)}::{cast}"
+
+
+def _condition(
+    part: Comparison, columns: Mapping[str, LiteralString], tags: LiteralString, values: _Values
+) -> LiteralString:
+    before, after = _OPERATORS[part.op]
+    many = part.op in {"IN", "NOT IN"}
+    value: object = list(part.values) if many else part.values[0]
+    if part.attribute:
+        column = columns[part.attribute]
+        cast: LiteralString = "bigint" if part.attribute == "version_number" else "text"
+    else:
+        column, cast = f"({tags}->>{values.put(part.tag, 'text')})", "text"
+    if many:
+        cast = cast + "[]"
+    return f" AND {column} {before}{values.put(value, cast)}{after}"
+
+
+def _where(
+    search: Search, seen: Seen, tags: LiteralString, columns: Mapping[str, LiteralString]
+) -> tuple[LiteralString, _Values]:
+    values = _Values()
+    where: LiteralString = (
+        f" AND a.kind = {values.put('prompt' if search.prompts else 'model', 'text')}"
+    )
+    if seen.names is not None:
+        where += f" AND a.name = ANY({values.put(list(seen.names), 'text[]')})"
+    for part in search.comparisons:
+        where += _condition(part, columns, tags, values)
+    return where, values
+
+
+def _order(
+    orders: Sequence[Order], columns: Mapping[str, LiteralString], then: LiteralString
+) -> LiteralString:
+    keys: list[LiteralString] = []
+    for one in orders:
+        way: LiteralString = " DESC" if one.descending else " ASC"
+        keys.append(columns[one.attribute] + way)
+    return " ORDER BY " + ", ".join([*keys, then])
+
+
+async def search_versions(
+    tx: Tx, search: Search, orders: Sequence[Order], page: Page, seen: Seen
+) -> list[FoundVersion]:
+    """Return versions, last changed first unless ordered: `page.limit` and one more."""
+    where, values = _where(search, seen, "l.tags", _VERSION_COLUMNS)
+    orders = orders or (Order("last_updated_timestamp", descending=True),)
+    order = _order(orders, _VERSION_COLUMNS, "a.name ASC, v.number DESC")
+    end = (
+        f" LIMIT {values.put(page.limit + 1, 'bigint')} OFFSET {values.put(page.offset, 'bigint')}"
+    )
+    rows = await tx.fetch(_VERSION + where + order + end, *values.values)
+    return [_version(row) for row in rows]
+
+
+async def search_models(
+    tx: Tx, search: Search, orders: Sequence[Order], page: Page, seen: Seen
+) -> list[FoundModel]:
+    """Return assets, by name unless ordered: `page.limit` and one more."""
+    where, values = _where(search, seen, "a.tags", _MODEL_COLUMNS)
+    order = _order(orders, _MODEL_COLUMNS, "a.name ASC")
+    end = (
+        f" LIMIT {values.put(page.limit + 1, 'bigint')} OFFSET {values.put(page.offset, 'bigint')}"
+    )
+    rows = await tx.fetch(_MODEL + where + order + end, *values.values)
+    return await _models(tx, rows)
+
+
+async def find_model(tx: Tx, name: str) -> FoundModel | None:
+    """Return the asset of that name, or None."""
+    rows = await tx.fetch(_MODEL + " AND a.name = $1", name)
+    return next(iter(await _models(tx, rows)), None)
+
+
+async def find_version(tx: Tx, name: str, at: int | str) -> FoundVersion | None:
+    """Return the version of that number (int) or that an alias (str) points at, or None."""
+    by: LiteralString = " AND a.name = $1 AND v.number = $2"
+    if isinstance(at, str):
+        by = """ AND a.name = $1
+            AND v.id = (SELECT p.version_id FROM alias p WHERE p.asset_id = a.id AND p.name = $2)"""
+    row = await tx.fetchrow(_VERSION + by, name, at)
+    return None if row is None else _version(row)
+
+
+async def find_bytes(tx: Tx, version_id: uuid.UUID) -> tuple[str, str, bytes] | None:
+    """Return namespace, name and manifest digest (32 bytes) of a version, or None."""
+    row = await tx.fetchrow(
+        """
+        SELECT a.namespace, a.name, v.manifest_digest
+        FROM version v JOIN asset a ON a.id = v.asset_id WHERE v.id = $1
+        """,
+        version_id,
+    )
+    return None if row is None else (row["namespace"], row["name"], row["manifest_digest"])
+
+
+async def _models(tx: Tx, rows: Sequence[Row]) -> list[FoundModel]:
+    latest = await tx.fetch(
+        _VERSION + _AMONG,
+        [row["name"] for row in rows if row["latest"] is not None],
+        [row["latest"] for row in rows if row["latest"] is not None],
+    )
+    by_name = {row["name"]: _version(row) for row in latest}
+    return [
+        FoundModel(
+            name=row["name"],
+            created_at=row["created_at"],
+            updated_at=row["updated_at"],
+            description=row["description"],
+            tags=msgspec.json.decode(row["tags"]),
+            aliases=[(name, number) for name, number in msgspec.json.decode(row["aliases"])],
+            latest=by_name.get(row["name"]),
+        )
+        for row in rows
+    ]
+
+
+def _version(row: Row) -> FoundVersion:
+    about: Any = msgspec.json.decode(row["about"]) if row["about"] else None
+    return FoundVersion(
+        id=row["id"],
+        name=row["name"],
+        number=row["number"],
+        registered_at=row["registered_at"],
+        updated_at=row["updated_at"],
+        description=row["description"],
+        tags=msgspec.json.decode(row["tags"]),
+        run_id=row["run_id"],
+        about=about if isinstance(about, dict) else {},
+        aliases=tuple(row["aliases"]),
+    )

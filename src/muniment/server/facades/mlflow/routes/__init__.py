@@ -1,0 +1,25 @@
+"""MLflow's endpoints."""
+
+from muniment.server.facades.mlflow.routes import (
+    artifacts,
+    experiments,
+    logged_models,
+    registered_models,
+    runs,
+    server,
+    versions,
+)
+from muniment.server.facades.mlflow.routes.dialect import DIALECT
+from muniment.server.http.operation import Operation
+
+OPERATIONS: list[Operation] = [
+    *server.OPERATIONS,
+    *registered_models.OPERATIONS,
+    *versions.OPERATIONS,
+    *experiments.OPERATIONS,
+    *runs.OPERATIONS,
+    *logged_models.OPERATIONS,
+    *artifacts.OPERATIONS,
+]
+
+__all__ = ["DIALECT", "OPERATIONS"]

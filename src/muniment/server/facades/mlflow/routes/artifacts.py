@@ -1,0 +1,262 @@
+"""`mlflow-artifacts/…` and lists of artifacts: bytes in and out through this server.
+
+What is sent is hashed while it is spooled, then kept under its SHA-256 like every blob; the path
+names those bytes. `versions/ID/…` are the files of a registered version: read, never written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import tempfile
+import uuid
+from collections.abc import AsyncIterator
+from typing import IO, Any, Final
+from urllib.parse import quote
+
+import msgspec
+
+from muniment.core.digest import Digest
+from muniment.core.errors import BadRequest, NotAllowed, NotFound, TooLarge
+from muniment.server import artifacts, tracking
+from muniment.server.artifacts.records import Declared
+from muniment.server.facades.mlflow import reads
+from muniment.server.facades.mlflow.routes.dialect import endpoint, tracking_allowed
+from muniment.server.facades.mlflow.routes.logged_models import model_of
+from muniment.server.facades.mlflow.routes.runs import run_of
+from muniment.server.facades.mlflow.rules.wire import given
+from muniment.server.http import ranges
+from muniment.server.http.operation import Call, Operation, Reply, TxMode
+from muniment.server.http.records import Scope, Verb
+from muniment.server.ports.db import Tx
+from muniment.server.tracking.records import Artifact, Listed
+
+_A: Final = "/mlflow-artifacts"
+_ONE: Final = f"{_A}/artifacts/{{path:path}}"
+_SPOOL_BYTES: Final = 1 << 20
+_CHUNK_BYTES: Final = 1 << 20
+_VERSIONS: Final = "versions"
+
+
+class DirectoryAt(msgspec.Struct):
+    """Which directory; empty is the root."""
+
+    path: str = ""
+
+
+class RunDirectory(msgspec.Struct):
+    """Which directory of a run."""
+
+    run_id: str = ""
+    run_uuid: str = ""
+    path: str = ""
+
+
+class ModelDirectory(msgspec.Struct):
+    """Which directory of a logged model."""
+
+    artifact_directory_path: str = ""
+
+
+async def upload_artifact(call: Call) -> Reply:
+    """Keep the body as the artifact at a path."""
+    path = tracking.check_artifact_path(call.path["path"])
+    _refuse_versions(path)
+    tracking_allowed(call, Verb.REGISTER)
+    most = call.deps.settings.max_file_bytes
+    with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as spool:
+        digest, size_bytes = await _spool(call, spool, most)
+        spool.seek(0)
+        await _keep(call, Declared(digest, size_bytes), spool)
+    async with call.deps.db.transaction() as tx:
+        artifact = Artifact(path, digest, size_bytes)
+        await tracking.put_artifact(tx, artifact, principal_id=call.caller.id, now=call.now)
+    return Reply("")
+
+
+def _refuse_versions(path: str) -> None:
+    if path.split("/", 1)[0] == _VERSIONS:
+        raise NotAllowed("the files of registered versions never change; register a new version")
+
+
+async def _spool(call: Call, spool: IO[bytes], most: int) -> tuple[Digest, int]:
+    """Copy the body to `spool`; return its digest and size."""
+    hashing, size_bytes = hashlib.sha256(), 0
+    async for chunk in call.stream():
+        size_bytes += len(chunk)
+        if size_bytes > most:
+            raise TooLarge(f"expected at most {most} bytes")
+        await asyncio.to_thread(_write, spool, hashing, chunk)
+    return Digest(hashing.digest()), size_bytes
+
+
+def _write(spool: IO[bytes], hashing: Any, chunk: bytes) -> None:
+    hashing.update(chunk)
+    spool.write(chunk)
+
+
+async def _chunks(spool: IO[bytes]) -> AsyncIterator[bytes]:
+    while chunk := await asyncio.to_thread(spool.read, _CHUNK_BYTES):
+        yield chunk
+
+
+async def _keep(call: Call, blob: Declared, spool: IO[bytes]) -> None:
+    """Hold the spooled bytes as a blob, in an upload session of their own."""
+    deps, upload_id = call.deps, call.new_id()
+    async with deps.db.transaction() as tx:
+        await artifacts.open_upload(
+            tx, call.caller.id, upload_id=upload_id, now=call.now, ttl=deps.settings.upload_ttl
+        )
+        await artifacts.declare(tx, upload_id, [blob])
+    if await deps.blobs.size(blob.digest) is None:
+        await deps.blobs.stage(
+            upload_id, blob.digest, 0, _chunks(spool), limit=max(1, blob.size_bytes)
+        )
+        await deps.blobs.seal(upload_id, blob.digest, blob.size_bytes)
+    found = await artifacts.format_of(deps.blobs, blob.digest, blob.size_bytes)
+    async with deps.db.transaction() as tx:
+        await artifacts.seal_blob(tx, upload_id, blob, found, call.now)
+        await artifacts.abandon_upload(tx, upload_id)
+
+
+async def download_artifact(call: Call) -> Reply:
+    """Send the artifact at a path, or a range of it; always as a download."""
+    path = tracking.check_artifact_path(call.path["path"])
+    async with call.deps.db.transaction(read_only=True) as tx:
+        if path.split("/", 1)[0] == _VERSIONS:
+            found = await _of_version(call, tx, path)
+        else:
+            tracking_allowed(call, Verb.READ)
+            found = await tracking.find_artifact(tx, path)
+    if found is None:
+        raise NotFound(f"No such artifact: '{path[:300]}'")
+    selected = ranges.select(
+        found.size_bytes,
+        etag=f'"{found.digest}"',
+        range_header=call.headers.get("range"),
+        if_range=call.headers.get("if-range"),
+    )
+    filename = quote(path.rsplit("/", 1)[-1], safe="")
+    headers = {
+        **selected.headers,
+        "Content-Disposition": f"attachment; filename*=UTF-8''{filename}",
+    }
+    local = await call.deps.blobs.local_path(found.digest)
+    if local is not None:
+        span = (selected.start, selected.end)
+        return Reply(file=local, span=span, status=selected.status, headers=headers)
+    chunks = call.deps.blobs.read(found.digest, selected.start, selected.end)
+    return Reply(chunks=chunks, status=selected.status, headers=headers)
+
+
+async def _of_version(call: Call, tx: Tx, path: str) -> Artifact | None:
+    inside = path.split("/", 2)[2:]
+    files = await _version_files(call, tx, path)
+    return next((one for one in files if [one.path] == inside), None)
+
+
+async def _version_files(call: Call, tx: Tx, path: str) -> list[Artifact]:
+    """Return the files of the version that `versions/ID…` names.
+
+    Raises:
+        NotFound: there is none, or the caller may not read it.
+    """
+    parts = path.split("/", 2)
+    try:
+        found = await reads.find_bytes(tx, uuid.UUID(parts[1] if len(parts) > 1 else ""))
+    except ValueError:
+        found = None
+    if found is None:
+        raise NotFound(f"No such artifact: '{path[:300]}'")
+    namespace, name, digest = found
+    call.require(Verb.READ, Scope(namespace, name))
+    manifest = await artifacts.get_manifest(tx, Digest(digest))
+    return [Artifact(file.path, file.digest, file.size_bytes) for file in manifest.files]
+
+
+async def list_artifacts(call: Call, tx: Tx) -> Reply:
+    """List a directory; a file or a directory that is not there lists as nothing."""
+    path = call.query.path.strip("/")
+    if path:
+        tracking.check_artifact_path(path)
+    if path.split("/", 1)[0] == _VERSIONS:
+        files = await _version_files(call, tx, path)
+        shown = tracking.listed(files, "/".join(path.split("/", 2)[2:]))
+    else:
+        tracking_allowed(call, Verb.READ)
+        if not path:
+            raise BadRequest("Invalid path: name a directory below the artifact root")
+        shown = tracking.listed(await tracking.artifacts_under(tx, path), path)
+    return Reply(given(files=[_file(one, "") for one in shown]))
+
+
+def _file(one: Listed, below: str) -> dict[str, Any]:
+    path = f"{below}/{one.name}" if below else one.name
+    return given(path=path, is_dir=one.size_bytes is None, file_size=one.size_bytes)
+
+
+async def delete_artifact(call: Call) -> Reply:
+    """Refuse: what was sent may be part of a version, and the path can be written again."""
+    path = tracking.check_artifact_path(call.path["path"])
+    tracking_allowed(call, Verb.REGISTER)
+    _refuse_versions(path)
+    raise NotAllowed(
+        "artifacts are not deleted here: their bytes may be those of a registered version"
+    )
+
+
+async def list_run_artifacts(call: Call, tx: Tx) -> Reply:
+    """List a directory of a run's artifacts, paths from the run's root on."""
+    tracking_allowed(call, Verb.READ)
+    run = await run_of(tx, call.query)
+    root = tracking.run_root(run.experiment_id, run.id)
+    return Reply(await _listing(tx, root, call.query.path))
+
+
+async def list_model_artifacts(call: Call, tx: Tx) -> Reply:
+    """List a directory of a logged model's artifacts, paths from the model's root on."""
+    tracking_allowed(call, Verb.READ)
+    model = await model_of(call, tx)
+    root = tracking.model_root(model.experiment_id, model.id)
+    return Reply(await _listing(tx, root, call.query.artifact_directory_path))
+
+
+async def _listing(tx: Tx, root: str, path: str) -> dict[str, Any]:
+    below = path.strip("/")
+    directory = tracking.check_artifact_path(f"{root}/{below}" if below else root)
+    shown = tracking.listed(await tracking.artifacts_under(tx, directory), directory)
+    return given(root_uri=f"mlflow-artifacts:/{root}", files=[_file(one, below) for one in shown])
+
+
+async def refuse_multipart(call: Call) -> Reply:
+    """Refuse uploads in parts, in the way clients fall back from."""
+    tracking_allowed(call, Verb.REGISTER)
+    body = {
+        "error_code": "NOT_IMPLEMENTED",
+        "message": "Multipart upload is not supported for the current artifact repository",
+    }
+    return Reply(body, status=501)
+
+
+OPERATIONS: list[Operation] = [
+    *(
+        operation
+        for method, handler, needs in (
+            ("PUT", upload_artifact, Verb.REGISTER),
+            ("GET", download_artifact, Verb.READ),
+            ("DELETE", delete_artifact, Verb.REGISTER),
+        )
+        for operation in endpoint(method, _ONE, handler, needs=needs, tx=TxMode.NONE)
+    ),
+    *endpoint("GET", f"{_A}/artifacts", list_artifacts, DirectoryAt),
+    *endpoint(
+        "POST", f"{_A}/mpu/{{path:path}}", refuse_multipart, needs=Verb.REGISTER, tx=TxMode.NONE
+    ),
+    *endpoint("GET", "/mlflow/artifacts/list", list_run_artifacts, RunDirectory),
+    *endpoint(
+        "GET",
+        "/mlflow/logged-models/{model_id}/artifacts/directories",
+        list_model_artifacts,
+        ModelDirectory,
+    ),
+]

@@ -1,0 +1,251 @@
+"""`model-versions/…`: versions, from where their bytes come and where they are read."""
+
+from __future__ import annotations
+
+from typing import Final, NoReturn
+
+import msgspec
+
+from muniment.core.errors import NotAllowed
+from muniment.server import catalog
+from muniment.server.catalog.records import VersionState
+from muniment.server.facades.mlflow import actions, reads
+from muniment.server.facades.mlflow.records import FoundVersion
+from muniment.server.facades.mlflow.routes.bodies import Pair, number_of
+from muniment.server.facades.mlflow.routes.dialect import (
+    WHY,
+    asset_of,
+    by,
+    endpoint,
+    offset_of,
+    page_size,
+    seen_by,
+    token_for,
+)
+from muniment.server.facades.mlflow.routes.registered_models import check_stage, found, no_version
+from muniment.server.facades.mlflow.rules import filters
+from muniment.server.facades.mlflow.rules.render import merged, version_json
+from muniment.server.facades.mlflow.rules.sources import PROXY
+from muniment.server.facades.mlflow.rules.wire import given
+from muniment.server.http.operation import Call, Operation, Reply, TxMode
+from muniment.server.http.records import Verb
+from muniment.server.ports.db import Tx
+
+_V: Final = "/mlflow/model-versions"
+_MAX_RESULTS: Final = 200_000
+
+
+class CreatedVersion(msgspec.Struct):
+    """A version to register."""
+
+    name: str
+    source: str
+    run_id: str = ""
+    tags: list[Pair] = []
+    run_link: str = ""
+    description: str = ""
+    model_id: str = ""
+
+
+class VersionAt(msgspec.Struct):
+    """Which version."""
+
+    name: str
+    version: str
+
+
+class UpdatedVersion(msgspec.Struct):
+    """What to say of a version."""
+
+    name: str
+    version: str
+    description: str | None = None
+
+
+class SearchedVersions(msgspec.Struct):
+    """What to look for."""
+
+    filter: str = ""
+    max_results: int = 10_000
+    order_by: list[str] = []
+    page_token: str = ""
+
+
+class TaggedVersion(msgspec.Struct):
+    """A tag of a version to set."""
+
+    name: str
+    version: str
+    key: str
+    value: str = ""
+
+
+class UntaggedVersion(msgspec.Struct):
+    """A tag of a version to take off."""
+
+    name: str
+    version: str
+    key: str
+
+
+class Staged(msgspec.Struct):
+    """A version, and the stage somebody would like it to be at."""
+
+    name: str
+    version: str
+    stage: str
+    archive_existing_versions: bool = False
+
+
+async def _found(tx: Tx, name: str, version: str) -> FoundVersion:
+    number = number_of(version)
+    one = await reads.find_version(tx, name, number)
+    if one is None:
+        raise no_version(name, number)
+    return one
+
+
+async def create_model_version(call: Call) -> Reply:
+    """Register what a run saved as the next version."""
+    body: CreatedVersion = call.body
+    ref = asset_of(call, body.name, Verb.REGISTER)
+    wanted = actions.Wanted(
+        asset=ref,
+        source=body.source,
+        run_id=body.run_id,
+        model_id=body.model_id,
+        run_link=body.run_link,
+        state=VersionState(
+            description=body.description,
+            tags=merged([{"key": tag.key, "value": tag.value} for tag in body.tags]),
+        ),
+    )
+    db = call.deps.db
+    async with db.transaction(read_only=True) as tx:
+        await found(tx, body.name)
+        origin = await actions.origin_of(tx, wanted, call)
+    metadata = await actions.metadata_of(call, wanted, origin)
+    async with db.transaction() as tx:
+        version = await actions.register(tx, call, wanted, origin, metadata)
+        shown = await _found(tx, body.name, str(version.number))
+    return Reply({"model_version": version_json(shown)})
+
+
+async def get_model_version(call: Call, tx: Tx) -> Reply:
+    """Return a version."""
+    query: VersionAt = call.query
+    asset_of(call, query.name, Verb.READ)
+    return Reply({"model_version": version_json(await _found(tx, query.name, query.version))})
+
+
+async def search_model_versions(call: Call, tx: Tx) -> Reply:
+    """Find versions."""
+    query: SearchedVersions = call.query
+    limit = page_size(query.max_results, most=_MAX_RESULTS)
+    offset = offset_of(query.page_token)
+    search = filters.parse_filter(query.filter, filters.VERSIONS)
+    orders = filters.parse_order(query.order_by, filters.VERSION_ORDERS)
+    versions = await reads.search_versions(
+        tx, search, orders, reads.Page(offset, limit), seen_by(call)
+    )
+    more = token_for(offset + limit) if len(versions) > limit else None
+    shown = [version_json(version) for version in versions[:limit]]
+    return Reply(given(model_versions=shown, next_page_token=more))
+
+
+async def update_model_version(call: Call, tx: Tx) -> Reply:
+    """Say something else of a version."""
+    body: UpdatedVersion = call.body
+    fields = {} if body.description is None else {"description": body.description}
+    await _annotate(call, tx, body, catalog.Change(fields=fields, reason=WHY))
+    return Reply({"model_version": version_json(await _found(tx, body.name, body.version))})
+
+
+async def set_model_version_tag(call: Call, tx: Tx) -> Reply:
+    """Set a tag of a version."""
+    body: TaggedVersion = call.body
+    await _annotate(call, tx, body, catalog.Change(tags={body.key: body.value}, reason=WHY))
+    return Reply({})
+
+
+async def delete_model_version_tag(call: Call, tx: Tx) -> Reply:
+    """Take a tag off a version."""
+    body: UntaggedVersion = call.body
+    await _annotate(call, tx, body, catalog.Change(tags={body.key: None}, reason=WHY))
+    return Reply({})
+
+
+async def _annotate(
+    call: Call,
+    tx: Tx,
+    body: UpdatedVersion | TaggedVersion | UntaggedVersion,
+    change: catalog.Change,
+) -> None:
+    ref = asset_of(call, body.name, Verb.ANNOTATE)
+    version = await _found(tx, body.name, body.version)
+    await catalog.annotate_version(tx, ref, version.number, change, by(call))
+
+
+async def transition_model_version_stage(call: Call, tx: Tx) -> Reply:
+    """Refuse to set a stage: it follows from what was decided and what is deployed."""
+    body: Staged = call.body
+    asset_of(call, body.name, Verb.ANNOTATE)
+    check_stage(body.stage)
+    version = await _found(tx, body.name, body.version)
+    if body.stage.lower() != "none":
+        _refuse(
+            f"stages are derived here from approvals and deployments, and nobody sets them:"
+            f" version {version.number} of {body.name[:300]} stays at None. To point production at"
+            " it, move an alias that production resolves: set_registered_model_alias"
+            f"('{body.name[:300]}', 'champion', {version.number})"
+        )
+    return Reply({"model_version": version_json(version)})
+
+
+async def delete_model_version(call: Call, tx: Tx) -> Reply:
+    """Refuse to delete a version."""
+    body: VersionAt = call.body
+    asset_of(call, body.name, Verb.ANNOTATE)
+    version = await _found(tx, body.name, body.version)
+    _refuse(
+        f"version {version.number} of {body.name[:300]} stays: what was registered is never deleted"
+        " here. Say in its description or tags that it is not to be used, and move its aliases"
+    )
+
+
+def _refuse(message: str) -> NoReturn:
+    raise NotAllowed(message)
+
+
+async def get_model_version_download_uri(call: Call, tx: Tx) -> Reply:
+    """Return where the files of a version are read: at this server, whatever tracks the runs."""
+    query: VersionAt = call.query
+    asset_of(call, query.name, Verb.READ)
+    version = await _found(tx, query.name, query.version)
+    return Reply({"artifact_uri": f"{call.base_url}{PROXY}versions/{version.id}"})
+
+
+OPERATIONS: list[Operation] = [
+    *endpoint(
+        "POST",
+        f"{_V}/create",
+        create_model_version,
+        CreatedVersion,
+        needs=Verb.REGISTER,
+        tx=TxMode.NONE,
+    ),
+    *endpoint("GET", f"{_V}/get", get_model_version, VersionAt),
+    *endpoint("GET", f"{_V}/search", search_model_versions, SearchedVersions),
+    *endpoint("PATCH", f"{_V}/update", update_model_version, UpdatedVersion, needs=Verb.ANNOTATE),
+    *endpoint("POST", f"{_V}/transition-stage", transition_model_version_stage, Staged),
+    *endpoint("DELETE", f"{_V}/delete", delete_model_version, VersionAt),
+    *endpoint("GET", f"{_V}/get-download-uri", get_model_version_download_uri, VersionAt),
+    *endpoint("POST", f"{_V}/set-tag", set_model_version_tag, TaggedVersion, needs=Verb.ANNOTATE),
+    *endpoint(
+        "DELETE",
+        f"{_V}/delete-tag",
+        delete_model_version_tag,
+        UntaggedVersion,
+        needs=Verb.ANNOTATE,
+    ),
+]

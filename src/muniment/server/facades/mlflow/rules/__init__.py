@@ -1,0 +1,1 @@
+"""What MLflow means and how it is written: pure translation in both directions."""

@@ -1,0 +1,1 @@
+"""Rows of tracking. Every function takes a `Tx`; none commits."""
