@@ -21,7 +21,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 demo: $(STAMP)  ## Register, find, download and prove a real model; then catch two forgeries
 	$(BIN)/python -m demo
 
-test: $(STAMP)  ## Every test, with the coverage gates
+test: $(STAMP) $(BENCH_STAMP)  ## Every test, with the coverage gates
 	@rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest -q -n 2 --dist loadfile
 	$(BIN)/coverage combine --quiet
