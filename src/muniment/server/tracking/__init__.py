@@ -8,7 +8,7 @@ Runs are lineage here, not evidence: nothing of them is in the ledger until a ve
 # ruff: noqa: I001 -- by what they are for
 # fmt: off
 from muniment.server.tracking.rules import (
-    artifact_root, check_artifact_path, listed, model_root, run_root,
+    check_artifact_path, listed, model_root, run_root,
 )
 from muniment.server.tracking.store.artifacts import find_artifact, put_artifact, artifacts_under
 from muniment.server.tracking.store.experiments import (
@@ -22,7 +22,7 @@ from muniment.server.tracking.store.runs import (
 )
 
 __all__ = [
-    "artifact_root", "artifacts_under", "check_artifact_path", "create_experiment", "create_model",
+    "artifacts_under", "check_artifact_path", "create_experiment", "create_model",
     "create_run", "find_artifact", "find_experiment", "find_model", "find_run", "finish_model",
     "forget_model", "list_experiments", "list_models", "list_runs", "listed", "metric_history",
     "metrics_of_model", "model_root", "note_model", "note_run", "put_artifact", "run_root",

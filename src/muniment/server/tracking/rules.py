@@ -24,11 +24,6 @@ PATH_MAX_CHARS: Final = 1000
 _DRIVE: Final = re.compile(r"[A-Za-z]:")
 
 
-def artifact_root(experiment_id: int) -> str:
-    """Return the path of an experiment's artifacts."""
-    return str(experiment_id)
-
-
 def run_root(experiment_id: int, run_id: str) -> str:
     """Return the path of a run's artifacts."""
     return f"{experiment_id}/{run_id}/artifacts"
