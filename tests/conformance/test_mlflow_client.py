@@ -176,3 +176,11 @@ def test_what_mlflow_did_is_in_our_own_history_and_log(
     assert version["metadata"]["signature"]["inputs"][0]["shape"] == [-1, 1]
     assert version["metadata"]["hyperparameters"] == {"C": "1.0", "solver": "lbfgs"}
     assert server.cli("verify", "churn model@1.0.0").returncode == 0
+
+
+def test_the_log_agrees_with_all_that_mlflow_did(
+    server: ServerProcess, seen: dict[str, Any]
+) -> None:
+    assert seen
+    done = server.cli("fsck", "--sample", "all", "--data", str(server.data))
+    assert done.returncode == 0

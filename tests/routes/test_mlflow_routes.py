@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator
 from typing import Any
@@ -225,6 +226,17 @@ async def test_semver_goes_around_what_is_taken(admin: Client) -> None:
     assert version["version"] == "4"
     found = (await admin.get("/api/v1/assets/default/m/versions/4")).json()
     assert found["version"] == "5.0.0"
+
+
+async def test_many_register_at_once_and_each_has_its_number(admin: Client) -> None:
+    run_id = await a_run(admin, {"m/a": b"a"})
+    await admin.post(f"{API}/registered-models/create", json={"name": "m"})
+    body = {"name": "m", "source": f"runs:/{run_id}/m"}
+    answers = await asyncio.gather(
+        *(admin.post(f"{API}/model-versions/create", json=body) for _ in range(16))
+    )
+    made = [(await ok(answer))["model_version"]["version"] for answer in answers]
+    assert sorted(map(int, made)) == list(range(1, 17))
 
 
 async def test_what_was_registered_stays_when_the_path_is_written_again(admin: Client) -> None:

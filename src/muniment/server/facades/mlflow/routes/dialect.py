@@ -47,7 +47,8 @@ class MlflowDialect:
         code, status = wire.code_of(error, path)
         headers = {"content-type": "application/json"}
         if isinstance(error, NotAuthenticated):
-            headers["www-authenticate"] = 'Bearer realm="muniment", Basic realm="muniment"'
+            # Basic is taken and not offered: a browser would keep it and send it for others.
+            headers["www-authenticate"] = 'Bearer realm="muniment"'
         if error.retryable:
             headers["retry-after"] = str(error.extra.get("retry_after_s", 1))
         if "content_range" in error.extra:
