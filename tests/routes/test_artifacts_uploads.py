@@ -6,14 +6,17 @@ import asyncio
 import datetime as dt
 import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
 
+from muniment.core.digest import Digest
 from muniment.core.errors import BlobStoreDown, DiskFull
 from muniment.server.artifacts import jobs
 from muniment.server.http.records import Role
 from muniment.server.ports.blobs_fake import FakeBlobs
+from muniment.server.ports.blobs_local import open_local_blobs
 from muniment.server.ports.clock import FixedClock
 from muniment.server.ports.db import Database
 from muniment.server.ports.keys import Keys
@@ -422,3 +425,23 @@ async def test_scrubbing_names_the_blob_whose_bytes_changed(
     blobs.blobs[spoiled] = b"twO"
     assert await jobs.scrub(registry.deps, 10, seed=1) == [spoiled]
     assert await jobs.scrub(registry.deps, 0, seed=1) == []
+
+
+# -- together ------------------------------------------------------------------------------------
+
+
+async def test_many_send_the_same_blobs_into_one_session_at_once(
+    db: Database, tmp_path: Path, keys: Keys, clock: FixedClock
+) -> None:
+    """As two runs of one registration do, which share the session that is remembered for it."""
+    store = open_local_blobs(tmp_path / "blobs")
+    async with app_client(db, store, keys, clock, OPERATIONS, part_bytes=PART) as simulator:
+        session = await Session.open(simulator.as_(Role.PUBLISHER))
+        for number in range(12):
+            blob = b"the same bytes" * (1 + 40_000 * (number % 2)) + bytes([number])
+            await session.declare(blob)
+            answers = await asyncio.gather(*(session.put(blob) for _ in range(16)))
+            assert {(one.status_code, one.json().get("state")) for one in answers} == {
+                (200, "held")
+            }, [one.text for one in answers]
+            assert await store.size(Digest.parse(sha256(blob))) == len(blob)

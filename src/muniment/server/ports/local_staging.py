@@ -113,17 +113,23 @@ class Staged:
         try:
             handle = files.open_staged(self.path, make=size_bytes == 0)
         except FileNotFoundError:
-            if files.size_of(self.mark) is None or files.size_of(final) != size_bytes:
+            if not self._was_sealed(size_bytes, final):
                 require_whole([], size_bytes)
             return
         try:
             with self.locked(handle, fcntl.LOCK_EX):
+                if self._was_sealed(size_bytes, final):
+                    self.drop()  # somebody sends again what is held: they find the mark too
+                    return
                 self._seal_open(handle, size_bytes, running)
                 files.append(self.mark, "")  # before the move: who finds no file finds this
+                files.remove(self.log)  # before it too: afterwards it is the log of who sends again
                 files.move_into_place(handle, self.path, final, root)
-                files.remove(self.log)
         finally:
             os.close(handle)
+
+    def _was_sealed(self, size_bytes: int, final: Path) -> bool:
+        return files.size_of(self.mark) is not None and files.size_of(final) == size_bytes
 
     def _seal_open(self, handle: int, size_bytes: int, running: RunningHash | None) -> None:
         parts = self.parts()

@@ -240,7 +240,14 @@ async def put(call: Call) -> Reply:
         return Reply(HeldBody(blob.digest.hex, "held"))
     limit = min(blob.size_bytes - offset, call.deps.settings.part_bytes)
     blobs = call.deps.blobs
-    part = await blobs.stage(upload.id, blob.digest, offset, call.stream(), limit=limit)
+    try:
+        part = await blobs.stage(upload.id, blob.digest, offset, call.stream(), limit=limit)
+    except UploadConflict as conflict:
+        # Somebody sends the same blob into this session, and was first: done, if that was all of it.
+        try:
+            return await _seal(call, upload, blob)
+        except UploadConflict:
+            raise conflict from None
     if part.offset == 0 and part.size_bytes == blob.size_bytes:
         return await _seal(call, upload, blob)
     return Reply(_partly(blob, await blobs.staged(upload.id, blob.digest), None))
