@@ -317,7 +317,7 @@ def catalog_digest(n: int) -> Any:
 
 async def run(url: str, count: int, *, explain: bool) -> None:
     await migrations.migrate(url)
-    db = await open_database(url, max_size=16)
+    db = await open_database(url, mac=lambda _: bytes(32), max_size=16)
     start = time.perf_counter()
     async with db.transaction() as tx:
         await tx.execute("SET LOCAL statement_timeout = 0")

@@ -107,10 +107,10 @@ async def proofs(db: PostgresDatabase, admin_url: str, size: int) -> list[float]
 
 async def measure(postgres: embedded_postgres.EmbeddedPostgres, directory: Path) -> None:
     await migrations.migrate(postgres.url)
-    db = await open_database(postgres.url, max_size=20)
-    signer: Any = open_keys(directory / "keys").log
+    keys: Any = open_keys(directory / "keys")
+    db = await open_database(postgres.url, mac=keys.entry.mac, max_size=20)
     blobs = open_local_blobs(directory / "blobs")
-    sequencer = Sequencer(db, blobs, log_key=signer, clock=CLOCK, origin="bench.example")
+    sequencer = Sequencer(db, blobs, log_key=keys.log, clock=CLOCK, origin="bench.example")
     print(f"backlog of 20 000: {await backlog(db, sequencer, 20_000):.0f} entries/s sequenced")
     running = asyncio.create_task(sequencer.run())
     print(f"receipt at rest: {shown(await latency(db, 100, 0.03))}")

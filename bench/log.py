@@ -113,10 +113,12 @@ async def _alone(home: Any) -> dict[str, float]:
     directory.mkdir()
     with embedded_postgres.start(directory) as postgres:
         await migrations.migrate(postgres.url)
-        db = await open_database(postgres.url, max_size=20)
+        keys = open_keys(directory / "keys")
+        db = await open_database(postgres.url, mac=keys.entry.mac, max_size=20)
         blobs = open_local_blobs(directory / "blobs")
-        log_key = open_keys(directory / "keys").log
-        sequencer = Sequencer(db, blobs, log_key=log_key, clock=alone.CLOCK, origin="bench.example")
+        sequencer = Sequencer(
+            db, blobs, log_key=keys.log, clock=alone.CLOCK, origin="bench.example"
+        )
         per_second = await alone.backlog(db, sequencer, 10_000)
         began = time.perf_counter()
         await asyncio.gather(*(alone.append_alone(db, 125) for _ in range(16)))

@@ -41,7 +41,7 @@ async def db_url(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
 @pytest.fixture
 async def db(db_url: str) -> AsyncIterator[PostgresDatabase]:
     """This test's own migrated database."""
-    database = await open_database(db_url, min_size=0, max_size=5)
+    database = await open_database(db_url, mac=MemoryKeys().entry.mac, min_size=0, max_size=5)
     yield database
     await database.close()
 

@@ -102,6 +102,9 @@ async def test_appending_is_one_statement_and_one_signal(log: Log) -> None:
             statements.append(sql)
             return "INSERT 0 1"
 
+        def mac(self, _message: bytes) -> bytes:
+            return bytes(32)
+
         def signal(self, name: str) -> None:
             signals.append(name)
 

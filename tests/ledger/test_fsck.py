@@ -44,7 +44,8 @@ async def full(log: Log, superuser: Any) -> Log:
     await log.append(300)
     await log.settle()
     await log.append(COUNT - 302)
-    await log.append(1, predicate_type="https://muniment.example/thing/v1")
+    filed = Subject("thing", "filed", "filed", uuid.UUID(int=7))
+    await log.append(1, predicate_type="https://muniment.example/thing/v1", subject=filed)
     await log.settle()
     await log.append(1)
     await superuser.execute("CREATE TABLE thing (number int PRIMARY KEY, changes int NOT NULL)")
@@ -81,6 +82,7 @@ async def test_an_empty_log_is_clean(log: Log) -> None:
 
 ENTRY = "(SELECT entry_id FROM ledger_leaf WHERE leaf_index = 123)"
 SIGNED = f"(SELECT entry_id FROM ledger_leaf WHERE leaf_index = {COUNT - 2})"
+FILED = "(SELECT id FROM ledger_entry WHERE asset_id IS NOT NULL)"
 WAITING = "(SELECT entry_id FROM ledger_pending)"
 FORGED = "decode(repeat('ab', 32), 'hex')"
 
@@ -100,6 +102,10 @@ FORGERIES = {
     "signed entry": (f"UPDATE ledger_entry SET act = 'thing.lose' WHERE id = {SIGNED}", "entry", "column act"),
     "signed bundle": (f"UPDATE ledger_entry SET bundle = '{{}}' WHERE id = {SIGNED}", "entry", "column bundle"),
     "signed leaf": (f"UPDATE ledger_entry SET leaf = '{{}}' WHERE id = {SIGNED}", "leaf", f"leaf {COUNT - 2}"),
+    "entry mac": (f"UPDATE ledger_entry SET mac = {FORGED} WHERE id = {ENTRY}", "entry", "column mac"),
+    "entry asset": (f"UPDATE ledger_entry SET asset_id = gen_random_uuid() WHERE id = {ENTRY}", "entry", "column mac"),
+    "entry asset gone": (f"UPDATE ledger_entry SET asset_id = NULL WHERE id = {FILED}", "entry", "column mac"),
+    "waiting mac": (f"UPDATE ledger_entry SET mac = {FORGED} WHERE id = {WAITING}", "entry", "column mac"),
     "waiting entry": (f"UPDATE ledger_entry SET act = 'thing.lose' WHERE id = {WAITING}", "entry", "column act"),
     "waiting entry gone": (f"DELETE FROM ledger_entry WHERE id = {WAITING}", "pending", "ledger_pending"),
     "never queued": ("DELETE FROM ledger_pending", "entry", "ledger_entry, row"),

@@ -19,6 +19,7 @@ from muniment.server.ledger.fsck import Options, fsck
 from muniment.server.ledger.sequencer import GUARD_KEY, Sequencer
 from muniment.server.ports.blobs_local import open_local_blobs
 from muniment.server.ports.postgres import PostgresDatabase, open_database
+from tests.support.keys import MemoryKeys
 from tests.support.ledger import ORIGIN, Log
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 async def elsewhere(db_url: str) -> AsyncIterator[PostgresDatabase]:
     """The same database as another process has it: nothing is signalled across."""
-    database = await open_database(db_url, min_size=0, max_size=3)
+    database = await open_database(db_url, mac=MemoryKeys().entry.mac, min_size=0, max_size=3)
     yield database
     await database.close()
 

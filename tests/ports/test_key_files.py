@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import os
 from pathlib import Path
@@ -52,6 +53,17 @@ def test_the_record_key_signs_the_sha256_of_the_message(either: Keys) -> None:
     public.verify(either.record.sign(b"decision"), b"decision", ec.ECDSA(hashes.SHA256()))
 
 
+def test_the_entry_key_makes_hmac_sha256(either: Keys, directory: Path) -> None:
+    """RFC 2104, from its definition."""
+    if directory.exists():
+        secret = bytes.fromhex((directory / "entry.key").read_text(encoding="ascii"))
+    else:
+        secret = hashlib.sha256(b"muniment tests entry").digest()
+    inner, outer = (bytes(each ^ pad for each in secret.ljust(64, b"\0")) for pad in (0x36, 0x5C))
+    expected = hashlib.sha256(outer + hashlib.sha256(inner + b"an entry").digest()).digest()
+    assert either.entry.mac(b"an entry") == expected
+
+
 @given(st.binary(max_size=64))
 def test_keys_in_memory_are_the_same_in_every_run(message: bytes) -> None:
     one, two = MemoryKeys(), MemoryKeys()
@@ -66,10 +78,15 @@ def test_keys_are_made_once_and_kept_from_others(directory: Path) -> None:
     assert first.log.public_key_der == second.log.public_key_der
     assert first.record.public_key_der == second.record.public_key_der
     assert directory.stat().st_mode & 0o777 == 0o700
-    assert sorted(path.name for path in directory.iterdir()) == ["log.pem", "record.pem"]
+    assert sorted(path.name for path in directory.iterdir()) == [
+        "entry.key",
+        "log.pem",
+        "record.pem",
+    ]
     for path in directory.iterdir():
         assert path.stat().st_mode & 0o777 == 0o600
-        assert path.read_bytes().startswith(b"-----BEGIN PRIVATE KEY-----")
+        begin = b"" if path.suffix == ".key" else b"-----BEGIN PRIVATE KEY-----"
+        assert path.read_bytes().startswith(begin)
 
 
 def test_a_strict_umask_is_not_needed(directory: Path) -> None:
@@ -81,7 +98,7 @@ def test_a_strict_umask_is_not_needed(directory: Path) -> None:
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in directory.iterdir())
 
 
-@pytest.mark.parametrize("name", ["log.pem", "record.pem"])
+@pytest.mark.parametrize("name", ["log.pem", "record.pem", "entry.key"])
 def test_a_lost_key_is_not_replaced(directory: Path, name: str) -> None:
     open_keys(directory)
     (directory / name).unlink()
@@ -90,7 +107,7 @@ def test_a_lost_key_is_not_replaced(directory: Path, name: str) -> None:
     assert not (directory / name).exists()
 
 
-@pytest.mark.parametrize("name", ["log.pem", "record.pem"])
+@pytest.mark.parametrize("name", ["log.pem", "record.pem", "entry.key"])
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o622])
 def test_a_key_others_can_reach_is_refused(directory: Path, name: str, mode: int) -> None:
     open_keys(directory)
@@ -110,7 +127,7 @@ def test_a_key_others_can_reach_is_refused(directory: Path, name: str, mode: int
     ],
     ids=["empty", "text", "rubbish", "rsa", "p384"],
 )
-@pytest.mark.parametrize("name", ["log.pem", "record.pem"])
+@pytest.mark.parametrize("name", ["log.pem", "record.pem", "entry.key"])
 def test_a_damaged_or_foreign_key_is_refused_and_left(
     directory: Path, name: str, damage: bytes
 ) -> None:
@@ -121,7 +138,7 @@ def test_a_damaged_or_foreign_key_is_refused_and_left(
     assert (directory / name).read_bytes() == damage
 
 
-@pytest.mark.parametrize("named", [(), ("log.pem",), ("record.pem",)])
+@pytest.mark.parametrize("named", [(), ("log.pem",), ("record.pem",), ("log.pem", "entry.key")])
 def test_a_making_that_was_cut_short_is_finished(directory: Path, named: tuple[str, ...]) -> None:
     """Whatever was done: both written, one or none named yet."""
     keys = open_keys(directory)
@@ -132,12 +149,17 @@ def test_a_making_that_was_cut_short_is_finished(directory: Path, named: tuple[s
     if named:  # somebody may have seen the named one
         assert again.log.public_key_der == keys.log.public_key_der
         assert again.record.public_key_der == keys.record.public_key_der
-    assert sorted(path.name for path in directory.iterdir()) == ["log.pem", "record.pem"]
+        assert again.entry.mac(b"") == keys.entry.mac(b"")
+    assert sorted(path.name for path in directory.iterdir()) == [
+        "entry.key",
+        "log.pem",
+        "record.pem",
+    ]
 
 
-def _public_keys(directory: Path) -> tuple[bytes, bytes]:
+def _public_keys(directory: Path) -> tuple[bytes, bytes, bytes]:
     keys = open_keys(directory)
-    return keys.log.public_key_der, keys.record.public_key_der
+    return keys.log.public_key_der, keys.record.public_key_der, keys.entry.mac(b"")
 
 
 def test_processes_that_start_at_once_have_the_same_keys(directory: Path) -> None:

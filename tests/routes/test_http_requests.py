@@ -662,6 +662,7 @@ async def test_metrics_are_for_observers(registry: RegistrySimulator) -> None:
     assert 'muniment_http_requests_total{operation="metrics",status="401"} 1.0' in lines
     assert 'muniment_http_request_seconds_count{operation="get_nothing"} 1.0' in lines
     assert "muniment_http_requests_in_flight 1.0" in lines
+    assert "muniment_ledger_refused 0.0" in lines
 
 
 # --- the document ------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 from starlette.applications import Starlette
 
-from muniment.server import http, identity
+from muniment.server import http, identity, ledger
 from muniment.server.http.dialects import Dialect
 from muniment.server.http.operation import Deps, Operation
 from muniment.server.http.records import EVERYTHING, Grant, PrincipalKind, Role, Scope
@@ -136,7 +136,12 @@ async def app_client(
     deps = Deps(db=db, blobs=blobs, keys=keys, clock=clock, settings=chosen)
     tokens = identity.authenticator(deps)
     app = http.build(
-        operations, deps, authenticator=tokens, allows=identity.allows, dialects=dialects
+        operations,
+        deps,
+        authenticator=tokens,
+        allows=identity.allows,
+        dialects=dialects,
+        gauges=[ledger.gauges],
     )
     registry = RegistrySimulator(app, deps, tokens)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 from functools import cached_property
 
 from cryptography.hazmat.primitives import hashes
@@ -24,6 +25,14 @@ class _MemorySigner:
         return self._key.sign(message, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
 
 
+class _MemoryMac:
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def mac(self, message: bytes) -> bytes:
+        return hmac.new(self._secret, message, hashlib.sha256).digest()
+
+
 class MemoryKeys:
     """Keys made from `seed`: same seed, same keys, same signatures (RFC 6979 for ECDSA)."""
 
@@ -33,4 +42,5 @@ class MemoryKeys:
 
         self.log = _MemorySigner(ed25519.Ed25519PrivateKey.from_private_bytes(secret("log")))
         number = int.from_bytes(secret("record")[:31], "big") + 1  # below the curve's order
+        self.entry = _MemoryMac(secret("entry"))
         self.record = _MemorySigner(ec.derive_private_key(number, ec.SECP256R1()))

@@ -15,9 +15,10 @@ from tests.support.ledger import ORIGIN
 
 
 async def main(url: str, directory: str) -> None:
-    db = await open_database(url, max_size=3)
+    keys = MemoryKeys()
+    db = await open_database(url, mac=keys.entry.mac, max_size=3)
     blobs = open_local_blobs(Path(directory))
-    sequencer = Sequencer(db, blobs, log_key=MemoryKeys().log, clock=SystemClock(), origin=ORIGIN)
+    sequencer = Sequencer(db, blobs, log_key=keys.log, clock=SystemClock(), origin=ORIGIN)
     print("ready", flush=True)
     await sequencer.run()
 

@@ -41,7 +41,7 @@ class _WatchedTx:
 
     def __getattr__(self, name: str) -> Any:
         asked = getattr(self._inner, name)
-        if name == "signal":
+        if name in ("signal", "mac"):
             return asked
         if name == "cursor":
             return lambda sql, *args, **more: self._noted(sql, asked, args, more)

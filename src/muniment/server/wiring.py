@@ -18,13 +18,14 @@ import structlog
 from starlette.applications import Starlette
 
 from muniment.core.errors import NotAuthenticated
-from muniment.server import artifacts, catalog, http, identity, migrations
+from muniment.server import artifacts, catalog, http, identity, ledger, migrations
 from muniment.server.artifacts import jobs as artifact_jobs
 from muniment.server.artifacts import routes as artifact_routes
 from muniment.server.catalog import routes as catalog_routes
 from muniment.server.facades.mlflow import routes as mlflow_routes
 from muniment.server.http import idempotency
 from muniment.server.http.dialects import Dialect
+from muniment.server.http.metrics import Gauges
 from muniment.server.http.operation import Deps, Operation
 from muniment.server.identity import jobs as identity_jobs
 from muniment.server.identity import routes as identity_routes
@@ -55,7 +56,10 @@ FACADES: list[Operation] = [*mlflow_routes.OPERATIONS]
 DIALECTS: list[Dialect] = [mlflow_routes.DIALECT]
 
 #: How every governance table follows from the log.
-FOLDS: tuple[Fold, ...] = (*identity.FOLDS, *catalog.FOLDS, *artifacts.FOLDS)
+FOLDS: tuple[Fold, ...] = (*ledger.FOLDS, *identity.FOLDS, *catalog.FOLDS, *artifacts.FOLDS)
+
+#: What `/metrics` says of the state of the registry.
+GAUGES: tuple[Gauges, ...] = (ledger.gauges,)
 
 _SWEEP = dt.timedelta(minutes=10)
 
@@ -101,12 +105,13 @@ async def open_blobs(settings: Settings) -> Blobs:
 @contextlib.asynccontextmanager
 async def open_deps(settings: Settings, url: str) -> AsyncIterator[Deps]:
     """Open the ports over the database at `url`; the schema must be current."""
-    db = await open_database(url, max_size=settings.database_connections)
+    keys = open_keys(settings.data_dir / "keys")
+    db = await open_database(url, mac=keys.entry.mac, max_size=settings.database_connections)
     try:
         yield Deps(
             db=db,
             blobs=await open_blobs(settings),
-            keys=open_keys(settings.data_dir / "keys"),
+            keys=keys,
             clock=SystemClock(),
             settings=settings,
         )
@@ -122,6 +127,7 @@ def build_app(deps: Deps) -> Starlette:
         authenticator=identity.authenticator(deps),
         allows=identity.allows,
         dialects=DIALECTS,
+        gauges=GAUGES,
     )
 
 
@@ -140,13 +146,15 @@ async def open_registry(settings: Settings, url: str) -> AsyncIterator[Registry]
     """Migrate, open and run everything but the socket; stop it all on leaving.
 
     Raises:
-        LogInconsistent: the database does not extend what was published before.
+        LogInconsistent: the database does not extend what was published before, or was written with
+            another entry key.
     """
     ran = await migrations.migrate(url)
     if ran:
         _log.info("schema_migrated", to=ran[-1].number)
     async with open_deps(settings, url) as deps, asyncio.TaskGroup() as tasks:
         async with deps.db.transaction() as tx:
+            await ledger.check_entry_key(tx)
             first_admin = await identity.ensure_first_admin(tx, settings=settings, clock=deps.clock)
         sequencer = Sequencer(
             deps.db, deps.blobs, log_key=deps.keys.log, clock=deps.clock, origin=settings.origin

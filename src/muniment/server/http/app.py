@@ -15,8 +15,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,7 +37,7 @@ from muniment.server.http.decode import Problem, QueryPlan, body_of, refuse
 from muniment.server.http.dialects import Dialect, spoken_at
 from muniment.server.http.gate import Authenticator, Gate, authorise
 from muniment.server.http.health import built_in
-from muniment.server.http.metrics import Meter, Metrics
+from muniment.server.http.metrics import Gauges, Meter, Metrics
 from muniment.server.http.operation import (
     Allows,
     Call,
@@ -78,6 +77,7 @@ class Kit:
         authenticator: Authenticator,
         allows: Allows,
         dialects: Sequence[Dialect] = (),
+        gauges: Sequence[Gauges] = (),
     ) -> None:
         """Prepare every operation.
 
@@ -88,7 +88,7 @@ class Kit:
         self._gate = Gate(authenticator)
         self.metrics = Metrics()
         self._unmatched = self.metrics.meter("unmatched")
-        everything = [*operations, *built_in(operations, self.metrics)]
+        everything = [*operations, *built_in(operations, self.metrics, gauges)]
         self._router = Router((op.method, op.path, self._serve(op)) for op in everything)
 
     def _serve(self, operation: Operation) -> Served:
@@ -366,12 +366,12 @@ def build(
     authenticator: Authenticator,
     allows: Allows,
     dialects: Sequence[Dialect] = (),
-    lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]] | None = None,
+    gauges: Sequence[Gauges] = (),
 ) -> Starlette:
     """Return the application that serves `operations`, health, metrics and the OpenAPI document.
 
-    `dialects` are other APIs spoken at paths of their own. `lifespan` brackets its life:
-    background work is started and stopped there.
+    `dialects` are other APIs spoken at paths of their own, `gauges` what slices tell `/metrics` of
+    the state of the registry.
 
     Raises:
         ValueError: two operations answer the same method and path.
@@ -382,7 +382,8 @@ def build(
         authenticator=authenticator,
         allows=allows,
         dialects=dialects,
+        gauges=gauges,
     )
-    app = Starlette(lifespan=lifespan)
+    app = Starlette()
     app.router.default = kit  # no route: a pattern of Starlette's leaves out paths with a newline
     return app

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import msgspec
 
-from muniment.core.errors import DatabaseDown, Unavailable
+from muniment.core.errors import DatabaseDown, MunimentError, Unavailable
 from muniment.server.http import metrics, openapi
 from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom, TxMode
 from muniment.server.http.records import Verb
@@ -46,10 +47,22 @@ async def readyz(call: Call) -> Reply:
     return Reply(Health("ok", ["database", "blobs"]))
 
 
-def built_in(operations: Sequence[Operation], numbers: metrics.Metrics) -> list[Operation]:
+def built_in(
+    operations: Sequence[Operation],
+    numbers: metrics.Metrics,
+    gauges: Sequence[metrics.Gauges] = (),
+) -> list[Operation]:
     """Return the kit's own operations, beside `operations`."""
 
-    async def read_metrics(_call: Call) -> Reply:
+    async def read_metrics(call: Call) -> Reply:
+        # Without the database the process still tells of itself, and keeps the numbers it had.
+        with contextlib.suppress(MunimentError, TimeoutError):
+            async with (
+                asyncio.timeout(READY_SECONDS),
+                call.deps.db.transaction(read_only=True) as tx,
+            ):
+                for read in gauges:
+                    numbers.show(await read(tx))
         return Reply(numbers.text())
 
     @cache

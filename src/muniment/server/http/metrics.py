@@ -5,6 +5,9 @@ One registry for each application, so that two in one process (tests) do not add
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -15,7 +18,9 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST as MEDIA_TYPE
 
-__all__ = ["MEDIA_TYPE", "Meter", "Metrics"]
+from muniment.server.ports.db import Tx
+
+__all__ = ["MEDIA_TYPE", "Gauges", "Meter", "Metrics", "Number"]
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)
 
@@ -39,6 +44,19 @@ class Meter:
         self._seconds.observe(seconds)
 
 
+@dataclass(frozen=True, slots=True)
+class Number:
+    """One number about the registry as it is now: its Prometheus name, what it says, its value."""
+
+    name: str
+    says: str
+    value: float
+
+
+#: Reads numbers from the database, whenever metrics are asked for.
+Gauges = Callable[[Tx], Awaitable[Sequence[Number]]]
+
+
 class Metrics:
     """All metrics of one application."""
 
@@ -59,6 +77,7 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self._gauges: dict[str, Gauge] = {}
         self.in_flight = Gauge(
             "muniment_http_requests_in_flight", "Requests being answered.", registry=self.registry
         )
@@ -66,6 +85,14 @@ class Metrics:
     def meter(self, operation: str) -> Meter:
         """Return the meter of one operation."""
         return Meter(operation, self._counter, self._seconds)
+
+    def show(self, numbers: Sequence[Number]) -> None:
+        """Have `text` give these numbers, until told others."""
+        for one in numbers:
+            gauge = self._gauges.get(one.name)
+            if gauge is None:
+                gauge = self._gauges[one.name] = Gauge(one.name, one.says, registry=self.registry)
+            gauge.set(one.value)
 
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""

@@ -3,29 +3,28 @@
 Owns the entries, their Merkle tree, its signed checkpoints, and `fsck`, which compares the whole
 registry with its log. Promises: an act is in the log exactly if its transaction committed; leaf
 indexes have no gaps; no two checkpoints that anybody saw contradict each other; a crash at any
-point is recovered by the code that runs normally. Does not decide who may act, nor what an act is.
+point is recovered by the code that runs normally; an entry that this registry did not write gets no
+leaf. Does not decide who may act, nor what an act is.
 """
 
+# fmt: off
 from muniment.server.ledger.actions import append, erase
-from muniment.server.ledger.reads import await_receipt, entry, find_entry, history, receipt, tail
+from muniment.server.ledger.reads import (
+    FOLDS,
+    await_receipt,
+    check_entry_key,
+    entry,
+    find_entry,
+    gauges,
+    history,
+    receipt,
+    tail,
+)
 from muniment.server.ledger.records import Actor, Entry, Fields, Fold, Key, Recorded, Subject
 from muniment.server.ledger.rules import actor_of
 
 __all__ = [
-    "Actor",
-    "Entry",
-    "Fields",
-    "Fold",
-    "Key",
-    "Recorded",
-    "Subject",
-    "actor_of",
-    "append",
-    "await_receipt",
-    "entry",
-    "erase",
-    "find_entry",
-    "history",
-    "receipt",
-    "tail",
+    "FOLDS", "Actor", "Entry", "Fields", "Fold", "Key", "Recorded", "Subject", "actor_of", "append",
+    "await_receipt", "check_entry_key", "entry", "erase", "find_entry", "gauges", "history",
+    "receipt", "tail",
 ]

@@ -15,7 +15,7 @@ from muniment.server.ports.keys import Signer
 async def append(tx: Tx, entry: Entry, signer: Signer | None = None) -> None:
     """Record one act: it is in the log exactly if `tx` commits.
 
-    One statement, no lock. Call it after the statements that wait for other transactions (row
+    One statement, no lock; it carries the MAC that the sequencer asks for (ADR 0009). Call it after the statements that wait for other transactions (row
     locks, unique keys), so that the log has acts in the order in which the tables took them.
     With `entry.predicate_type` set, the record is signed by `signer` (the record key) and its leaf
     is a hashedrekord body.
@@ -26,7 +26,8 @@ async def append(tx: Tx, entry: Entry, signer: Signer | None = None) -> None:
     Source: design §5.1, §5.3.
     """
     written = rules.write(entry, salt=secrets.token_hex(16), signer=signer)
-    await store.insert_entry(tx, entry, written)
+    mac = tx.mac(rules.mac_input(entry.id, entry.subject.asset_id, written.leaf))
+    await store.insert_entry(tx, entry, written, mac)
     tx.signal("ledger")
 
 

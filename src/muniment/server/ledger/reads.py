@@ -9,15 +9,28 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import uuid
+from collections.abc import AsyncIterator
 from typing import Final
 
 from muniment.core import merkle
 from muniment.core.digest import Digest
+from muniment.core.entry import time_text
 from muniment.core.errors import BadProof, LogBusy, NotFound
 from muniment.core.merkle import Hash
 from muniment.core.receipt import Receipt
+from muniment.server.http.metrics import Number
 from muniment.server.ledger import rules, store, tiles
-from muniment.server.ledger.records import Actor, Consistency, Inclusion, Recorded, Signed, Subject
+from muniment.server.ledger.records import (
+    Actor,
+    Consistency,
+    Fields,
+    Fold,
+    Inclusion,
+    Key,
+    Recorded,
+    Signed,
+    Subject,
+)
 from muniment.server.ports.db import Database, Row, Tx
 
 _RECEIPT_POLL_SECONDS: Final = 0.02
@@ -40,14 +53,14 @@ _NEWEST_FIRST: Final = """
 #: For `fsck`: every leaf in order with its entry (columns null if it is gone).
 PLACED: Final = (
     _COLUMNS
-    + """, e.leaf, l.entry_id, l.leaf_hash
+    + """, e.leaf, e.mac, l.entry_id, l.leaf_hash
     FROM ledger_leaf l LEFT JOIN ledger_entry e ON e.id = l.entry_id ORDER BY l.leaf_index
 """
 )
 #: Every entry that waits, in the order in which it will be placed.
 WAITING: Final = (
     _COLUMNS
-    + """, e.leaf, p.entry_id
+    + """, e.leaf, e.mac, p.entry_id
     FROM ledger_pending p LEFT JOIN ledger_entry e ON e.id = p.entry_id
     LEFT JOIN ledger_leaf l ON l.entry_id = p.entry_id ORDER BY p.arrival
 """
@@ -220,6 +233,15 @@ async def await_receipt(db: Database, entry_id: uuid.UUID, wait: dt.timedelta) -
         await asyncio.sleep(_RECEIPT_POLL_SECONDS)
 
 
+async def check_entry_key(tx: Tx) -> None:
+    """Make sure that `tx` writes with the entry key the log was begun with.
+
+    Raises:
+        LogInconsistent: it does not; what it wrote would be refused.
+    """
+    rules.check_entry_key(await store.first_entry(tx), tx.mac)
+
+
 async def log_since(tx: Tx) -> dt.datetime | None:
     """Return when the first checkpoint was signed, or None."""
     found: dt.datetime | None = await tx.fetchval(
@@ -262,3 +284,51 @@ async def _check_published(tx: Tx, size: int, newest: Signed) -> None:
     if size > coming:
         raise BadProof(f"expected the size of a tree, at most {coming} now, found {size}")
     raise LogBusy(f"the published log has {newest.size} leaves, not {size} yet")
+
+
+async def gauges(tx: Tx) -> list[Number]:
+    """Return what `/metrics` says of the log."""
+    return [
+        Number(
+            "muniment_ledger_refused",
+            "Rows of the queue that were given no leaf: somebody writes the database past us.",
+            await store.refused_count(tx),
+        ),
+        Number(
+            "muniment_ledger_waiting",
+            "Entries that wait for a leaf.",
+            await store.pending_count(tx),
+        ),
+    ]
+
+
+class RefusedFold:
+    """What was given no leaf follows from the acts that say so."""
+
+    table = "ledger_refused"
+
+    def apply(self, rows: dict[Key, Fields], entry: Recorded) -> None:
+        """Add the row of one `entry.refuse`."""
+        if entry.act == rules.REFUSE and entry.payload is not None:
+            rows[str(entry.id)] = {
+                "entry_id": entry.subject.id,
+                "reason": entry.payload["reason"],
+                "refused_at": time_text(entry.at),
+            }
+
+    async def stored(self, tx: Tx) -> AsyncIterator[tuple[Key, Fields]]:
+        """Every row of `ledger_refused`."""
+        sql: Final = "SELECT act_id, entry_id, reason, refused_at FROM ledger_refused"
+        async for row in tx.cursor(sql):
+            yield (
+                str(row["act_id"]),
+                {
+                    "entry_id": str(row["entry_id"]),
+                    "reason": row["reason"],
+                    "refused_at": time_text(row["refused_at"]),
+                },
+            )
+
+
+#: How this slice's own tables follow from the log.
+FOLDS: tuple[Fold, ...] = (RefusedFold(),)

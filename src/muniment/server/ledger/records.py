@@ -112,10 +112,33 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A committed entry that has no leaf index yet, and its leaf bytes."""
+    """What a row of the queue stands for.
+
+    `leaf`, `mac` and `asset_id` are the entry's, None if there is no such entry; `leaf_index` is
+    the place it already has.
+    """
+
+    entry_id: uuid.UUID
+    leaf: bytes | None
+    mac: bytes | None
+    asset_id: uuid.UUID | None
+    leaf_index: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Placeable:
+    """An entry that may have a leaf: its id and leaf bytes."""
 
     entry_id: uuid.UUID
     leaf: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the queue named and gets no leaf: `forged`, `absent` (no such entry) or `repeated`."""
+
+    entry_id: uuid.UUID
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

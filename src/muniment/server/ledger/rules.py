@@ -2,15 +2,19 @@
 
 1. An unsigned entry's leaf is its envelope; a signed one's is a hashedrekord body (`core.entry`).
 2. The leaf is at most 65 535 bytes (an entry bundle counts them with two), the payload 1 MiB.
-3. A tree may be signed and shown only if it extends what the fork guard holds.
+3. An entry gets a leaf only if its MAC is of this registry's entry key, and only once.
+4. A tree may be signed and shown only if it extends what the fork guard holds.
 
 Source: design §5.3, §5.4; C2SP tlog-tiles (entry bundles).
 """
 
 from __future__ import annotations
 
+import datetime as dt
+import hmac
 import re
-from collections.abc import Mapping
+import uuid
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -24,12 +28,26 @@ from muniment.core.digest import Digest, digest_of
 from muniment.core.errors import BadBody, BadJson, BadProof, BadSignature, LogInconsistent, TooLarge
 from muniment.core.merkle import MAX_ENTRY_BYTES, Tile
 from muniment.server.http.records import Caller
-from muniment.server.ledger.records import Actor, Entry, Head, Signed, Written
+from muniment.server.ledger.records import (
+    Actor,
+    Entry,
+    Head,
+    Placeable,
+    Refusal,
+    Signed,
+    Subject,
+    Waiting,
+    Written,
+)
 from muniment.server.ports.keys import Signer
 
 PAYLOAD_MAX_BYTES = 1 << 20
 #: The act that erases a payload; its subject is the entry.
 ERASE = "entry.erase"
+#: The act that says what the sequencer gave no leaf.
+REFUSE = "entry.refuse"
+SEQUENCER = Actor("system", "sequencer")
+_MAC_CONTEXT = b"muniment/entry-mac/v1\n"
 _TILE_PATH = re.compile(
     r"tile/(?P<level>entries|[0-9]|[1-5][0-9]|6[0-3])/(?P<index>(x[0-9]{3}/){0,6}[0-9]{3})"
     r"(\.p/(?P<width>[1-9][0-9]{0,2}))?"
@@ -82,6 +100,72 @@ def write(entry: Entry, *, salt: str, signer: Signer | None) -> Written:
     signed = core_entry.record_statement(envelope, payload, entry.predicate_type)
     bundle, leaf = core_statement.sign_bundle(signed, signer.sign, signer.public_key_der)
     return Written(leaf=leaf, payload=None, bundle=msgspec.json.encode(bundle))
+
+
+def mac_input(entry_id: uuid.UUID, asset_id: uuid.UUID | None, leaf: bytes) -> bytes:
+    """Return what an entry's MAC is of: its row's id, the asset it is filed under, its leaf.
+
+    The leaf commits to everything else. The id keeps a genuine leaf from standing in a second row.
+    """
+    filed = b"\1" + asset_id.bytes if asset_id else bytes(17)
+    return _MAC_CONTEXT + entry_id.bytes + filed + leaf
+
+
+def is_genuine(row: Mapping[str, Any], mac: Callable[[bytes], bytes]) -> bool:
+    """Say whether an entry (`id`, `asset_id`, `leaf`, `mac`) has the MAC that `mac` makes."""
+    return hmac.compare_digest(mac(mac_input(row["id"], row["asset_id"], row["leaf"])), row["mac"])
+
+
+def sort_out(
+    taken: Iterable[Waiting], mac: Callable[[bytes], bytes]
+) -> tuple[list[Placeable], list[Refusal]]:
+    """Part what was taken off the queue into entries to place, in order, and what gets no leaf.
+
+    Refused is what has no entry, has its leaf already (or gets it from this batch), or does not
+    carry the MAC that only a server of this registry can make.
+    """
+    placeable: dict[uuid.UUID, Placeable] = {}
+    refused: list[Refusal] = []
+    for each in taken:
+        if each.leaf is None or each.mac is None:
+            refused.append(Refusal(each.entry_id, "absent"))
+        elif each.leaf_index is not None or each.entry_id in placeable:
+            refused.append(Refusal(each.entry_id, "repeated"))
+        elif not hmac.compare_digest(
+            mac(mac_input(each.entry_id, each.asset_id, each.leaf)), each.mac
+        ):
+            refused.append(Refusal(each.entry_id, "forged"))
+        else:
+            placeable[each.entry_id] = Placeable(each.entry_id, each.leaf)
+    return list(placeable.values()), refused
+
+
+def refusal(
+    refused: Refusal, claims: Mapping[str, str], *, act_id: uuid.UUID, at: dt.datetime
+) -> Entry:
+    """Return the act that says so in the log; `claims` is what the refused row says it is."""
+    return Entry(
+        id=act_id,
+        at=at,
+        act=REFUSE,
+        actor=SEQUENCER,
+        subject=Subject("entry", str(refused.entry_id), ""),
+        payload={"reason": refused.reason, "claims": dict(claims)},
+    )
+
+
+def check_entry_key(first: Mapping[str, Any] | None, mac: Callable[[bytes], bytes]) -> None:
+    """Refuse to go on with an entry key that is not this log's; `first` is its first entry.
+
+    Raises:
+        LogInconsistent: the first entry was authenticated with another key.
+    """
+    if first is not None and not is_genuine(first, mac):
+        raise LogInconsistent(
+            "the entry key did not write the first entry of this log: all servers of a database "
+            "need the same `keys/entry.key`; restore it from the backup (or, if that entry was "
+            "changed, `muniment fsck` will name it)"
+        )
 
 
 def log_key(origin: str, signer: Signer) -> LogKey:

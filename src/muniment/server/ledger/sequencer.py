@@ -6,7 +6,8 @@ steps that run normally:
 1. *load*: read the last signed tree; refuse unless it extends what the fork guard holds;
 2. *publish* what was signed and not shown yet: tiles and entry bundles to the blob store, then the
    guard by compare-and-swap, then mark the checkpoint as published;
-3. *sequence* a batch: leaves, tiles and the signed checkpoint in one transaction;
+3. *sequence* a batch: leaves, tiles and the signed checkpoint in one transaction; what does not
+   carry the registry's MAC gets no leaf but an act that says so (`entry.refuse`);
 4. *publish* that.
 
 A checkpoint is shown only after the guard holds it, and the guard moves only from what *load*
@@ -29,7 +30,8 @@ from muniment.core import merkle
 from muniment.core.errors import Conflict, LogBusy, MunimentError, Unavailable
 from muniment.core.merkle import Tile
 from muniment.server.ledger import rules, store, tiles
-from muniment.server.ledger.records import Head, Signed
+from muniment.server.ledger.actions import append
+from muniment.server.ledger.records import Head, Refusal, Signed
 from muniment.server.ports.blobs import Blobs
 from muniment.server.ports.clock import Clock
 from muniment.server.ports.db import Database, Tx
@@ -119,7 +121,7 @@ class Sequencer:
         self._wake.set()
 
     async def step(self) -> int:
-        """Publish what is unpublished, place and publish one batch; return how many were placed.
+        """Publish what is unpublished, place and publish one batch; return how many were taken.
 
         Whatever it raises, calling it again (here or in another process) goes on from what is
         stored. The caller holds the lead.
@@ -185,11 +187,16 @@ class Sequencer:
         )
 
     async def _sequence(self, state: _State) -> tuple[_State, int]:
-        """Place one batch: leaves, tiles and checkpoint, in one transaction."""
+        """Place one batch: leaves, tiles and checkpoint, in one transaction.
+
+        What the registry did not put into the queue itself is refused, and counted with the rest.
+        """
         async with self._db.transaction() as tx:
-            waiting = await store.take_pending(tx, BATCH)
+            taken = await store.take_pending(tx, BATCH)
+            waiting, refused = rules.sort_out(taken, tx.mac)
+            await self._refuse(tx, refused)
             if not waiting:
-                return state, 0
+                return state, len(taken)
             hashes = [merkle.leaf_hash(each.leaf) for each in waiting]
             edge, changed = await asyncio.to_thread(tiles.grow, state.edge, hashes)
             signed = self._sign(edge)
@@ -197,7 +204,16 @@ class Sequencer:
             await store.insert_leaves(tx, state.edge.size, ids, hashes)
             await store.upsert_tiles(tx, changed)
             await store.insert_checkpoint(tx, signed)
-        return replace(state, edge=edge, unpublished=signed), len(waiting)
+        return replace(state, edge=edge, unpublished=signed), len(taken)
+
+    async def _refuse(self, tx: Tx, refused: Sequence[Refusal]) -> None:
+        """Say in the log, and loudly in ours, what got no leaf; what others did goes on."""
+        for each in refused:
+            said = await store.claims(tx, each.entry_id)
+            act = rules.refusal(each, said, act_id=self._clock.new_id(), at=self._clock.now())
+            await store.insert_refused(tx, act.id, each.entry_id, each.reason, act.at)
+            await append(tx, act)
+            _log.error("entry_refused", entry=str(each.entry_id), reason=each.reason, **said)
 
     def _sign(self, edge: tiles.Edge) -> Signed:
         head = Head(edge.size, edge.root())

@@ -9,20 +9,21 @@ from collections.abc import Collection, Sequence
 from muniment.core.merkle import Tile
 from muniment.server.ledger.records import Entry, Signed, Waiting, Written
 from muniment.server.ledger.tiles import Held
-from muniment.server.ports.db import Tx
+from muniment.server.ports.db import Row, Tx
 
 #: PostgreSQL advisory lock of the one sequencer: `sequence` in ASCII.
 LEADER_LOCK = int.from_bytes(b"sequence", "big")
 
 
-async def insert_entry(tx: Tx, entry: Entry, written: Written) -> None:
-    """Write the entry and queue it for the sequencer, in one statement."""
+async def insert_entry(tx: Tx, entry: Entry, written: Written, mac: bytes) -> None:
+    """Write the entry with its MAC and queue it for the sequencer, in one statement."""
     await tx.execute(
         """
         WITH entry AS (
             INSERT INTO ledger_entry (id, at, act, actor_kind, actor_id, subject_kind, subject_id,
-                                      subject_name, asset_id, digests, leaf, payload, bundle)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                                      subject_name, asset_id, digests, leaf, payload, bundle,
+                                      mac)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
             RETURNING id
         )
         INSERT INTO ledger_pending (entry_id) SELECT id FROM entry
@@ -40,6 +41,7 @@ async def insert_entry(tx: Tx, entry: Entry, written: Written) -> None:
         written.leaf,
         written.payload,
         written.bundle,
+        mac,
     )
 
 
@@ -62,21 +64,51 @@ async def has_pending(tx: Tx) -> bool:
 
 
 async def take_pending(tx: Tx, limit: int) -> list[Waiting]:
-    """Take up to `limit` entries off the queue, first come first."""
+    """Take up to `limit` rows off the queue, first come first, whatever they stand for."""
     rows = await tx.fetch(
         """
         WITH taken AS (
             DELETE FROM ledger_pending WHERE arrival IN (
-                SELECT p.arrival FROM ledger_pending p JOIN ledger_entry e ON e.id = p.entry_id
-                ORDER BY p.arrival LIMIT $1
+                SELECT arrival FROM ledger_pending ORDER BY arrival LIMIT $1
             ) RETURNING arrival, entry_id
         )
-        SELECT t.entry_id, e.leaf FROM taken t JOIN ledger_entry e ON e.id = t.entry_id
+        SELECT t.entry_id, e.leaf, e.mac, e.asset_id, l.leaf_index
+        FROM taken t LEFT JOIN ledger_entry e ON e.id = t.entry_id
+        LEFT JOIN ledger_leaf l ON l.entry_id = t.entry_id
         ORDER BY t.arrival
         """,
         limit,
     )
-    return [Waiting(row["entry_id"], row["leaf"]) for row in rows]
+    return [Waiting(**dict(row)) for row in rows]
+
+
+async def claims(tx: Tx, entry_id: uuid.UUID) -> dict[str, str]:
+    """Return what the row of an entry says it is, cut to 200 characters each; empty: there is none."""
+    row = await tx.fetchrow(
+        """
+        SELECT left(act, 200) AS act, left(actor_kind, 200) AS actor_kind,
+               left(actor_id, 200) AS actor_id, left(subject_kind, 200) AS subject_kind,
+               left(subject_id, 200) AS subject_id
+        FROM ledger_entry WHERE id = $1
+        """,
+        entry_id,
+    )
+    return dict(row) if row else {}
+
+
+async def insert_refused(
+    tx: Tx, act_id: uuid.UUID, entry_id: uuid.UUID, reason: str, at: dt.datetime
+) -> None:
+    """Keep that what the queue named `entry_id` was given no leaf, and why."""
+    await tx.execute(
+        """
+        INSERT INTO ledger_refused (act_id, entry_id, reason, refused_at) VALUES ($1, $2, $3, $4)
+        """,
+        act_id,
+        entry_id,
+        reason,
+        at,
+    )
 
 
 async def insert_leaves(
@@ -184,14 +216,45 @@ async def tile_count(tx: Tx) -> int:
 
 
 async def unplaced(tx: Tx, limit: int) -> list[uuid.UUID]:
-    """Return entries that neither have a leaf nor wait for one; there must be none."""
+    """Return entries without a leaf that neither wait for one nor were refused: there must be none."""
     rows = await tx.fetch(
         """
         SELECT id FROM ledger_entry e
         WHERE NOT EXISTS (SELECT FROM ledger_leaf l WHERE l.entry_id = e.id)
           AND NOT EXISTS (SELECT FROM ledger_pending p WHERE p.entry_id = e.id)
+          AND NOT EXISTS (SELECT FROM ledger_refused r WHERE r.entry_id = e.id)
         ORDER BY id LIMIT $1
         """,
         limit,
     )
     return [row["id"] for row in rows]
+
+
+async def refused_and_there(tx: Tx, limit: int) -> list[Row]:
+    """Return entries without a leaf that were refused and are still there: id, act, actor, reason."""
+    return list(
+        await tx.fetch(
+            """
+            SELECT DISTINCT ON (e.id) e.id, e.act, e.actor_kind, e.actor_id, r.reason
+            FROM ledger_refused r JOIN ledger_entry e ON e.id = r.entry_id
+            WHERE NOT EXISTS (SELECT FROM ledger_leaf l WHERE l.entry_id = e.id)
+            ORDER BY e.id LIMIT $1
+            """,
+            limit,
+        )
+    )
+
+
+async def refused_count(tx: Tx) -> int:
+    """Return how often something in the queue was refused."""
+    return int(await tx.fetchval("SELECT count(*) FROM ledger_refused"))
+
+
+async def first_entry(tx: Tx) -> Row | None:
+    """Return id, asset, leaf and MAC of the first entry of the log."""
+    return await tx.fetchrow(
+        """
+        SELECT e.id, e.asset_id, e.leaf, e.mac
+        FROM ledger_leaf l JOIN ledger_entry e ON e.id = l.entry_id WHERE l.leaf_index = 0
+        """
+    )

@@ -60,6 +60,17 @@ class Tx(Protocol):
         """Rows one by one through a server-side cursor: constant memory."""
         ...
 
+    def mac(self, message: bytes, /) -> bytes:
+        """Authenticate `message` with the registry's entry key (HMAC-SHA256, 32 raw bytes).
+
+        The key belongs to whoever opened the database, never to the database: what is written
+        through a `Tx` can be told from what was written past it.
+
+        Raises:
+            RuntimeError: the database was opened without the key.
+        """
+        ...
+
     def signal(self, name: str) -> None:
         """Call the listeners of `name` once, after this transaction commits; never if it does not."""
         ...

@@ -1,7 +1,9 @@
-"""What the server needs of keys: sign, and say which public key verifies.
+"""What the server needs of keys: sign, and say which public key verifies; authenticate entries.
 
-Two keys: the log key (Ed25519) signs checkpoints, the record key (ECDSA P-256) signs records.
-The Protocol asks for nothing a KMS or a PKCS#11 token cannot do.
+Three keys: the log key (Ed25519) signs checkpoints, the record key (ECDSA P-256) signs records, the
+entry key (HMAC-SHA256) says of every entry that this registry wrote it. The Protocol asks for
+nothing a KMS or a PKCS#11 token cannot do; the entry key is used for every act, so an adapter keeps
+it in memory (unwrapped at the start) where a call to its token takes longer than a commit.
 
 Adapter: `muniment.server.ports.key_files`.
 """
@@ -27,6 +29,14 @@ class Signer(Protocol):
         ...
 
 
+class EntryKey(Protocol):
+    """The secret that only this registry's servers have, and its database does not."""
+
+    def mac(self, message: bytes) -> bytes:
+        """Return HMAC-SHA256 of `message`: 32 raw bytes."""
+        ...
+
+
 class Keys(Protocol):
     """The registry's own keys."""
 
@@ -38,4 +48,9 @@ class Keys(Protocol):
     @property
     def record(self) -> Signer:
         """ECDSA P-256; signs records."""
+        ...
+
+    @property
+    def entry(self) -> EntryKey:
+        """HMAC-SHA256; authenticates ledger entries."""
         ...

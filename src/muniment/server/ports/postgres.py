@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, LiteralString
 
@@ -117,6 +117,14 @@ def _translate(error: Exception) -> MunimentError | None:
     return DatabaseDown(context=context) if down else None
 
 
+#: Authenticates bytes with the registry's entry key.
+Mac = Callable[[bytes], bytes]
+
+
+def _no_key(_message: bytes) -> bytes:
+    raise RuntimeError("this database was opened without the entry key: give `open_database` a mac")
+
+
 class _Over:
     """Stands for the connection of a transaction that has ended."""
 
@@ -130,9 +138,10 @@ _OVER = _Over()
 class PostgresTx:
     """A `Tx` on one connection."""
 
-    __slots__ = ("_connection", "_open", "_signals")
+    __slots__ = ("_connection", "_open", "_signals", "mac")
 
-    def __init__(self, connection: Any, *, begun: bool) -> None:
+    def __init__(self, connection: Any, mac: Mac, *, begun: bool) -> None:
+        self.mac = mac
         self._connection = connection
         self._open = begun
         self._signals: dict[str, None] = {}
@@ -228,12 +237,12 @@ class PostgresDatabase:
     """A `Database`: one pool for reads, one for writes. Made by `open_database`."""
 
     def __init__(
-        self, url: str, readers: asyncpg.Pool, writers: asyncpg.Pool, wait_seconds: float
+        self, url: str, pools: tuple[asyncpg.Pool, asyncpg.Pool], wait_seconds: float, mac: Mac
     ) -> None:
         self.url = url
-        self._wait_seconds = wait_seconds
-        self._readers = readers
-        self._writers = writers
+        self.mac = mac
+        self.wait_seconds = wait_seconds
+        self._readers, self._writers = pools
         self._listeners: dict[str, list[Callable[[], None]]] = {}
 
     def transaction(
@@ -250,13 +259,14 @@ class PostgresDatabase:
         """
         pool = self._readers if read_only else self._writers
         begin = _BEGIN_REPEATABLE if repeatable else "" if read_only else _BEGIN
-        return _Transaction(pool, begin, self._wait_seconds, self._tell)
+        return _Transaction(pool, begin, self)
 
     def on_signal(self, name: str, listener: Callable[[], None]) -> None:
         """Have `listener` called after each commit in this process whose `Tx` signalled `name`."""
         self._listeners.setdefault(name, []).append(listener)
 
-    def _tell(self, names: Sequence[str]) -> None:
+    def tell(self, names: Iterable[str]) -> None:
+        """Call the listeners of `names`."""
         for name in names:
             for listener in self._listeners.get(name, ()):
                 listener()
@@ -276,23 +286,18 @@ async def _roll_back(connection: Any) -> None:
 class _Transaction:
     """What `PostgresDatabase.transaction` gives; plain BEGIN and COMMIT, for fewer instructions."""
 
-    __slots__ = ("_begin", "_connection", "_pool", "_tell", "_tx", "_wait_seconds")
+    __slots__ = ("_begin", "_connection", "_database", "_pool", "_tx")
 
     def __init__(
-        self,
-        pool: asyncpg.Pool,
-        begin: LiteralString,
-        wait_seconds: float,
-        tell: Callable[[Sequence[str]], None],
+        self, pool: asyncpg.Pool, begin: LiteralString, database: PostgresDatabase
     ) -> None:
         self._pool = pool
-        self._wait_seconds = wait_seconds
         self._begin = begin
-        self._tell = tell
+        self._database = database
 
     async def __aenter__(self) -> PostgresTx:
         with translated():
-            async with asyncio.timeout(self._wait_seconds):
+            async with asyncio.timeout(self._database.wait_seconds):
                 self._connection = await self._pool.acquire()
             if self._begin:
                 try:
@@ -301,7 +306,7 @@ class _Transaction:
                     await _roll_back(self._connection)  # cancelled after it was sent
                     await self._pool.release(self._connection)
                     raise
-        self._tx = PostgresTx(self._connection, begun=bool(self._begin))
+        self._tx = PostgresTx(self._connection, self._database.mac, begun=bool(self._begin))
         return self._tx
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -312,13 +317,18 @@ class _Transaction:
             with contextlib.suppress(*_FOREIGN):
                 await self._pool.release(self._connection)
         if error is None:
-            self._tell(self._tx.signals)
+            self._database.tell(self._tx.signals)
 
 
 async def open_database(
-    url: str, *, min_size: int = 1, max_size: int = 10, wait_seconds: float = _CONNECT_SECONDS
+    url: str,
+    *,
+    mac: Mac = _no_key,
+    min_size: int = 1,
+    max_size: int = 10,
+    wait_seconds: float = _CONNECT_SECONDS,
 ) -> PostgresDatabase:
-    """Connect to the database at `url`.
+    """Connect to the database at `url`; `mac` is what `Tx.mac` does.
 
     `min_size` and `max_size` hold for readers and for writers each; a transaction waits at most
     `wait_seconds` for a connection.
@@ -336,7 +346,7 @@ async def open_database(
                 raise
     except DatabaseDown as error:
         raise no_answer(url, error) from error
-    return PostgresDatabase(url, readers, writers, wait_seconds)
+    return PostgresDatabase(url, (readers, writers), wait_seconds, mac)
 
 
 async def _pool(url: str, min_size: int, max_size: int, session: dict[str, str]) -> asyncpg.Pool:

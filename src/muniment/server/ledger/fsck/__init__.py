@@ -2,8 +2,9 @@
 
 In this order, 1 to 4 in one snapshot of the database:
 
-1. every entry has exactly one leaf or waits for one; indexes have no gap; columns, payload and
-   signature are what the leaf commits to; erased payloads were erased by an act in the log;
+1. every entry has exactly one leaf or waits for one, and carries the MAC of the entry key; indexes
+   have no gap; columns, payload and signature are what the leaf commits to; erased payloads were
+   erased by an act in the log; what was refused a leaf is gone;
 2. tiles, and the root of every checkpoint, follow from the leaves; checkpoints are signed by the
    log key; the fork guard holds a tree of this log;
 3. the tiles and entry bundles in the blob store are those of the newest published checkpoint;

@@ -9,7 +9,7 @@ from typing import Final, cast
 import msgspec
 
 from muniment.core.errors import MunimentError
-from muniment.server.ledger import reads
+from muniment.server.ledger import reads, rules
 from muniment.server.ledger.fsck.options import NOTHING, PROGRESS_EVERY, RESTORE, Options
 from muniment.server.ledger.records import Fields, Finding, Fold, Key, Recorded, Report
 from muniment.server.ports.db import Tx
@@ -22,12 +22,15 @@ async def state(
 ) -> dict[str, dict[Key, Fields]]:
     """Return the tables as the log says they were at `as_of` (None: now), by name and key.
 
-    `tx` is a repeatable one, so that no entry is seen both waiting and placed.
+    `tx` is a repeatable one, so that no entry is seen both waiting and placed. What waits and was
+    not written by the registry is left out, as the sequencer will.
     """
     folding = Folding(folds, Report())
     for sql in (reads.PLACED, reads.WAITING):
         async for row in tx.cursor(sql):
-            if row["id"] is not None and (as_of is None or row["at"] <= as_of):
+            if row["id"] is None or (as_of is not None and row["at"] > as_of):
+                continue
+            if row["leaf_index"] is not None or rules.is_genuine(row, tx.mac):
                 folding.apply(reads.recorded(row))
     return {table: dict(rows.items()) for table, rows in folding.rows.items()}
 

@@ -14,6 +14,7 @@ from muniment.server.ledger.fsck.options import (
     PROGRESS_EVERY,
     RESTORE,
     TILES_AT_ONCE,
+    UNDO,
     Options,
 )
 from muniment.server.ledger.records import Finding, Head, Report
@@ -33,6 +34,7 @@ class LogCheck:
         self._log_key = rules.log_key(options.origin, options.keys.log)
         self._record_der = options.keys.record.public_key_der
         self._tree = GrowingTree()
+        self._mac = options.keys.entry.mac
         self._erased: set[str] = set()
         self._erasures: set[str] = set()
         self._tiles = 0
@@ -66,6 +68,7 @@ class LogCheck:
         await self._extra_tiles()
         await self._waiting()
         await self._unplaced()
+        await self._refused()
         self._check_erasures()
 
     def _add(self, kind: str, where: str, expected: str, found: str) -> None:
@@ -98,6 +101,11 @@ class LogCheck:
         self._entry(row)
 
     def _entry(self, row: Row) -> None:
+        if not rules.is_genuine(row, self._mac):
+            where = f"ledger_entry, row {row['id']}, column mac"
+            self._add("entry", where, "made with the entry key", f"another ({row['act']:.100})")
+            if row["leaf_index"] is None:
+                return  # it will be refused, so what it says changed nothing
         for column, said, stored in rules.entry_differences(row, self._record_der):
             where = f"ledger_entry, row {row['id']}, column {column}"
             self._add("entry", where, f"{said:.200}", f"{stored:.200}")
@@ -182,6 +190,18 @@ class LogCheck:
             self._add(
                 "entry", f"ledger_entry, row {entry_id}", "a leaf, or a wait for one", NOTHING
             )
+
+    async def _refused(self) -> None:
+        for row in await store.refused_and_there(self._tx, limit=20):
+            finding = Finding(
+                "refused",
+                f"ledger_entry, row {row['id']}",
+                "an entry made with the entry key",
+                f"{row['act']:.100} by {row['actor_kind']:.100} {row['actor_id']:.100}, "
+                f"which was refused a leaf ({row['reason']})",
+                UNDO,
+            )
+            self._report.add(finding)
 
     def _check_erasures(self) -> None:
         for entry_id in sorted(self._erased - self._erasures):

@@ -12,6 +12,10 @@ from muniment.server.ports.keys import Keys
 
 RESTORE: Final = "somebody wrote past the triggers: restore a backup that passes, and find out who"
 REPUBLISH: Final = "the database has it: write it to the blob store again, and find out why"
+UNDO: Final = (
+    "nobody did this through the registry: undo what it left in the tables (named here too), then "
+    "delete the row as the database's superuser, and find out who wrote it"
+)
 NOTHING: Final = "nothing"
 PROGRESS_EVERY: Final = 1000
 TILES_AT_ONCE: Final = 8
