@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import asyncpg
 import pytest
 from hypothesis import settings
 
@@ -64,3 +65,13 @@ def blobs() -> Any:
     from muniment.server.ports.blobs_fake import FakeBlobs  # noqa: PLC0415 -- only who asks needs it
 
     return FakeBlobs()
+
+
+@pytest.fixture
+async def superuser(postgres: EmbeddedPostgres, db_url: str) -> AsyncIterator[Any]:
+    """A connection to this test's database that no trigger stops."""
+    name = db_url.partition("?")[0].rpartition("/")[2]
+    connection = await asyncpg.connect(postgres.admin_url, database=name)
+    await connection.execute("SET session_replication_role = replica")
+    yield connection
+    await connection.close()

@@ -413,20 +413,6 @@ async def test_a_session_is_forgotten_a_week_after_it_was_over(
     assert refusal(await client.get(session.url)) == (404, "not_found")
 
 
-# -- reading again -------------------------------------------------------------------------------
-
-
-async def test_scrubbing_names_the_blob_whose_bytes_changed(
-    session: Session, registry: RegistrySimulator, blobs: FakeBlobs
-) -> None:
-    await session.send(b"one", b"two", b"three")
-    assert await jobs.scrub(registry.deps, 10, seed=1) == []
-    spoiled = next(digest for digest, data in blobs.blobs.items() if data == b"two")
-    blobs.blobs[spoiled] = b"twO"
-    assert await jobs.scrub(registry.deps, 10, seed=1) == [spoiled]
-    assert await jobs.scrub(registry.deps, 0, seed=1) == []
-
-
 # -- together ------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 from starlette.applications import Starlette
 
-from muniment.server import http, identity, ledger
+from muniment.server import artifacts, http, identity, ledger
 from muniment.server.http.dialects import Dialect
 from muniment.server.http.operation import Deps, Operation
 from muniment.server.http.records import EVERYTHING, Grant, PrincipalKind, Role, Scope
@@ -141,7 +141,7 @@ async def app_client(
         authenticator=tokens,
         allows=identity.allows,
         dialects=dialects,
-        gauges=[ledger.gauges],
+        gauges=[ledger.gauges, artifacts.gauges],
     )
     registry = RegistrySimulator(app, deps, tokens)
     try:

@@ -143,6 +143,7 @@ class House:
             origin=self.registry.deps.settings.origin,
             folds=FOLDS,
             needed=artifacts.required_blobs,
+            suspects=artifacts.suspects,
             sample=None,
         )
         report = await fsck(self.db, self.blobs, options)

@@ -19,6 +19,7 @@ from muniment.client.principals import Principals
 from muniment.client.progress import OnProgress
 from muniment.client.records import Principal, Registered, Version
 from muniment.client.report import Report
+from muniment.client.storage import Storage
 from muniment.client.tokens import Tokens
 from muniment.client.transport import Transport
 from muniment.client.versions import Versions
@@ -59,6 +60,7 @@ class Client:
         self.log = Log(self.transport)
         self.tokens = Tokens(self.transport)
         self.principals = Principals(self.transport)
+        self.storage = Storage(self.transport)
 
     def whoami(self) -> Principal:
         """Who the token belongs to."""

@@ -118,6 +118,8 @@ class Settings:
     blob_access_key: str | None = _option(text, None)
     blob_secret_key: str | None = _option(text, None, secret=True)
     blob_allow_http: bool = _option(switch, False)
+    #: Within which time every stored byte is read again.
+    scrub_period: dt.timedelta = _option(duration, 7 * _DAY)  # noqa: RUF009 -- it cannot change
     #: How long an upload may stay unfinished.
     upload_ttl: dt.timedelta = _option(duration, _DAY)  # noqa: RUF009 -- it cannot change
     max_file_bytes: int = _option(size_bytes, 512 * _GIB)
@@ -152,7 +154,7 @@ class Settings:
         """List what is wrong with the values themselves and with each other; empty when all is well."""
         return [
             {"field": _PREFIX + name.upper(), "message": message, "fix": fix}
-            for wrong, name, message, fix in (*_network(self), *_storage(self))
+            for wrong, name, message, fix in (*_network(self), *_storage(self), *_limits(self))
             if wrong
         ]
 
@@ -202,7 +204,6 @@ def _storage(settings: Settings) -> list[_Check]:
         urlsplit(settings.blob_url or ""),
         urlsplit(settings.blob_endpoint or "https://x"),
     )
-    parts = settings.part_bytes * _S3_PARTS
     return [
         (
             bool(settings.blob_url) and (url.scheme != "s3" or not _BUCKET.fullmatch(url.netloc)),
@@ -228,6 +229,12 @@ def _storage(settings: Settings) -> list[_Check]:
             "an access key and a secret key only work together",
             "set both MUNIMENT_BLOB_ACCESS_KEY and MUNIMENT_BLOB_SECRET_KEY, or neither",
         ),
+    ]
+
+
+def _limits(settings: Settings) -> list[_Check]:
+    parts = settings.part_bytes * _S3_PARTS
+    return [
         (
             not 5 * _MIB <= settings.part_bytes <= 5 * _GIB,
             "part_bytes",
@@ -239,6 +246,12 @@ def _storage(settings: Settings) -> list[_Check]:
             "max_file_bytes",
             f"expected 1 to {parts} ({_S3_PARTS} parts of part_bytes), found {settings.max_file_bytes}",
             "raise MUNIMENT_PART_BYTES for larger files",
+        ),
+        (
+            settings.scrub_period < dt.timedelta(minutes=1),
+            "scrub_period",
+            f"expected at least 1m, found {settings.scrub_period.total_seconds():.0f}s",
+            "7d reads every byte once a week; a large store on a slow line may need 30d",
         ),
         (
             settings.upload_ttl < dt.timedelta(minutes=1),

@@ -59,8 +59,14 @@ DIALECTS: list[Dialect] = [mlflow_routes.DIALECT]
 FOLDS: tuple[Fold, ...] = (*ledger.FOLDS, *identity.FOLDS, *catalog.FOLDS, *artifacts.FOLDS)
 
 #: What `/metrics` says of the state of the registry.
-GAUGES: tuple[Gauges, ...] = (ledger.gauges,)
+GAUGES: tuple[Gauges, ...] = (ledger.gauges, artifacts.gauges)
 
+#: What drops what nobody needs any more: abandoned uploads, old idempotency keys.
+SWEEPS: tuple[Callable[[Deps], Awaitable[object]], ...] = (
+    artifact_jobs.sweep_uploads,
+    identity_jobs.sweep,
+    idempotency.sweep,
+)
 _SWEEP = dt.timedelta(minutes=10)
 
 
@@ -160,11 +166,15 @@ async def open_registry(settings: Settings, url: str) -> AsyncIterator[Registry]
             deps.db, deps.blobs, log_key=deps.keys.log, clock=deps.clock, origin=settings.origin
         )
         sequencing = tasks.create_task(sequencer.run())
-        sweeping = tasks.create_task(_sweep_for_ever(deps))
+        sweeping = [
+            tasks.create_task(_for_ever(deps, *SWEEPS)),
+            tasks.create_task(_for_ever(deps, artifact_jobs.scrub)),  # it may take long
+        ]
         try:
             yield Registry(build_app(deps), deps, first_admin, await local_token(deps))
         finally:
-            sweeping.cancel()
+            for each in sweeping:
+                each.cancel()
             sequencer.stop()
             await asyncio.wait([sequencing], timeout=10)
             sequencing.cancel()
@@ -195,19 +205,14 @@ async def local_token(deps: Deps) -> str | None:
     return issued.text
 
 
-async def _sweep_for_ever(deps: Deps) -> None:
-    """Drop what nobody needs any more: abandoned uploads, old idempotency keys."""
-    sweeps: tuple[Callable[[Deps], Awaitable[object]], ...] = (
-        artifact_jobs.sweep_uploads,
-        identity_jobs.sweep,
-        idempotency.sweep,
-    )
+async def _for_ever(deps: Deps, *jobs: Callable[[Deps], Awaitable[object]]) -> None:
+    """Do `jobs` now and then, one after the other."""
     while True:
-        for sweep in sweeps:
+        for job in jobs:
             try:
-                await sweep(deps)
+                await job(deps)
             except Exception:  # noqa: BLE001 -- the edge of a job: the next round tries again
-                _log.exception("sweep_failed", sweep=sweep.__name__)
+                _log.exception("job_failed", job=job.__name__)
         await asyncio.sleep(_SWEEP.total_seconds())
 
 
@@ -221,6 +226,7 @@ async def check(
             origin=settings.origin,
             folds=FOLDS,
             needed=artifacts.required_blobs,
+            suspects=artifacts.suspects,
             sample=sample,
             seed=secrets.randbits(32),
             progress=progress,

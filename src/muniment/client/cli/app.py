@@ -32,6 +32,7 @@ COMMANDS: dict[str, Later] = {
     "verify": Later(f"{_HERE}.verify", "Check a version, or a receipt without network.", _PROVE),
     "history": Later(f"{_HERE}.history", "Show every act on a version or asset.", _PROVE),
     "log": Later(f"{_HERE}.log", "Read, prove and follow the log.", _PROVE),
+    "scrub": Later(f"{_HERE}.scrub", "Show whether stored bytes are as they were.", _PROVE),
     "login": Later(f"{_HERE}.login", "Keep a token for a registry.", _ADMIN, "login"),
     "whoami": Later(f"{_HERE}.login", "Show whose token is used.", _ADMIN, "whoami"),
     "token": Later(f"{_HERE}.token", "Create, list and revoke tokens.", _ADMIN),

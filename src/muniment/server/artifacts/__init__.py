@@ -7,10 +7,18 @@ Does not decide what may run where.
 
 # fmt: off
 from muniment.server.artifacts.actions import Offer, check, format_of, open_upload, register
-from muniment.server.artifacts.reads import FOLDS, Reach, get_manifest, required_blobs
+from muniment.server.artifacts.reads import (
+    FOLDS,
+    Reach,
+    gauges,
+    get_manifest,
+    required_blobs,
+    suspects,
+)
 from muniment.server.artifacts.store import abandon_upload, declare, lend_blobs, seal_blob
 
 __all__ = [
-    "FOLDS", "Offer", "Reach", "abandon_upload", "check", "declare", "format_of", "get_manifest",
-    "lend_blobs", "open_upload", "register", "required_blobs", "seal_blob",
+    "FOLDS", "Offer", "Reach", "abandon_upload", "check", "declare", "format_of", "gauges",
+    "get_manifest",
+    "lend_blobs", "open_upload", "register", "required_blobs", "seal_blob", "suspects",
 ]

@@ -98,3 +98,55 @@ class FileChanges:
     changed: tuple[tuple[File, File], ...]
     moved: tuple[Moved, ...]
     same_count: int
+
+
+class Problem(enum.StrEnum):
+    """How stored bytes can be wrong."""
+
+    MISSING = "missing"
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A blob the store should hold."""
+
+    digest: Digest
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a blob is needed for: the first file of the first version that names it.
+
+    `name` is `fraud-detector@1.0.0: model.pkl`; `version_count` is how many versions need it.
+    """
+
+    name: str
+    asset_id: uuid.UUID
+    version_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlobFinding:
+    """Stored bytes that were found missing or changed, and when they were right again."""
+
+    act_id: uuid.UUID
+    digest: Digest
+    problem: Problem
+    found_at: dt.datetime
+    healed_at: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScrubPass:
+    """One reading of all stored bytes: how far it got, how much it read, how many were wrong."""
+
+    id: uuid.UUID
+    started_at: dt.datetime
+    held_bytes: int
+    cursor: bytes
+    blob_count: int
+    size_bytes: int
+    finding_count: int
+    finished_at: dt.datetime | None

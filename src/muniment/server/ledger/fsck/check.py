@@ -29,5 +29,6 @@ async def fsck(db: Database, blobs: Blobs, options: Options) -> Report:
         await check_published(tx, blobs, report, options)
         await folding.compare(tx, options)
         needed = {blob.digest.raw: blob async for blob in options.needed(tx)}
-    await check_blobs(blobs, needed, report, options)
+        suspects = {digest async for digest in options.suspects(tx)}
+    await check_blobs(blobs, needed, suspects, report, options)
     return report

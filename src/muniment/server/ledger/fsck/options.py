@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from muniment.core.digest import Digest
 from muniment.server.ledger.records import Fold, NeededBlob
 from muniment.server.ports.db import Tx
 from muniment.server.ports.keys import Keys
@@ -27,18 +28,25 @@ async def _no_blobs(_tx: Tx) -> AsyncIterator[NeededBlob]:
         yield blob
 
 
+async def _no_digests(_tx: Tx) -> AsyncIterator[Digest]:
+    nothing: tuple[Digest, ...] = ()
+    for digest in nothing:
+        yield digest
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What to check against, and how much.
 
-    `needed` yields the blobs that tables say must be held. `sample` is how many blobs to hash
-    (None: all), chosen by `seed`. `progress` is told what is being looked at and how far it got.
+    `needed` yields the blobs that tables say must be held, `suspects` those that are hashed in any
+    case. `sample` is how many others to hash (None: all), chosen by `seed`. `progress` is told what is being looked at and how far it got.
     """
 
     keys: Keys
     origin: str
     folds: Sequence[Fold] = ()
     needed: Callable[[Tx], AsyncIterator[NeededBlob]] = _no_blobs
+    suspects: Callable[[Tx], AsyncIterator[Digest]] = _no_digests
     sample: int | None = 100
     seed: int = 0
     progress: Callable[[str, int], None] = lambda _what, _count: None

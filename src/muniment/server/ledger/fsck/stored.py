@@ -41,10 +41,15 @@ async def check_published(tx: Tx, blobs: Blobs, report: Report, options: Options
 
 
 async def check_blobs(
-    blobs: Blobs, needed: dict[bytes, NeededBlob], report: Report, options: Options
+    blobs: Blobs,
+    needed: dict[bytes, NeededBlob],
+    suspects: set[Digest],
+    report: Report,
+    options: Options,
 ) -> None:
-    """Step 5: presence of all that is needed, then the bytes of all or some that is held."""
+    """Step 5: presence of all that is needed, then the bytes of suspects and of all or some others."""
     chosen: list[Digest] = []
+    suspected: list[Digest] = []
     dice = random.Random(options.seed)  # noqa: S311 -- a sample, not a secret
     missing = dict(needed)
     async for digest, size_bytes in blobs.list_digests():
@@ -53,13 +58,15 @@ async def check_blobs(
         if blob is not None and blob.size_bytes != size_bytes:
             what = f"{size_bytes} bytes"
             report.add(_lost(blob, f"{blob.size_bytes} bytes", what))
-        if options.sample is None or len(chosen) < options.sample:
+        if digest in suspects:
+            suspected.append(digest)
+        elif options.sample is None or len(chosen) < options.sample:
             chosen.append(digest)
         elif (place := dice.randrange(held)) < options.sample:
             chosen[place] = digest
     for blob in missing.values():
         report.add(_lost(blob, "a blob that is held", NOTHING))
-    for digest in chosen:
+    for digest in [*suspected, *chosen]:
         options.progress("blobs hashed", report.count("blobs hashed"))
         found = await _hash_blob(blobs, digest)
         if found != digest:

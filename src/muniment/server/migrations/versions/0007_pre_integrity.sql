@@ -31,3 +31,53 @@ CREATE TRIGGER immutable BEFORE UPDATE OR DELETE ON ledger_refused
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER immutable_whole BEFORE TRUNCATE ON ledger_refused
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- Stored bytes that a scrub found missing or changed, until it finds them right again. Each row is
+-- an act in the log (`blob.fail`), and its end another (`blob.heal`).
+CREATE TABLE blob_finding (
+    act_id    uuid        PRIMARY KEY,               -- the `blob.fail` that says so
+    digest    bytea       NOT NULL CHECK (octet_length(digest) = 32),
+    problem   text        NOT NULL CHECK (problem IN ('missing', 'changed')),
+    found_at  timestamptz NOT NULL,
+    healed_at timestamptz
+);
+
+-- A blob that stays wrong is one finding, however often it is read.
+CREATE UNIQUE INDEX blob_finding_open ON blob_finding (digest) WHERE healed_at IS NULL;
+
+CREATE FUNCTION blob_finding_heal_only() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.healed_at IS NOT NULL OR NEW.healed_at IS NULL
+       OR (NEW.act_id, NEW.digest, NEW.problem, NEW.found_at)
+          IS DISTINCT FROM (OLD.act_id, OLD.digest, OLD.problem, OLD.found_at) THEN
+        RAISE EXCEPTION 'muniment: rows of blob_finding never change'
+            USING ERRCODE = 'restrict_violation', HINT = 'A finding may be healed, once.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER heal_only BEFORE UPDATE ON blob_finding
+    FOR EACH ROW EXECUTE FUNCTION blob_finding_heal_only();
+CREATE TRIGGER immutable BEFORE DELETE ON blob_finding
+    FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER immutable_whole BEFORE TRUNCATE ON blob_finding
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- One reading of all stored bytes, in the order of their digests. `cursor` is how far it got; a
+-- finished pass is an act in the log (`scrub.finish`).
+CREATE TABLE scrub_pass (
+    id            uuid        PRIMARY KEY,           -- UUIDv7; also of its `scrub.finish`
+    started_at    timestamptz NOT NULL,
+    held_bytes    bigint      NOT NULL,              -- what there was to read when it began
+    cursor        bytea       NOT NULL DEFAULT '',
+    blob_count    bigint      NOT NULL DEFAULT 0,
+    size_bytes    bigint      NOT NULL DEFAULT 0,
+    finding_count bigint      NOT NULL DEFAULT 0,    -- blobs found wrong, known before or not
+    leased_until  timestamptz NOT NULL,              -- one server reads at a time
+    finished_at   timestamptz
+);
+
+CREATE UNIQUE INDEX scrub_pass_one_open ON scrub_pass ((finished_at IS NULL))
+    WHERE finished_at IS NULL;
+CREATE INDEX scrub_pass_started ON scrub_pass (started_at);

@@ -1,12 +1,9 @@
-"""What is done now and then: drop abandoned uploads, read stored blobs again."""
+"""Drops uploads that nobody goes on with."""
 
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import random
 
-from muniment.core.digest import Digest
 from muniment.server.artifacts import store
 from muniment.server.http.operation import Deps
 
@@ -37,17 +34,3 @@ async def sweep_uploads(deps: Deps) -> int:
     for upload_id in left:
         await deps.blobs.discard(upload_id)
     return len({*expired, *left})
-
-
-async def scrub(deps: Deps, sample: int, seed: int) -> list[Digest]:
-    """Read up to `sample` stored blobs again, chosen by `seed`; return those whose bytes changed."""
-    held = [digest async for digest, _ in deps.blobs.list_digests()]
-    chosen = random.Random(seed).sample(held, min(sample, len(held)))  # noqa: S311 -- a sample
-    changed = []
-    for digest in chosen:
-        hasher = hashlib.sha256()
-        async for chunk in deps.blobs.read(digest):
-            hasher.update(chunk)
-        if hasher.digest() != digest.raw:
-            changed.append(digest)
-    return changed
