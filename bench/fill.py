@@ -138,7 +138,7 @@ def _our_rows(old: int, new: int, manifest: bytes) -> Iterator[tuple[str, str, l
     )
     yield (
         "version_label",
-        "version_id asset_id registered_at actor_id metrics terms revision description tags",
+        "version_id asset_id registered_at actor_id metrics terms revision updated_at description tags",
         [_our_label(at, id_, assets[at // EACH]) for at, id_ in ids.items()],
     )
     yield (
@@ -182,7 +182,8 @@ def _our_label(at: int, id_: uuid.UUID, asset_id: uuid.UUID) -> tuple[Any, ...]:
     said = metadata(at)
     metrics, found = json.dumps(metrics_of(said)), terms(said, FORMATS)
     return (
-        id_, asset_id, _at(at), "bench", metrics, found, 1, DESCRIPTION, json.dumps(tags(at)),
+        id_, asset_id, _at(at), "bench", metrics, found, 1, _at(at), DESCRIPTION,
+        json.dumps(tags(at)),
     )  # fmt: skip
 
 

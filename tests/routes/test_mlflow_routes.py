@@ -508,8 +508,6 @@ async def test_governance_refuses_in_mlflows_words(admin: Client) -> None:
     assert error_of(await admin.post(f"{API}/model-versions/set-tag", json=tag))[0] == 400
     versions = FILES + "/versions/01a1fc65-6121-7000-8bfb-3651fd695a46/x"
     assert error_of(await admin.put(versions, content=b"x")) == (403, "PERMISSION_DENIED")
-    prompt = {"name": "p", "tags": [{"key": "mlflow.prompt.is_prompt", "value": "true"}]}
-    assert error_of(await admin.post(f"{API}/registered-models/create", json=prompt))[0] == 400
 
 
 async def test_numbers_no_version_has(admin: Client) -> None:

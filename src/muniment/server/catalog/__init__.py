@@ -19,7 +19,7 @@ from muniment.server.catalog.reads.search import Query, search_assets, search_ve
 from muniment.server.catalog.rules.changes import Change, check_version_state
 from muniment.server.catalog.rules.comparing import compare
 from muniment.server.catalog.rules.metadata import (
-    check_metadata, metadata_problems, window_overlaps,
+    check_metadata, metadata_problems, template_variables, window_overlaps,
 )
 from muniment.server.catalog.rules.required import completeness, missing
 from muniment.server.catalog.rules.terms import metrics_of
@@ -32,5 +32,5 @@ __all__ = [
     "annotate_version", "asset_body", "check_metadata", "check_version_state", "compare",
     "completeness", "completeness_body", "create_asset", "find_asset", "find_version", "get_asset",
     "get_version", "lock_asset", "metadata_digest", "metadata_problems", "metrics_of", "missing", "search_assets", "search_versions",
-    "set_alias", "version_body", "version_etag", "version_payload", "window_overlaps",
+    "set_alias", "template_variables", "version_body", "version_etag", "version_payload", "window_overlaps",
 ]

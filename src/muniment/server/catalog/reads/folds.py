@@ -85,7 +85,8 @@ FOLDS: Final[tuple[Fold, ...]] = (
         folding.fold_version_label,
         """
         SELECT version_id::text AS key, asset_id, registered_at, actor_id,
-               metrics::text AS metrics, terms, revision, description, tags::text AS tags
+               metrics::text AS metrics, terms, revision, updated_at, description,
+               tags::text AS tags
         FROM version_label
         """,
         frozenset({"metrics", "tags"}),

@@ -91,10 +91,15 @@ def fold_version_label(rows: Rows, entry: Recorded) -> None:
             "metrics": registered["metrics_at_registration"],
             "terms": terms(registered["metadata"], registered["formats"]),
             "revision": 1,
+            "updated_at": timestamp(entry.at),
             **entry.payload["state"],
         }
     elif entry.act == "version.annotate":
-        rows[entry.subject.id] |= {"revision": entry.payload["revision"], **entry.payload["state"]}
+        rows[entry.subject.id] |= {
+            "revision": entry.payload["revision"],
+            "updated_at": timestamp(entry.at),
+            **entry.payload["state"],
+        }
 
 
 def fold_annotation(rows: Rows, entry: Recorded) -> None:

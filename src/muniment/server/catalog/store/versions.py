@@ -146,8 +146,8 @@ _ADD_VERSION: Final[LiteralString] = """
         FROM counted RETURNING id, number
     ), labelled AS (
         INSERT INTO version_label (version_id, asset_id, registered_at, actor_id, metrics, terms,
-                                   revision, description, tags)
-        SELECT id, $2, $14, $16, $12::text::jsonb, $13, 1, $18, $19::text::jsonb FROM made
+                                   revision, updated_at, description, tags)
+        SELECT id, $2, $14, $16, $12::text::jsonb, $13, 1, $14, $18, $19::text::jsonb FROM made
     ), said AS (
         INSERT INTO annotation (subject_id, revision, subject_kind, asset_id, at, actor_kind,
                                 actor_id, reason, changes, state, entry_id)
@@ -188,7 +188,8 @@ async def annotate_version(tx: Tx, said: Annotation) -> None:
     await tx.execute(
         """
         WITH held AS (
-            UPDATE version_label SET revision = $2, description = $10, tags = $11::text::jsonb
+            UPDATE version_label
+            SET revision = $2, updated_at = $4, description = $10, tags = $11::text::jsonb
             WHERE version_id = $1
         )
         INSERT INTO annotation (subject_id, revision, subject_kind, asset_id, at, actor_kind,

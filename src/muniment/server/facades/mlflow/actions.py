@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from muniment.core.digest import Digest
@@ -12,7 +12,7 @@ from muniment.core.names import AssetRef, SemVer
 from muniment.server import artifacts, catalog, ledger, tracking
 from muniment.server.artifacts.records import File
 from muniment.server.catalog.records import Kind, Lifecycle, Version, VersionState
-from muniment.server.facades.mlflow.rules import mlmodel, sources
+from muniment.server.facades.mlflow.rules import mlmodel, prompts, sources
 from muniment.server.http.operation import Call
 from muniment.server.http.records import Scope, Verb
 from muniment.server.identity import By, visible_scopes
@@ -90,6 +90,10 @@ async def _of_version(tx: Tx, source: sources.OfVersion, call: Call) -> Origin:
     asset = source.ref.asset
     call.require(Verb.READ, Scope(str(asset.namespace), str(asset.name)))
     version = await catalog.get_version(tx, source.ref)
+    if version.kind is Kind.PROMPT:
+        raise BadRequest(
+            f"Invalid model version source: {version.name[:200]!a} is a prompt, which has no files"
+        )
     manifest = await artifacts.get_manifest(tx, version.manifest_digest)
     return Origin(manifest.files)
 
@@ -168,6 +172,30 @@ async def _mlmodel(call: Call, files: Sequence[File]) -> Mapping[str, Any]:
     if file is None or file.size_bytes > mlmodel.MLMODEL_MAX_BYTES:
         return {}
     return mlmodel.read(b"".join([chunk async for chunk in call.deps.blobs.read(file.digest)]))
+
+
+def prompt_of(wanted: Wanted) -> tuple[Wanted, dict[str, Any]]:
+    """Return a prompt version as it is asked for, without the tags that say it, and its metadata.
+
+    Raises:
+        BadRequest: its source is a place, or its tags do not say a prompt.
+    """
+    if wanted.source not in prompts.PLACEHOLDERS:
+        raise BadRequest(
+            f"Invalid prompt source: {wanted.source[:200]!a}. A prompt has no files; its source is"
+            f" one of {', '.join(sorted(prompts.PLACEHOLDERS))}"
+        )
+    said = prompts.read(str(wanted.asset.name), wanted.state.tags)
+    variables = sorted(catalog.template_variables(said.prompt["template"]))
+    about = {"source": wanted.source, **said.kept}
+    metadata: dict[str, Any] = {
+        "prompt": {**said.prompt, **({"variables": variables} if variables else {})},
+        "extra": {"mlflow": about | ({"run_link": wanted.run_link} if wanted.run_link else {})},
+    }
+    if wanted.run_id:
+        metadata["run"] = {"id": wanted.run_id}
+    state = VersionState(wanted.state.description, said.tags)
+    return replace(wanted, state=state), metadata
 
 
 async def register(

@@ -12,25 +12,27 @@ from typing import Any, Final, LiteralString
 
 import msgspec
 
+from muniment.server.catalog.records import Kind
 from muniment.server.facades.mlflow.records import FoundModel, FoundVersion, Seen
+from muniment.server.facades.mlflow.rules import prompts
 from muniment.server.facades.mlflow.rules.filters import Comparison, Order, Search
 from muniment.server.ports.db import Row, Tx
 
 _VERSION: Final[LiteralString] = """
-    SELECT v.id, a.name, v.number, v.registered_at, n.at AS updated_at, l.description, l.tags,
+    SELECT v.id, a.name, v.number, a.kind, v.registered_at, l.updated_at, l.description, l.tags,
            v.metadata->'run'->>'id' AS run_id, v.metadata->'extra'->'mlflow' AS about,
+           CASE a.kind WHEN 'prompt' THEN v.metadata->'prompt' END AS prompt,
            array(SELECT p.name FROM alias p WHERE p.version_id = v.id ORDER BY p.name) AS aliases
     FROM version_label l
     JOIN version v ON v.id = l.version_id
-    JOIN asset a ON a.id = v.asset_id
-    JOIN annotation n ON n.subject_id = v.id AND n.revision = l.revision
+    JOIN asset a ON a.id = l.asset_id
     WHERE a.namespace = 'default'"""
 
 _AMONG: Final[LiteralString] = """
     AND (a.name, v.number) IN (SELECT * FROM unnest($1::text[], $2::integer[]))"""
 
 _MODEL: Final[LiteralString] = """
-    SELECT a.name, a.created_at, greatest(a.updated_at, t.registered_at) AS updated_at,
+    SELECT a.name, a.kind, a.created_at, greatest(a.updated_at, t.registered_at) AS updated_at,
            a.description, a.tags,
            (SELECT coalesce(json_agg(json_build_array(p.name, w.number) ORDER BY p.name), '[]')
             FROM alias p JOIN version w ON w.id = p.version_id WHERE p.asset_id = a.id)::text
@@ -45,8 +47,8 @@ _VERSION_COLUMNS: Final[Mapping[str, LiteralString]] = {
     "version_number": "v.number",
     "run_id": "(v.metadata->'run'->>'id')",
     "source_path": "(v.metadata->'extra'->'mlflow'->>'source')",
-    "creation_timestamp": "v.registered_at",
-    "last_updated_timestamp": "n.at",
+    "creation_timestamp": "l.registered_at",
+    "last_updated_timestamp": "l.updated_at",
 }
 _MODEL_COLUMNS: Final[Mapping[str, LiteralString]] = {
     "name": "a.name",
@@ -67,6 +69,10 @@ _OPERATORS: Final[Mapping[str, tuple[LiteralString, LiteralString]]] = {
 }
 
 
+_THE_ASSET: Final[LiteralString] = """ =
+    (SELECT id FROM asset WHERE namespace = 'default' AND name = """
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Which part of what was found to return."""
@@ -84,33 +90,66 @@ class _Values:
         return f"${len(self.values)}::{cast}"
 
 
-def _condition(
-    part: Comparison, columns: Mapping[str, LiteralString], tags: LiteralString, values: _Values
-) -> LiteralString:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Where a kind of thing is found: its columns by attribute, its tags, and what some tags really are."""
+
+    id: LiteralString
+    asset_id: LiteralString
+    tags: LiteralString
+    columns: Mapping[str, LiteralString]
+    derived: Mapping[str, LiteralString] = field(default_factory=dict)
+
+
+_VERSIONS: Final = _Found(
+    "l.version_id",
+    "l.asset_id",
+    "l.tags",
+    _VERSION_COLUMNS,
+    {
+        prompts.TEXT: """(coalesce(v.metadata->'extra'->'mlflow'->>'prompt_text',
+                                   v.metadata->'prompt'->>'template'))""",
+        prompts.TYPE: "(v.metadata->'extra'->'mlflow'->>'prompt_type')",
+    },
+)
+_MODELS: Final = _Found("a.id", "a.id", "a.tags", _MODEL_COLUMNS)
+
+
+def _condition(part: Comparison, among: _Found, values: _Values) -> LiteralString:
     before, after = _OPERATORS[part.op]
     many = part.op in {"IN", "NOT IN"}
     value: object = list(part.values) if many else part.values[0]
+    cast: LiteralString = "text"
+    if part.attribute == "name" and part.op == "=":  # one asset: its own index gives the order
+        name = values.put(value, "text")
+        return " AND " + among.asset_id + _THE_ASSET + name + ")"
     if part.attribute:
-        column = columns[part.attribute]
-        cast: LiteralString = "bigint" if part.attribute == "version_number" else "text"
+        column = among.columns[part.attribute]
+        cast = "bigint" if part.attribute == "version_number" else "text"
+    elif part.tag in among.derived:
+        column = among.derived[part.tag]
+    elif part.op == "=":  # as the index of tags has it
+        tag = msgspec.json.encode({part.tag: value}).decode()
+        return f" AND {among.tags} @> {values.put(tag, 'text')}::jsonb"
     else:
-        column, cast = f"({tags}->>{values.put(part.tag, 'text')})", "text"
+        column = f"({among.tags}->>{values.put(part.tag, 'text')})"
     if many:
         cast = cast + "[]"
     return f" AND {column} {before}{values.put(value, cast)}{after}"
 
 
-def _where(
-    search: Search, seen: Seen, tags: LiteralString, columns: Mapping[str, LiteralString]
-) -> tuple[LiteralString, _Values]:
+def _where(search: Search, seen: Seen, among: _Found) -> tuple[LiteralString, _Values]:
+    """Return the conditions of a search, planned for its values, as the catalog's own are."""
     values = _Values()
-    where: LiteralString = (
-        f" AND a.kind = {values.put('prompt' if search.prompts else 'model', 'text')}"
-    )
+    where: LiteralString = f" AND ({values.put(True, 'boolean')} OR plan_for_values({among.id}))"
+    if search.prompts is None:
+        where += " AND false"
+    else:
+        where += " AND a.kind = 'prompt'" if search.prompts else " AND a.kind <> 'prompt'"
     if seen.names is not None:
         where += f" AND a.name = ANY({values.put(list(seen.names), 'text[]')})"
     for part in search.comparisons:
-        where += _condition(part, columns, tags, values)
+        where += _condition(part, among, values)
     return where, values
 
 
@@ -124,25 +163,32 @@ def _order(
     return " ORDER BY " + ", ".join([*keys, then])
 
 
-async def search_versions(
-    tx: Tx, search: Search, orders: Sequence[Order], page: Page, seen: Seen
-) -> list[FoundVersion]:
-    """Return versions, last changed first unless ordered: `page.limit` and one more."""
-    where, values = _where(search, seen, "l.tags", _VERSION_COLUMNS)
+def versions_statement(
+    search: Search, orders: Sequence[Order], page: Page, seen: Seen
+) -> tuple[LiteralString, list[object]]:
+    """Return the statement of a search of versions, and its values."""
+    where, values = _where(search, seen, _VERSIONS)
     orders = orders or (Order("last_updated_timestamp", descending=True),)
     order = _order(orders, _VERSION_COLUMNS, "a.name ASC, v.number DESC")
     end = (
         f" LIMIT {values.put(page.limit + 1, 'bigint')} OFFSET {values.put(page.offset, 'bigint')}"
     )
-    rows = await tx.fetch(_VERSION + where + order + end, *values.values)
-    return [_version(row) for row in rows]
+    return _VERSION + where + order + end, values.values
+
+
+async def search_versions(
+    tx: Tx, search: Search, orders: Sequence[Order], page: Page, seen: Seen
+) -> list[FoundVersion]:
+    """Return versions, last changed first unless ordered: `page.limit` and one more."""
+    statement, values = versions_statement(search, orders, page, seen)
+    return [_version(row) for row in await tx.fetch(statement, *values)]
 
 
 async def search_models(
     tx: Tx, search: Search, orders: Sequence[Order], page: Page, seen: Seen
 ) -> list[FoundModel]:
     """Return assets, by name unless ordered: `page.limit` and one more."""
-    where, values = _where(search, seen, "a.tags", _MODEL_COLUMNS)
+    where, values = _where(search, seen, _MODELS)
     order = _order(orders, _MODEL_COLUMNS, "a.name ASC")
     end = (
         f" LIMIT {values.put(page.limit + 1, 'bigint')} OFFSET {values.put(page.offset, 'bigint')}"
@@ -189,6 +235,7 @@ async def _models(tx: Tx, rows: Sequence[Row]) -> list[FoundModel]:
     return [
         FoundModel(
             name=row["name"],
+            kind=Kind(row["kind"]),
             created_at=row["created_at"],
             updated_at=row["updated_at"],
             description=row["description"],
@@ -206,11 +253,13 @@ def _version(row: Row) -> FoundVersion:
         id=row["id"],
         name=row["name"],
         number=row["number"],
+        kind=Kind(row["kind"]),
         registered_at=row["registered_at"],
         updated_at=row["updated_at"],
         description=row["description"],
         tags=msgspec.json.decode(row["tags"]),
         run_id=row["run_id"],
         about=about if isinstance(about, dict) else {},
+        prompt=msgspec.json.decode(row["prompt"]) if row["prompt"] else None,
         aliases=tuple(row["aliases"]),
     )

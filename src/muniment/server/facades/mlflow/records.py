@@ -8,10 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from muniment.server.catalog.records import Kind
+
 
 @dataclass(frozen=True, slots=True)
 class FoundVersion:
-    """A version as MLflow shows it. `about` is what was said when it was registered through MLflow."""
+    """A version as MLflow shows it.
+
+    `about` is what was said when it was registered through MLflow, `prompt` what a prompt says.
+    """
 
     id: uuid.UUID
     name: str
@@ -23,6 +28,8 @@ class FoundVersion:
     run_id: str | None
     about: Mapping[str, Any]
     aliases: Sequence[str] = ()
+    kind: Kind = Kind.MODEL
+    prompt: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,7 @@ class FoundModel:
     tags: Mapping[str, str]
     aliases: Sequence[tuple[str, int]] = ()
     latest: FoundVersion | None = None
+    kind: Kind = Kind.MODEL
 
 
 @dataclass(frozen=True, slots=True)

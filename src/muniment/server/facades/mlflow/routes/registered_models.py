@@ -23,7 +23,7 @@ from muniment.server.facades.mlflow.routes.dialect import (
     seen_by,
     token_for,
 )
-from muniment.server.facades.mlflow.rules import aliases, filters
+from muniment.server.facades.mlflow.rules import aliases, filters, prompts
 from muniment.server.facades.mlflow.rules.render import STAGES, merged, model_json, version_json
 from muniment.server.facades.mlflow.rules.wire import given
 from muniment.server.http.operation import Call, Operation, Reply
@@ -125,16 +125,16 @@ async def create_registered_model(call: Call, tx: Tx) -> Reply:
     body: Created = call.body
     ref = asset_of(call, body.name, Verb.CREATE)
     tags = merged(_builtins(body.tags))
-    if "mlflow.prompt.is_prompt" in tags:
-        raise BadRequest(
-            "prompts are not registered through MLflow's API here yet: register a version of an"
-            " asset of kind prompt with POST /api/v1/assets/{namespace}/{name}/versions"
-        )
+    kind = Kind.PROMPT if prompts.is_prompt(tags) else Kind.MODEL
+    tags.pop(prompts.IS_PROMPT, None)
     state = AssetState(owner=call.caller.name, description=body.description, tags=tags)
     try:
-        await catalog.create_asset(tx, ref, Kind.MODEL, state, by(call))
+        await catalog.create_asset(tx, ref, kind, state, by(call))
     except AlreadyExists:
-        raise AlreadyExists(f"Registered Model (name={body.name}) already exists.") from None
+        there = (await found(tx, body.name)).kind
+        raise prompts.taken(
+            body.name, prompt=kind is Kind.PROMPT, by_prompt=there is Kind.PROMPT
+        ) from None
     return Reply({"registered_model": model_json(await found(tx, body.name))})
 
 
@@ -209,8 +209,10 @@ async def delete_registered_model_tag(call: Call, tx: Tx) -> Reply:
 
 async def _tag(call: Call, tx: Tx, name: str, key: str, value: str | None) -> Reply:
     ref = asset_of(call, name, Verb.ANNOTATE)
-    await found(tx, name)
-    await catalog.annotate_asset(tx, ref, catalog.Change(tags={key: value}, reason=WHY), by(call))
+    is_prompt = (await found(tx, name)).kind is Kind.PROMPT
+    if prompts.check_asset_tag(name, prompt=is_prompt, key=key, value=value):
+        change = catalog.Change(tags={key: value}, reason=WHY)
+        await catalog.annotate_asset(tx, ref, change, by(call))
     return Reply({})
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from muniment.core.errors import NotAllowed
 from muniment.server import catalog
-from muniment.server.catalog.records import VersionState
+from muniment.server.catalog.records import Kind, VersionState
 from muniment.server.facades.mlflow import actions, reads
 from muniment.server.facades.mlflow.records import FoundVersion
 from muniment.server.facades.mlflow.routes.bodies import Pair, number_of
@@ -23,8 +23,8 @@ from muniment.server.facades.mlflow.routes.dialect import (
     token_for,
 )
 from muniment.server.facades.mlflow.routes.registered_models import check_stage, found, no_version
-from muniment.server.facades.mlflow.rules import filters
-from muniment.server.facades.mlflow.rules.render import merged, version_json
+from muniment.server.facades.mlflow.rules import filters, prompts
+from muniment.server.facades.mlflow.rules.render import merged, prompt_tags, version_json
 from muniment.server.facades.mlflow.rules.sources import PROXY
 from muniment.server.facades.mlflow.rules.wire import given
 from muniment.server.http.operation import Call, Operation, Reply, TxMode
@@ -122,12 +122,24 @@ async def create_model_version(call: Call) -> Reply:
     )
     db = call.deps.db
     async with db.transaction(read_only=True) as tx:
-        await found(tx, body.name)
-        origin = await actions.origin_of(tx, wanted, call)
+        model = await found(tx, body.name)
+        if model.kind is not Kind.PROMPT:
+            prompts.check_model_tags(wanted.state.tags)
+            origin = await actions.origin_of(tx, wanted, call)
+    if model.kind is Kind.PROMPT:
+        return await _create_prompt_version(call, wanted)
     metadata = await actions.metadata_of(call, wanted, origin)
     async with db.transaction() as tx:
         version = await actions.register(tx, call, wanted, origin, metadata)
         shown = await _found(tx, body.name, str(version.number))
+    return Reply({"model_version": version_json(shown)})
+
+
+async def _create_prompt_version(call: Call, wanted: actions.Wanted) -> Reply:
+    asked, metadata = actions.prompt_of(wanted)
+    async with call.deps.db.transaction() as tx:
+        version = await actions.register(tx, call, asked, actions.Origin(()), metadata)
+        shown = await _found(tx, str(wanted.asset.name), str(version.number))
     return Reply({"model_version": version_json(shown)})
 
 
@@ -183,7 +195,9 @@ async def _annotate(
 ) -> None:
     ref = asset_of(call, body.name, Verb.ANNOTATE)
     version = await _found(tx, body.name, body.version)
-    await catalog.annotate_version(tx, ref, version.number, change, by(call))
+    shown = prompt_tags(version)
+    if all(prompts.check_version_tag(shown, key, value) for key, value in change.tags.items()):
+        await catalog.annotate_version(tx, ref, version.number, change, by(call))
 
 
 async def transition_model_version_stage(call: Call, tx: Tx) -> Reply:

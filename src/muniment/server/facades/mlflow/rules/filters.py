@@ -21,13 +21,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from muniment.core.errors import BadFilter
+from muniment.server.facades.mlflow.rules.prompts import IS_PROMPT
 
 FILTER_MAX_CHARS: Final = 20_000
 COMPARISONS_MAX: Final = 100
 _TEXT: Final = frozenset({"=", "!=", "LIKE", "ILIKE"})
 _SET: Final = frozenset({"IN", "NOT IN"})
 _NUMBER: Final = frozenset({"=", "!=", ">", ">=", "<", "<="})
-_PROMPT: Final = "mlflow.prompt.is_prompt"
 
 #: What registered models are found by, and model versions; by attribute, with its operators.
 MODELS: Final[Mapping[str, frozenset[str]]] = {"name": _TEXT | _SET}
@@ -60,10 +60,13 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What to look for. `prompts` says whether prompts are asked for instead of models."""
+    """What to look for.
+
+    `prompts` says whether prompts are asked for instead of models; None: both, which nothing is.
+    """
 
     comparisons: tuple[Comparison, ...] = ()
-    prompts: bool = False
+    prompts: bool | None = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +130,15 @@ def parse_filter(text: str, attributes: Mapping[str, frozenset[str]]) -> Search:
         if len(comparisons) == COMPARISONS_MAX:
             raise BadFilter(f"expected at most {COMPARISONS_MAX} comparisons")
         comparisons.append(_comparison(tokens, attributes))
-    prompts, rest = False, []
-    for one in comparisons:
-        if one.tag == _PROMPT and one.op in {"=", "!="}:
-            prompts = (one.values[0] == "true") == (one.op == "=")
-        else:
-            rest.append(one)
-    return Search(tuple(rest), prompts)
+    asked = {
+        (one.values[0] == "true") == (one.op == "=") for one in comparisons if _asks_prompts(one)
+    }
+    rest = tuple(one for one in comparisons if not _asks_prompts(one))
+    return Search(rest, None if len(asked) > 1 else True in asked)
+
+
+def _asks_prompts(one: Comparison) -> bool:
+    return one.tag == IS_PROMPT and one.op in {"=", "!="}
 
 
 def _comparison(tokens: _Tokens, attributes: Mapping[str, frozenset[str]]) -> Comparison:

@@ -6,7 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from muniment.server.catalog.records import Kind
 from muniment.server.facades.mlflow.records import FoundModel, FoundVersion
+from muniment.server.facades.mlflow.rules import prompts
 from muniment.server.facades.mlflow.rules.wire import given, milliseconds, pairs
 from muniment.server.tracking.records import Experiment, LoggedModel, Metric, Run
 
@@ -29,21 +31,27 @@ def version_json(version: FoundVersion) -> Json:
         status="READY",
         run_link=about.get("run_link"),
         model_id=about.get("model_id"),
-        tags=pairs(version.tags),
+        tags=pairs({**version.tags, **prompt_tags(version)}),
         aliases=list(version.aliases),
     )
+
+
+def prompt_tags(version: FoundVersion) -> dict[str, str]:
+    """Return the tags that show what a prompt says; nothing for a model."""
+    return {} if version.prompt is None else prompts.tags_of(version.prompt, version.about)
 
 
 def model_json(model: FoundModel) -> Json:
     """Return a registered model with its latest version."""
     latest = model.latest
+    kind = {prompts.IS_PROMPT: "true"} if model.kind is Kind.PROMPT else {}
     return given(
         name=model.name,
         creation_timestamp=milliseconds(model.created_at),
         last_updated_timestamp=milliseconds(model.updated_at),
         description=model.description or None,
         latest_versions=[] if latest is None else [version_json(latest)],
-        tags=pairs(model.tags),
+        tags=pairs({**model.tags, **kind}),
         aliases=[{"alias": name, "version": str(number)} for name, number in model.aliases],
     )
 
