@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 BENCH_VENV := .venv-bench
 STAMP := $(VENV)/.installed
 BENCH_STAMP := $(BENCH_VENV)/.installed
+MLFLOW2_VENV := .venv-mlflow2
+MLFLOW2_STAMP := $(MLFLOW2_VENV)/.installed
 
 .PHONY: help demo test check lint types contracts fix serve bench docs openapi lock clean
 
@@ -21,7 +23,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 demo: $(STAMP)  ## Register, find, download and prove a real model; then catch two forgeries
 	$(BIN)/python -m demo
 
-test: $(STAMP) $(BENCH_STAMP)  ## Every test, with the coverage gates
+test: $(STAMP) $(BENCH_STAMP) $(MLFLOW2_STAMP)  ## Every test, with the coverage gates
 	@rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest -q -n 2 --dist loadfile
 	$(BIN)/coverage combine --quiet
@@ -58,12 +60,18 @@ $(BENCH_STAMP): requirements/bench.txt
 	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	@touch $@
 
+$(MLFLOW2_STAMP): requirements/mlflow2.txt
+	$(PYTHON) -m venv $(MLFLOW2_VENV)
+	$(MLFLOW2_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/mlflow2.txt
+	@touch $@
+
 bench: $(STAMP) $(BENCH_STAMP)  ## Measure beside MLflow in one run (long)
 	$(BIN)/python -m bench
 
 lock:  ## Pin every dependency anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra server --group dev pyproject.toml -o requirements/dev.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/bench.in -o requirements/bench.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/mlflow2.in -o requirements/mlflow2.txt
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) .build .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) $(MLFLOW2_VENV) .build .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -5,21 +5,14 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.support.mlflow_clients import AS_USER, NEWEST, what_it_saw
 from tests.support.server_process import TOKEN, ServerProcess
-
-ROOT = Path(__file__).parents[2]
-PYTHON = ROOT / ".venv-bench" / "bin" / "python"
-SCRIPT = ROOT / "tests" / "support" / "mlflow_script.py"
 
 pytestmark = pytest.mark.slow
 
@@ -34,21 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 @pytest.fixture(scope="module")
 def seen(server: ServerProcess) -> dict[str, Any]:
     """What the client saw; the token is sent as the password of a user."""
-    assert PYTHON.exists(), "run `make .venv-bench/.installed`: MLflow's client lives there"
-    environ = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {
-        "MLFLOW_TRACKING_URI": server.url,
-        "MLFLOW_TRACKING_USERNAME": "ada",
-        "MLFLOW_TRACKING_PASSWORD": TOKEN,
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-        "GIT_PYTHON_REFRESH": "quiet",
-    }
-    done = subprocess.run(
-        [PYTHON, SCRIPT], env=environ, cwd=server.home, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr + server.log.read_text()
-    result: dict[str, Any] = json.loads((server.home / "seen.json").read_text())
-    return result
+    return what_it_saw(server, NEWEST, "mlflow_script.py", credentials=AS_USER)
 
 
 def test_a_run_reads_back_as_it_was_logged(seen: dict[str, Any]) -> None:
