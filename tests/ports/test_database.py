@@ -18,12 +18,8 @@ import uvloop
 from muniment.core.errors import Conflict, Contended, DatabaseDown, Unavailable
 from muniment.server.ports.db import Database, Tx
 from muniment.server.ports.embedded_postgres import EmbeddedPostgres
-from muniment.server.ports.postgres import (
-    PostgresDatabase,
-    open_database,
-    translated,
-    without_password,
-)
+from muniment.server.ports.postgres import PostgresDatabase, open_database
+from muniment.server.ports.postgres_errors import translated, without_password
 
 _TABLE = """
 CREATE TABLE thing (

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from muniment.server import artifacts, http, identity, ledger
 from muniment.server.http.dialects import Dialect
@@ -67,7 +67,7 @@ class Client(httpx.AsyncClient):
 class RegistrySimulator:
     """A whole registry without a socket: its application, its ports, and clients by role."""
 
-    def __init__(self, app: Starlette, deps: Deps, tokens: identity.TokenCache) -> None:
+    def __init__(self, app: ASGIApp, deps: Deps, tokens: identity.TokenCache) -> None:
         self.app, self.deps, self.tokens = app, deps, tokens
         self._clients: dict[object, Client] = {}
 

@@ -29,6 +29,8 @@ MAX_NUMBER = 2**31 - 1
 _NAMESPACE = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _ALIAS = re.compile(r"[A-Za-z_][A-Za-z0-9._-]{0,254}")
 _RESERVED_ALIAS = re.compile(r"latest|v[0-9]+", re.IGNORECASE)
+#: Names that break no rule, and nearly all there are.
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,9}")
 _NOT_IN_NAMES = frozenset("/:@%\\?#")
 _SEMVER = re.compile(
@@ -158,8 +160,13 @@ class SemVer:
         found = _SEMVER.fullmatch(text) if short else None
         if not found:
             raise BadVersion(_expected_version(text))
-        major, minor, patch = (int(found[part]) for part in ("major", "minor", "patch"))
-        return cls(major, minor, patch, found["prerelease"] or "", found["build"] or "")
+        made = object.__new__(cls)  # not `cls(...)`, which would write it out and match it again
+        major, minor, patch, prerelease, build = found.groups("")
+        for name, part in (("major", int(major)), ("minor", int(minor)), ("patch", int(patch))):
+            object.__setattr__(made, name, part)
+        object.__setattr__(made, "prerelease", prerelease)
+        object.__setattr__(made, "build", build)
+        return made
 
     @property
     def precedence(self) -> tuple[object, ...]:
@@ -274,6 +281,8 @@ def _name_problem(text: object) -> str | None:
     """The rule of asset names that `text` breaks."""
     if not isinstance(text, str):
         return "as text"
+    if _PLAIN_NAME.fullmatch(text):
+        return None
     forbidden = sorted(_NOT_IN_NAMES.intersection(text))
     rules = (
         (1 <= len(text) <= MAX_NAME_CHARS, f"of 1 to {MAX_NAME_CHARS} characters"),

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from muniment.core.errors import Unavailable
@@ -47,7 +47,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_body(body)
 
 
-async def listen(app: Starlette, host: str, port: int, *, announce: Callable[[str], None]) -> None:
+async def listen(app: ASGIApp, host: str, port: int, *, announce: Callable[[str], None]) -> None:
     """Serve `app` until SIGTERM or SIGINT; open requests get ten seconds to finish.
 
     `announce` is given the address once connections are accepted.

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 import structlog
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from muniment.core.errors import NotAuthenticated
 from muniment.server import artifacts, catalog, http, identity, ledger, migrations
@@ -125,7 +125,7 @@ async def open_deps(settings: Settings, url: str) -> AsyncIterator[Deps]:
         await db.close()
 
 
-def build_app(deps: Deps) -> Starlette:
+def build_app(deps: Deps) -> ASGIApp:
     """Join all operations into the application, without background work."""
     return http.build(
         [*OPERATIONS, *FACADES],
@@ -141,7 +141,7 @@ def build_app(deps: Deps) -> Starlette:
 class Registry:
     """A registry ready to serve: the application, its ports, and what the first start made."""
 
-    app: Starlette
+    app: ASGIApp
     deps: Deps
     first_admin: identity.FirstAdmin | None
     local_token: str | None

@@ -21,7 +21,6 @@ from typing import Any
 
 import msgspec
 import structlog
-from starlette.applications import Starlette
 from starlette.types import Message, Receive, Scope, Send
 
 from muniment.core.errors import (
@@ -105,16 +104,17 @@ class Kit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
-            await send({"type": "websocket.close"})
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close"})
             return
         started = time.perf_counter()
         exchange = _Exchange(scope, receive, send)
         exchange.dialect = spoken_at(exchange.path, self._dialects)
-        self.metrics.in_flight.inc()
+        self.metrics.in_flight += 1
         try:
             await self._exchange(exchange)
         finally:
-            self.metrics.in_flight.dec()
+            self.metrics.in_flight -= 1
             (exchange.meter or self._unmatched).count(
                 exchange.status, time.perf_counter() - started
             )
@@ -367,8 +367,8 @@ def build(
     allows: Allows,
     dialects: Sequence[Dialect] = (),
     gauges: Sequence[Gauges] = (),
-) -> Starlette:
-    """Return the application that serves `operations`, health, metrics and the OpenAPI document.
+) -> Kit:
+    """Return the ASGI application that serves `operations`, health, metrics and the OpenAPI document.
 
     `dialects` are other APIs spoken at paths of their own, `gauges` what slices tell `/metrics` of
     the state of the registry.
@@ -376,7 +376,7 @@ def build(
     Raises:
         ValueError: two operations answer the same method and path.
     """
-    kit = Kit(
+    return Kit(
         operations,
         deps,
         authenticator=authenticator,
@@ -384,6 +384,3 @@ def build(
         dialects=dialects,
         gauges=gauges,
     )
-    app = Starlette()
-    app.router.default = kit  # no route: a pattern of Starlette's leaves out paths with a newline
-    return app

@@ -1,47 +1,50 @@
 """What Prometheus is told of requests: how many, how long, how many at this moment.
 
+Counted in plain numbers on the one event loop, and turned into Prometheus' form when it asks: its
+client's own counters take a lock each, five times a request.
+
 One registry for each application, so that two in one process (tests) do not add up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    ProcessCollector,
-    generate_latest,
+from prometheus_client import CollectorRegistry, Metric, ProcessCollector, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST as MEDIA_TYPE
+from prometheus_client.registry import Collector
 
 from muniment.server.ports.db import Tx
 
 __all__ = ["MEDIA_TYPE", "Gauges", "Meter", "Metrics", "Number"]
 
+#: Upper bounds of the buckets a request's time is counted in.
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)
 
 
 class Meter:
-    """The metrics of one operation; label lookups are done once."""
+    """The numbers of one operation: answers by status, answers by time (not cumulative), seconds."""
 
-    __slots__ = ("_counter", "_counts", "_operation", "_seconds")
+    __slots__ = ("by_status", "by_time", "operation", "seconds")
 
-    def __init__(self, operation: str, counter: Counter, seconds: Histogram) -> None:
-        self._operation, self._counter = operation, counter
-        self._seconds = seconds.labels(operation)
-        self._counts: dict[int, Counter] = {}
+    def __init__(self, operation: str) -> None:
+        self.operation = operation
+        self.by_status: dict[int, int] = {}
+        self.by_time = [0] * (len(_SECONDS) + 1)
+        self.seconds = 0.0
 
     def count(self, status: int, seconds: float) -> None:
         """Count one answer."""
-        counts = self._counts.get(status)
-        if counts is None:
-            counts = self._counts[status] = self._counter.labels(self._operation, str(status))
-        counts.inc()
-        self._seconds.observe(seconds)
+        self.by_status[status] = self.by_status.get(status, 0) + 1
+        self.by_time[bisect_left(_SECONDS, seconds)] += 1
+        self.seconds += seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,43 +60,60 @@ class Number:
 Gauges = Callable[[Tx], Awaitable[Sequence[Number]]]
 
 
-class Metrics:
-    """All metrics of one application."""
+class Metrics(Collector):
+    """All metrics of one application. `in_flight` is how many requests are being answered."""
 
     def __init__(self) -> None:
         """Start at zero."""
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self._counter = Counter(
-            "muniment_http_requests",
-            "Requests answered.",
-            ("operation", "status"),
-            registry=self.registry,
-        )
-        self._seconds = Histogram(
-            "muniment_http_request_seconds",
-            "Time from the request's head to the last byte of its answer.",
-            ("operation",),
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self._gauges: dict[str, Gauge] = {}
-        self.in_flight = Gauge(
-            "muniment_http_requests_in_flight", "Requests being answered.", registry=self.registry
-        )
+        self.in_flight = 0
+        self._meters: list[Meter] = []
+        self._numbers: dict[str, Number] = {}
+        self.registry.register(self)
 
     def meter(self, operation: str) -> Meter:
         """Return the meter of one operation."""
-        return Meter(operation, self._counter, self._seconds)
+        self._meters.append(Meter(operation))
+        return self._meters[-1]
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield what was counted, as Prometheus' client wants it."""
+        requests = CounterMetricFamily(
+            "muniment_http_requests", "Requests answered.", labels=("operation", "status")
+        )
+        seconds = HistogramMetricFamily(
+            "muniment_http_request_seconds",
+            "Time from the request's head to the last byte of its answer.",
+            labels=("operation",),
+        )
+        for meter in self._meters:
+            for status, count in sorted(meter.by_status.items()):
+                requests.add_metric((meter.operation, str(status)), count)
+            seconds.add_metric((meter.operation,), _buckets(meter.by_time), meter.seconds)
+        yield requests
+        yield seconds
+        yield GaugeMetricFamily(
+            "muniment_http_requests_in_flight", "Requests being answered.", value=self.in_flight
+        )
+        for one in self._numbers.values():
+            yield GaugeMetricFamily(one.name, one.says, value=one.value)
 
     def show(self, numbers: Sequence[Number]) -> None:
         """Have `text` give these numbers, until told others."""
-        for one in numbers:
-            gauge = self._gauges.get(one.name)
-            if gauge is None:
-                gauge = self._gauges[one.name] = Gauge(one.name, one.says, registry=self.registry)
-            gauge.set(one.value)
+        self._numbers |= {one.name: one for one in numbers}
 
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+def _buckets(by_time: list[int]) -> list[tuple[str, float]]:
+    """Return how many took at most as long as each bound; the last bound is infinite."""
+    bounds = [*(str(float(bound)) for bound in _SECONDS), "+Inf"]
+    below = 0
+    found: list[tuple[str, float]] = []
+    for bound, count in zip(bounds, by_time, strict=True):
+        below += count
+        found.append((bound, below))
+    return found

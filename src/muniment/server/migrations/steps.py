@@ -19,7 +19,7 @@ from typing import Any, Literal
 import asyncpg
 
 from muniment.core.errors import DatabaseDown
-from muniment.server.ports.postgres import no_answer, translated
+from muniment.server.ports.postgres_errors import no_answer, translated
 
 #: `pre`: as far as old code tolerates. `all`: to the end.
 Phase = Literal["pre", "all"]

@@ -56,6 +56,23 @@ class Tx(Protocol):
         """Append rows by COPY, the fastest way in."""
         ...
 
+    async def peek(self, sql: LiteralString, *args: object) -> Row | None:
+        """The first row, or None, of a statement that writes and locks nothing.
+
+        As `fetchrow`, but it does not begin the transaction: an act that looks first and then is
+        one statement (`finish`) costs two round trips.
+        """
+        ...
+
+    async def finish(self, sql: LiteralString, *args: object) -> Row | None:
+        """The first row, or None, of a statement after which the transaction is complete.
+
+        The statement gives a row exactly if it wrote something. If it did and nothing else but
+        `peek` was asked before, it has committed by itself: what is asked afterwards is refused,
+        and an error raised afterwards undoes nothing. Otherwise it is a statement like others.
+        """
+        ...
+
     def cursor(self, sql: LiteralString, *args: object, prefetch: int = 500) -> AsyncIterator[Row]:
         """Rows one by one through a server-side cursor: constant memory."""
         ...

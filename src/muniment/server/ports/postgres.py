@@ -2,7 +2,8 @@
 
 - Reads run on connections whose sessions are read-only, each statement its own transaction: no
   BEGIN, no COMMIT, and a write in a read is refused by PostgreSQL itself.
-- Writes and `repeatable` reads send one BEGIN and one COMMIT around what they do.
+- Writes and `repeatable` reads send one BEGIN, before their first statement, and one COMMIT. What
+  is looked at before (`peek`) needs none, and an act that is one statement (`finish`) neither.
 - Nothing is reset when a connection goes back: sessions are never changed, so stores must not use
   SET (but SET LOCAL), LISTEN, temporary tables or session advisory locks on a `Tx`.
 
@@ -12,109 +13,31 @@ and goes as JSON text (`str`), undecoded, so a reader can pass it on as `msgspec
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import re
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, LiteralString
 
 import asyncpg
 
-from muniment.core.errors import Conflict, Contended, DatabaseDown, MunimentError, Unavailable
+from muniment.core.errors import DatabaseDown
 from muniment.server.ports.db import Row
+from muniment.server.ports.postgres_errors import FOREIGN, STATEMENT_SECONDS, no_answer, translated
+from muniment.server.ports.postgres_pool import Pool
 
-_STATEMENT_SECONDS = 30
 _CONNECT_SECONDS = 10.0
 _BEGIN = "BEGIN"
 _BEGIN_REPEATABLE = "BEGIN ISOLATION LEVEL REPEATABLE READ"
-
-_FOREIGN = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
 #: Set when a session starts, so they cost nothing later.
 _SESSION = {
     "application_name": "muniment",
     "timezone": "UTC",
     "jit": "off",
-    "statement_timeout": f"{_STATEMENT_SECONDS}s",
+    "statement_timeout": f"{STATEMENT_SECONDS}s",
     "lock_timeout": "10s",
     "idle_in_transaction_session_timeout": "60s",
 }
-
-_CONFLICT = (
-    asyncpg.UniqueViolationError,
-    asyncpg.ExclusionViolationError,
-    asyncpg.ForeignKeyViolationError,
-)
-_CONTENDED = (
-    asyncpg.SerializationError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.InvalidCachedStatementError,
-)
-_DOWN = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    OSError,  # TimeoutError is one
-)
-
-
-class translated:  # noqa: N801 -- used as a statement: `with translated():`
-    """Turn the driver's exceptions inside the block into `muniment.core.errors`.
-
-    A class, not a generator: it is entered for every statement.
-
-    Raises:
-        Conflict: a unique, exclusion or foreign key constraint (`context["constraint"]`).
-        Contended: serialization failure, deadlock, or a lock not had in time; worth repeating.
-        DatabaseDown: no connection, or it was lost.
-        Unavailable: the statement took too long.
-    """
-
-    __slots__ = ()
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, _FOREIGN):
-            ours = _translate(error)
-            if ours is not None:
-                raise ours from error
-
-
-def _translate(error: Exception) -> MunimentError | None:
-    """Choose our error for the driver's; None: it is a mistake of ours and stays what it is."""
-    context = {
-        "constraint": getattr(error, "constraint_name", None),
-        "table": getattr(error, "table_name", None),
-        "sqlstate": getattr(error, "sqlstate", None),
-        "reason": str(error),
-    }
-    if isinstance(error, _CONFLICT):
-        return Conflict(context=context)
-    if isinstance(error, _CONTENDED):
-        return Contended(context=context)
-    if isinstance(error, asyncpg.QueryCanceledError):
-        return Unavailable(
-            f"the database took longer than {_STATEMENT_SECONDS} s: narrow the request, or repeat it "
-            "later",
-            context=context,
-        )
-    # The pool takes a connection back when it breaks, even from under its user.
-    closed = isinstance(error, asyncpg.InterfaceError) and (
-        "clos" in str(error) or "released back" in str(error)
-    )
-    # PostgreSQL said good-bye, the socket is not closed yet, and the driver is between two states.
-    dying = isinstance(error, asyncpg.InternalClientError) and "cannot switch" in str(error)
-    down = closed or dying or isinstance(error, _DOWN)
-    return DatabaseDown(context=context) if down else None
 
 
 #: Authenticates bytes with the registry's entry key.
@@ -136,14 +59,18 @@ _OVER = _Over()
 
 
 class PostgresTx:
-    """A `Tx` on one connection."""
+    """A `Tx` on one connection. `begin` is what opens its transaction, before the first statement.
 
-    __slots__ = ("_connection", "_open", "_signals", "mac")
+    Nothing is sent for a transaction in which nothing is asked.
+    """
 
-    def __init__(self, connection: Any, mac: Mac, *, begun: bool) -> None:
+    __slots__ = ("_begin", "_connection", "_open", "_signals", "mac")
+
+    def __init__(self, connection: Any, mac: Mac, begin: LiteralString) -> None:
         self.mac = mac
         self._connection = connection
-        self._open = begun
+        self._begin = begin  # empty: each statement is its own transaction
+        self._open = False
         self._signals: dict[str, None] = {}
 
     @property
@@ -151,30 +78,45 @@ class PostgresTx:
         """The asyncpg connection, for ports and administration; stores do without."""
         return self._connection
 
+    async def _opened(self) -> None:
+        if self._begin and not self._open:
+            send = self._connection.execute
+            self._open = True  # even if it fails or is cancelled: then it is rolled back
+            await send(self._begin)
+
     async def fetch(self, sql: LiteralString, *args: object) -> Sequence[Row]:
         """All rows, in the statement's order."""
         with translated():
+            if self._begin:
+                await self._opened()
             rows: Sequence[Row] = await self._connection.fetch(sql, *args)
             return rows
 
     async def fetchrow(self, sql: LiteralString, *args: object) -> Row | None:
         """The first row, or None."""
         with translated():
+            if self._begin:
+                await self._opened()
             return await self._connection.fetchrow(sql, *args)
 
     async def fetchval(self, sql: LiteralString, *args: object) -> Any:
         """The first column of the first row, or None."""
         with translated():
+            if self._begin:
+                await self._opened()
             return await self._connection.fetchval(sql, *args)
 
     async def execute(self, sql: LiteralString, *args: object) -> str:
         """The command tag, for example `UPDATE 1`."""
         with translated():
+            if self._begin:
+                await self._opened()
             return str(await self._connection.execute(sql, *args))
 
     async def executemany(self, sql: LiteralString, rows: Sequence[Sequence[object]]) -> None:
         """Run one statement for many rows in one round trip."""
         with translated():
+            await self._opened()
             await self._connection.executemany(sql, rows)
 
     async def copy(
@@ -182,7 +124,25 @@ class PostgresTx:
     ) -> None:
         """Append rows by COPY, the fastest way in."""
         with translated():
+            await self._opened()
             await self._connection.copy_records_to_table(table, columns=columns, records=rows)
+
+    async def peek(self, sql: LiteralString, *args: object) -> Row | None:
+        """The first row, or None, of a statement that writes and locks nothing: sends no BEGIN."""
+        with translated():
+            return await self._connection.fetchrow(sql, *args)
+
+    async def finish(self, sql: LiteralString, *args: object) -> Row | None:
+        """The first row, or None, of a statement after which the transaction is complete.
+
+        Where nothing was sent before, the statement commits by itself, and this cannot be used
+        afterwards, unless it gave no row: that says that it wrote nothing.
+        """
+        with translated():
+            row = await self._connection.fetchrow(sql, *args)
+        if row is not None and not self._open:
+            self._connection = _OVER
+        return row
 
     async def cursor(
         self, sql: LiteralString, *args: object, prefetch: int = 500
@@ -192,9 +152,8 @@ class PostgresTx:
         What follows in a read sees one transaction's time, but still what others commit meanwhile.
         """
         with translated():
-            if not self._open:
-                await self._connection.execute(_BEGIN)  # ends with the block
-                self._open = True
+            self._begin = self._begin or _BEGIN  # ends with the block
+            await self._opened()
             async for row in self._connection.cursor(sql, *args, prefetch=prefetch):
                 yield row
 
@@ -223,6 +182,11 @@ class PostgresTx:
                 "written: foresee it in SQL (ON CONFLICT), or let the error through"
             )
 
+    @property
+    def complete(self) -> bool:
+        """Whether `finish` committed it."""
+        return self._connection is _OVER
+
     def signal(self, name: str) -> None:
         """Call the listeners of `name` once, after this transaction commits; never if it does not."""
         self._signals[name] = None
@@ -236,9 +200,7 @@ class PostgresTx:
 class PostgresDatabase:
     """A `Database`: one pool for reads, one for writes. Made by `open_database`."""
 
-    def __init__(
-        self, url: str, pools: tuple[asyncpg.Pool, asyncpg.Pool], wait_seconds: float, mac: Mac
-    ) -> None:
+    def __init__(self, url: str, pools: tuple[Pool, Pool], wait_seconds: float, mac: Mac) -> None:
         self.url = url
         self.mac = mac
         self.wait_seconds = wait_seconds
@@ -279,44 +241,36 @@ class PostgresDatabase:
 
 async def _roll_back(connection: Any) -> None:
     """Leave no transaction open; where that fails the pool drops the connection."""
-    with contextlib.suppress(*_FOREIGN):
+    with contextlib.suppress(*FOREIGN):
         await connection.execute("ROLLBACK")
 
 
 class _Transaction:
-    """What `PostgresDatabase.transaction` gives; plain BEGIN and COMMIT, for fewer instructions."""
+    """What `PostgresDatabase.transaction` gives; a class, for fewer instructions."""
 
     __slots__ = ("_begin", "_connection", "_database", "_pool", "_tx")
 
-    def __init__(
-        self, pool: asyncpg.Pool, begin: LiteralString, database: PostgresDatabase
-    ) -> None:
+    def __init__(self, pool: Pool, begin: LiteralString, database: PostgresDatabase) -> None:
         self._pool = pool
         self._begin = begin
         self._database = database
 
     async def __aenter__(self) -> PostgresTx:
         with translated():
-            async with asyncio.timeout(self._database.wait_seconds):
-                self._connection = await self._pool.acquire()
-            if self._begin:
-                try:
-                    await self._connection.execute(self._begin)
-                except BaseException:
-                    await _roll_back(self._connection)  # cancelled after it was sent
-                    await self._pool.release(self._connection)
-                    raise
-        self._tx = PostgresTx(self._connection, self._database.mac, begun=bool(self._begin))
+            self._connection = self._pool.take_idle() or await self._pool.acquire(
+                self._database.wait_seconds
+            )
+        self._tx = PostgresTx(self._connection, self._database.mac, self._begin)
         return self._tx
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """End the transaction and give the connection back, whatever happens."""
+        done = error is None or self._tx.complete
         try:
-            await self._tx.end(commit=error is None)
+            await self._tx.end(commit=done)
         finally:
-            with contextlib.suppress(*_FOREIGN):
-                await self._pool.release(self._connection)
-        if error is None:
+            self._pool.give_back(self._connection)
+        if done:
             self._database.tell(self._tx.signals)
 
 
@@ -330,8 +284,8 @@ async def open_database(
 ) -> PostgresDatabase:
     """Connect to the database at `url`; `mac` is what `Tx.mac` does.
 
-    `min_size` and `max_size` hold for readers and for writers each; a transaction waits at most
-    `wait_seconds` for a connection.
+    `min_size` connections are made now, at most `max_size` later, for readers and for writers
+    each; a transaction waits at most `wait_seconds` for one.
 
     Raises:
         DatabaseDown: it does not answer or does not let us in; the message has no password.
@@ -349,34 +303,17 @@ async def open_database(
     return PostgresDatabase(url, (readers, writers), wait_seconds, mac)
 
 
-async def _pool(url: str, min_size: int, max_size: int, session: dict[str, str]) -> asyncpg.Pool:
-    return await asyncpg.create_pool(
-        url,
-        min_size=min_size,
-        max_size=max_size,
-        max_queries=2**62,  # connections do not wear out
-        max_inactive_connection_lifetime=0,  # nor is a timer kept for each
-        reset=_no_reset,
-        timeout=_CONNECT_SECONDS,
-        statement_cache_size=512,
-        max_cached_statement_lifetime=0,
-        server_settings={**_SESSION, **session},
-    )
+async def _pool(url: str, min_size: int, max_size: int, session: dict[str, str]) -> Pool:
+    async def connect() -> asyncpg.Connection:
+        return await asyncpg.connect(
+            url,
+            timeout=_CONNECT_SECONDS,
+            statement_cache_size=512,
+            max_cached_statement_lifetime=0,
+            server_settings={**_SESSION, **session},
+        )
 
-
-async def _no_reset(_connection: Any) -> None:
-    """Replace the reset query, which would cost a round trip for each request."""
-
-
-def no_answer(url: str, error: DatabaseDown) -> DatabaseDown:
-    """Return `error` with what an operator needs to know: from where, and why not."""
-    reason = error.context.get("reason")
-    return DatabaseDown(
-        f"no answer from the database at {without_password(url)}: {reason}", context=error.context
-    )
-
-
-def without_password(url: str) -> str:
-    """Return `url` as it may be shown and logged."""
-    shown = re.sub(r"(://[^:/@?#]*):[^@/]*@", r"\1:***@", url)
-    return re.sub(r"([?&]password=)[^&]*", r"\1***", shown)
+    pool = Pool(connect, max_size)
+    for made in [await pool.acquire(_CONNECT_SECONDS) for _ in range(min_size)]:
+        pool.give_back(made)
+    return pool

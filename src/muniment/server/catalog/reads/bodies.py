@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import uuid
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -21,7 +22,7 @@ from muniment.server.catalog.records import (
     RiskTier,
     Version,
 )
-from muniment.server.catalog.rules.versions import parse_json
+from muniment.server.catalog.rules.versions import has_many_digits, parse_json
 from muniment.server.ledger.records import Actor
 from muniment.server.ports.db import Row
 
@@ -181,12 +182,54 @@ def version_body(version: Version) -> VersionBody:
     )
 
 
+def version_body_of(row: Row) -> VersionBody:
+    """Return the version in `row` (`sources.VERSION_COLUMNS`, `aliases`) as the API shows it.
+
+    As `version_body(to_version(row))`, for less: what the tables hold was checked when it was
+    written, and the metadata, most of it all, is passed on as the text it is.
+    """
+    metadata = row["metadata"]
+    return VersionBody(
+        id=row["id"],
+        namespace=row["namespace"],
+        name=row["name"],
+        kind=_KINDS[row["kind"]],
+        version=row["version"],
+        number=row["number"],
+        lifecycle=Lifecycle.DRAFT,
+        manifest_digest="sha256:" + row["manifest_digest"].hex(),
+        size_bytes=row["size_bytes"],
+        file_count=row["file_count"],
+        formats=tuple(row["formats"]),
+        executable=row["executable"],
+        metrics_at_registration=parse_json(row["metrics"]),
+        description=row["description"],
+        tags=parse_json(row["tags"]),
+        revision=row["revision"],
+        registered_at=row["registered_at"],
+        registered_by=Actor(row["actor_kind"], row["actor_id"]),
+        metadata=parse_json(metadata) if has_many_digits(metadata) else _as_it_is(metadata),
+        metadata_digest="sha256:" + row["metadata_digest"].hex(),
+        aliases=tuple(row["aliases"]),
+        entry_id=row["entry_id"],
+    )
+
+
+def _as_it_is(json: str) -> Any:
+    return msgspec.Raw(json.encode())
+
+
 def version_etag(version: Version) -> str:
     """Return the ETag of a version: its revision, and a mark of the aliases shown with it."""
-    if not version.aliases:
-        return f'"{version.revision}"'
-    mark = hashlib.sha256("\n".join(version.aliases).encode()).hexdigest()[:16]
-    return f'"{version.revision}-{mark}"'
+    return etag_of(version.revision, version.aliases)
+
+
+def etag_of(revision: int, aliases: Sequence[str]) -> str:
+    """Return the ETag of a version at `revision`, to which `aliases` point."""
+    if not aliases:
+        return f'"{revision}"'
+    mark = hashlib.sha256("\n".join(aliases).encode()).hexdigest()[:16]
+    return f'"{revision}-{mark}"'
 
 
 class AliasBody(msgspec.Struct, frozen=True, kw_only=True):

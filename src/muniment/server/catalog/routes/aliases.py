@@ -23,8 +23,8 @@ from muniment.server.catalog.reads.bodies import (
     VersionBody,
     alias_body,
     alias_event_body,
-    version_body,
-    version_etag,
+    etag_of,
+    version_body_of,
 )
 from muniment.server.catalog.records import AliasMove
 from muniment.server.catalog.routes import parts
@@ -65,13 +65,12 @@ async def get(call: Call, tx: Tx) -> Reply:
     """Return the version an alias points at."""
     ref, alias = parts.asset_ref(call), Alias.parse(call.path["alias"])
     when = parts.as_of(call.query.as_of)
-    version = await versions.get_version_at(tx, ref, alias, when)
+    row = await versions.get_row(tx, ref, alias, when)
     if when is not None:
-        return Reply(version_body(version))
-    pointer = await aliases.find_pointer(tx, ref, alias)
-    revision = 0 if pointer is None else pointer.revision
-    shown = version_etag(version).strip('"')
-    return Reply(version_body(version), headers={"ETag": f'"{revision}-{version.number}-{shown}"'})
+        return Reply(version_body_of(row))
+    shown = etag_of(row["revision"], row["aliases"]).strip('"')
+    tag = f'"{row["alias_revision"]}-{row["number"]}-{shown}"'
+    return Reply(version_body_of(row), headers={"ETag": tag})
 
 
 async def put(call: Call, tx: Tx) -> Reply:

@@ -25,8 +25,10 @@ from muniment.server.catalog.reads.bodies import (
     VersionBody,
     VersionItem,
     completeness_body,
+    etag_of,
     event_body,
     version_body,
+    version_body_of,
     version_etag,
 )
 from muniment.server.catalog.records import Lifecycle, Version
@@ -38,7 +40,7 @@ from muniment.server.catalog.store import assets, versions
 from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom, TxMode
 from muniment.server.http.paging import Page
 from muniment.server.http.records import Scope, Verb
-from muniment.server.ports.db import Tx
+from muniment.server.ports.db import Row, Tx
 
 _TAG = "versions"
 _OF = "/api/v1/assets/{namespace}/{name}/versions"
@@ -72,6 +74,12 @@ def shown(version: Version) -> Reply:
     return Reply(version_body(version), headers={"ETag": version_etag(version)})
 
 
+def shown_row(row: Row) -> Reply:
+    """Return the answer that shows the version in `row`, for less than `shown`."""
+    tag = etag_of(row["revision"], row["aliases"])
+    return Reply(version_body_of(row), headers={"ETag": tag})
+
+
 async def search_(call: Call, tx: Tx) -> Reply:
     """List the versions that match, over all assets the caller may read."""
     found, position = await search.search_versions(tx, parts.query_of(call))
@@ -89,7 +97,9 @@ async def of_asset(call: Call, tx: Tx) -> Reply:
 
 async def get(call: Call, tx: Tx) -> Reply:
     """Return one version."""
-    return shown(await _version(call, tx))
+    when = parts.as_of(call.query.as_of)
+    ref, at = parts.asset_ref(call), parts.version_at(call)
+    return shown_row(await versions.get_row(tx, ref, at, when))
 
 
 async def _version(call: Call, tx: Tx) -> Version:
@@ -102,7 +112,7 @@ async def resolve(call: Call, tx: Tx) -> Reply:
     asked: ResolveQuery = call.query
     ref = VersionRef.parse(asked.ref)
     call.require(Verb.READ, Scope(str(ref.asset.namespace), str(ref.asset.name)))
-    return shown(await versions.get_version(tx, ref, parts.as_of(asked.as_of)))
+    return shown_row(await versions.get_row(tx, ref.asset, ref.at, parts.as_of(asked.as_of)))
 
 
 async def annotate(call: Call, tx: Tx) -> Reply:

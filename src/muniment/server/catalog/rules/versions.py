@@ -34,6 +34,7 @@ from muniment.server.catalog.records import (
 )
 
 #: Of an integer: the digits after a point may be as many as they are.
+_MANY = 16
 _MANY_DIGITS = re.compile(r"(?<![0-9.])[0-9]{16}")
 #: Lower than every character of a SemVer identifier, so that `alpha` sorts before `alpha-1`.
 _END = "!"
@@ -207,9 +208,14 @@ def parse_json(text: str) -> Any:
     The database writes a large number out (1e+300 with all its digits): an integer beyond 2**53,
     which canonical JSON does not have, is read as the float it was.
     """
-    if _MANY_DIGITS.search(text):
+    if has_many_digits(text):
         return json.loads(text, parse_int=_integer)
     return msgspec.json.decode(text)
+
+
+def has_many_digits(text: str) -> bool:
+    """Say whether JSON `text` may hold an integer that a double cannot, as `parse_json` reads it."""
+    return len(text) >= _MANY and _MANY_DIGITS.search(text) is not None
 
 
 def _integer(digits: str) -> int | float:

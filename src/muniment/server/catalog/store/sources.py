@@ -61,6 +61,13 @@ VERSION_NOW: Final[LiteralString] = """
     JOIN asset a ON a.id = v.asset_id
     JOIN version_label l ON l.version_id = v.id
     WHERE $1::timestamptz IS NULL"""
+#: The version the alias $4 of the asset $2/$3 points at.
+POINTED_NOW: Final[LiteralString] = """
+    FROM asset a
+    JOIN alias p ON p.asset_id = a.id AND p.name = $4
+    JOIN version v ON v.id = p.version_id
+    JOIN version_label l ON l.version_id = v.id
+    WHERE $1::timestamptz IS NULL"""
 VERSION_THEN: Final[LiteralString] = """
     FROM version v
     JOIN asset a ON a.id = v.asset_id

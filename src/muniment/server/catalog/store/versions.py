@@ -20,21 +20,23 @@ from muniment.server.catalog.rules.versions import (
 from muniment.server.catalog.store.sources import (
     ALIASES_NOW,
     ALIASES_THEN,
+    POINTED_NOW,
     VERSION_COLUMNS,
     VERSION_NOW,
     VERSION_THEN,
     said_values,
     to_version,
 )
-from muniment.server.ports.db import Tx
+from muniment.server.ports.db import Row, Tx
 
 _BY_NAME: Final[LiteralString] = " AND a.namespace = $2 AND a.name = $3"
-_POINTED_NOW: Final[LiteralString] = """
-    AND v.id = (SELECT p.version_id FROM alias p WHERE p.asset_id = a.id AND p.name = $4)"""
 _POINTED_THEN: Final[LiteralString] = """
     AND v.id = (SELECT e.version_id FROM alias_event e
                 WHERE e.asset_id = a.id AND e.name = $4 AND e.at <= $1::timestamptz
                 ORDER BY e.revision DESC LIMIT 1)"""
+_POINTED_NOW: Final[LiteralString] = (
+    VERSION_COLUMNS + ", p.revision AS alias_revision" + ALIASES_NOW + POINTED_NOW + _BY_NAME
+)
 _NOW: Final[LiteralString] = VERSION_COLUMNS + ALIASES_NOW + VERSION_NOW + _BY_NAME
 _THEN: Final[LiteralString] = VERSION_COLUMNS + ALIASES_THEN + VERSION_THEN + _BY_NAME
 _VERSION_BY: Final[dict[tuple[type, bool], LiteralString]] = {
@@ -42,7 +44,7 @@ _VERSION_BY: Final[dict[tuple[type, bool], LiteralString]] = {
     (SemVer, True): _THEN + " AND v.precedence = $4",
     (int, False): _NOW + " AND v.number = $4",
     (int, True): _THEN + " AND v.number = $4",
-    (Alias, False): _NOW + _POINTED_NOW,
+    (Alias, False): _POINTED_NOW,
     (Alias, True): _THEN + _POINTED_THEN,
 }
 
@@ -58,15 +60,40 @@ async def find_version(
     `at` is a SemVer, an MLflow number, or an alias. With `as_of`, an alias resolves as it did
     then, what is said of the version is what was said then, and later versions do not exist.
     """
+    row = await find_row(tx, asset, at, as_of)
+    return None if row is None else to_version(row)
+
+
+async def find_row(
+    tx: Tx, asset: AssetRef, at: SemVer | Alias | int, as_of: dt.datetime | None = None
+) -> Row | None:
+    """Return what `find_version` finds as a row (`VERSION_COLUMNS`, `aliases`). One statement.
+
+    Found by an alias as of now, it also has the alias's revision, `alias_revision`.
+    """
     key = precedence_key(at) if isinstance(at, SemVer) else at
-    row = await tx.fetchrow(
+    return await tx.fetchrow(
         _VERSION_BY[type(at), as_of is not None],
         as_of,
         str(asset.namespace),
         str(asset.name),
         str(key) if isinstance(key, Alias) else key,
     )
-    return None if row is None else to_version(row)
+
+
+async def get_row(
+    tx: Tx, asset: AssetRef, at: SemVer | Alias | int, as_of: dt.datetime | None = None
+) -> Row:
+    """Return the row of the version of `asset` that `at` names, as `find_row` does.
+
+    Raises:
+        NotFound: there is none, or was none at `as_of`.
+    """
+    row = await find_row(tx, asset, at, as_of)
+    if row is None:
+        when = "" if as_of is None else f" at {timestamp(as_of)}"
+        raise NotFound(f"there is no version {asset}@{at}{when}, or you may not see it")
+    return row
 
 
 async def get_version(tx: Tx, ref: VersionRef, as_of: dt.datetime | None = None) -> Version:
@@ -86,11 +113,7 @@ async def get_version_at(
     Raises:
         NotFound: there is none, or was none at `as_of`.
     """
-    version = await find_version(tx, asset, at, as_of)
-    if version is None:
-        when = "" if as_of is None else f" at {timestamp(as_of)}"
-        raise NotFound(f"there is no version {asset}@{at}{when}, or you may not see it")
-    return version
+    return to_version(await get_row(tx, asset, at, as_of))
 
 
 async def add_version(tx: Tx, asset: Asset, new: NewVersion) -> Version:
