@@ -118,6 +118,7 @@ def test_no_slice_file_has_a_name_of_its_own() -> None:
         "identity",
         "catalog",
         "artifacts",
+        "evidence",
         "ledger",
         "tracking",
         "facades/mlflow",

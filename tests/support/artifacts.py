@@ -19,7 +19,7 @@ from muniment.server.ports.blobs import Blobs
 from muniment.server.ports.clock import Clock
 from muniment.server.ports.db import Database
 from muniment.server.ports.keys import Keys
-from muniment.server.wiring import FOLDS, OPERATIONS
+from muniment.server.wiring import FOLDS, OPERATIONS, required_blobs
 from tests.support.app import Client, RegistrySimulator, app_client
 from tests.support.watched import Watch, WatchedDatabase
 
@@ -142,7 +142,7 @@ class House:
             keys=self.keys,
             origin=self.registry.deps.settings.origin,
             folds=FOLDS,
-            needed=artifacts.required_blobs,
+            needed=required_blobs,
             suspects=artifacts.suspects,
             sample=None,
         )

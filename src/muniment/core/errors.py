@@ -6,7 +6,7 @@ question whose answer is no is a value, not one of these.
     MunimentError                code · message (safe to show) · context (logs only) · status
     ├─ BadRequest        422     BadName, BadVersion, BadReference, BadDigest, BadManifest,
     │                            BadMetadata, BadFilter, BadCursor, BadBody, BadJson, BadPath,
-    │                            BadComposite, BadProof
+    │                            BadComposite, BadEvidence, BadProof
     ├─ NotAuthenticated  401
     ├─ NotAllowed        403     becomes NotFound where the caller may not know the thing exists
     ├─ NotFound          404
@@ -130,6 +130,12 @@ class BadBody(BadRequest):
     """The request body is not what this operation takes."""
 
     code = "bad_body"
+
+
+class BadEvidence(BadRequest):
+    """The file cannot be recorded as evidence."""
+
+    code = "bad_evidence"
 
 
 class BadJson(BadRequest):

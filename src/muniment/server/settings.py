@@ -126,6 +126,8 @@ class Settings:
     part_bytes: int = _option(size_bytes, 64 * _MIB)
     #: The largest JSON body accepted.
     max_body_bytes: int = _option(size_bytes, 16 * _MIB)
+    #: The largest file of evidence that is read; each takes several times its size in memory.
+    max_evidence_bytes: int = _option(size_bytes, 64 * _MIB)
 
     #: Variables of the client, which are not settings of the server.
     OTHERS: ClassVar[frozenset[str]] = frozenset(
@@ -264,6 +266,12 @@ def _limits(settings: Settings) -> list[_Check]:
             "max_body_bytes",
             f"expected 64KiB to 1GiB, found {settings.max_body_bytes}",
             "16MiB holds a manifest of about 100 000 files",
+        ),
+        (
+            not 64 << 10 <= settings.max_evidence_bytes <= _GIB,
+            "max_evidence_bytes",
+            f"expected 64KiB to 1GiB, found {settings.max_evidence_bytes}",
+            "64MiB holds an SBOM of about 100 000 components",
         ),
     ]
 

@@ -18,10 +18,11 @@ import structlog
 from starlette.types import ASGIApp
 
 from muniment.core.errors import NotAuthenticated
-from muniment.server import artifacts, catalog, http, identity, ledger, migrations
+from muniment.server import artifacts, catalog, evidence, http, identity, ledger, migrations
 from muniment.server.artifacts import jobs as artifact_jobs
 from muniment.server.artifacts import routes as artifact_routes
 from muniment.server.catalog import routes as catalog_routes
+from muniment.server.evidence import routes as evidence_routes
 from muniment.server.facades.mlflow import routes as mlflow_routes
 from muniment.server.http import idempotency
 from muniment.server.http.dialects import Dialect
@@ -31,12 +32,13 @@ from muniment.server.identity import jobs as identity_jobs
 from muniment.server.identity import routes as identity_routes
 from muniment.server.ledger import routes as ledger_routes
 from muniment.server.ledger.fsck import Options, fsck, state
-from muniment.server.ledger.records import Fields, Fold, Key, Report
+from muniment.server.ledger.records import Fields, Fold, Key, NeededBlob, Report
 from muniment.server.ledger.sequencer import Sequencer
 from muniment.server.ports import embedded_postgres
 from muniment.server.ports.blobs import Blobs
 from muniment.server.ports.blobs_local import open_local_blobs
 from muniment.server.ports.clock import SystemClock
+from muniment.server.ports.db import Tx
 from muniment.server.ports.key_files import open_keys
 from muniment.server.ports.postgres import open_database
 from muniment.server.settings import Settings
@@ -48,6 +50,7 @@ OPERATIONS: list[Operation] = [
     *identity_routes.OPERATIONS,
     *catalog_routes.OPERATIONS,
     *artifact_routes.OPERATIONS,
+    *evidence_routes.OPERATIONS,
     *ledger_routes.OPERATIONS,
 ]
 
@@ -56,7 +59,13 @@ FACADES: list[Operation] = [*mlflow_routes.OPERATIONS]
 DIALECTS: list[Dialect] = [mlflow_routes.DIALECT]
 
 #: How every governance table follows from the log.
-FOLDS: tuple[Fold, ...] = (*ledger.FOLDS, *identity.FOLDS, *catalog.FOLDS, *artifacts.FOLDS)
+FOLDS: tuple[Fold, ...] = (
+    *ledger.FOLDS,
+    *identity.FOLDS,
+    *catalog.FOLDS,
+    *artifacts.FOLDS,
+    *evidence.FOLDS,
+)
 
 #: What `/metrics` says of the state of the registry.
 GAUGES: tuple[Gauges, ...] = (ledger.gauges, artifacts.gauges)
@@ -68,6 +77,13 @@ SWEEPS: tuple[Callable[[Deps], Awaitable[object]], ...] = (
     idempotency.sweep,
 )
 _SWEEP = dt.timedelta(minutes=10)
+
+
+async def required_blobs(tx: Tx) -> AsyncIterator[NeededBlob]:
+    """Yield every blob that some table says must be held."""
+    for needed in (artifacts.required_blobs, evidence.required_blobs):
+        async for blob in needed(tx):
+            yield blob
 
 
 @contextlib.contextmanager
@@ -225,7 +241,7 @@ async def check(
             keys=deps.keys,
             origin=settings.origin,
             folds=FOLDS,
-            needed=artifacts.required_blobs,
+            needed=required_blobs,
             suspects=artifacts.suspects,
             sample=sample,
             seed=secrets.randbits(32),

@@ -14,11 +14,12 @@ from muniment.server.artifacts.reads import (
     get_manifest,
     required_blobs,
     suspects,
+    usable_blobs,
 )
 from muniment.server.artifacts.store import abandon_upload, declare, lend_blobs, seal_blob
 
 __all__ = [
     "FOLDS", "Offer", "Reach", "abandon_upload", "check", "declare", "format_of", "gauges",
     "get_manifest",
-    "lend_blobs", "open_upload", "register", "required_blobs", "seal_blob", "suspects",
+    "lend_blobs", "open_upload", "register", "required_blobs", "seal_blob", "suspects", "usable_blobs",
 ]

@@ -39,6 +39,7 @@ class Verb(enum.StrEnum):
     CREATE = "create"  # an asset
     REGISTER = "register"  # a version; uploads
     ANNOTATE = "annotate"  # description, tags, owner
+    ATTEST = "attest"  # add evidence
     ALIAS = "alias"  # set or unset an alias
     READ_LOG = "read_log"  # the ledger
     READ_PRINCIPALS = "read_principals"

@@ -45,7 +45,7 @@ APPROVERS = frozenset(
 )
 
 _ALWAYS = frozenset({Verb.NOTHING, Verb.ANONYMOUS})
-_CONTRIBUTOR = frozenset({Verb.READ, Verb.CREATE, Verb.REGISTER, Verb.ANNOTATE})
+_CONTRIBUTOR = frozenset({Verb.READ, Verb.CREATE, Verb.REGISTER, Verb.ANNOTATE, Verb.ATTEST})
 
 #: Which role has which verbs, within the scope it is granted for.
 VERBS: Mapping[Role, frozenset[Verb]] = {

@@ -5,22 +5,15 @@ They are somebody's bytes: always sent as a download of no particular type, neve
 
 from __future__ import annotations
 
-import base64
-import datetime as dt
-from typing import Final
-from urllib.parse import quote
-
 import msgspec
 
 from muniment.core.errors import BadName, BadRange, BadVersion, BlobStoreDown, NotFound
 from muniment.server.artifacts import reads
 from muniment.server.artifacts.records import File
 from muniment.server.artifacts.routes.versions import ONE, version_of
-from muniment.server.http import ranges
+from muniment.server.http.held import held_file
 from muniment.server.http.operation import Call, Operation, Reply, TxMode
 from muniment.server.http.records import Verb
-
-_URL_EXPIRES: Final = dt.timedelta(minutes=10)
 
 
 class FileQuery(msgspec.Struct, frozen=True):
@@ -32,28 +25,8 @@ class FileQuery(msgspec.Struct, frozen=True):
 async def get(call: Call) -> Reply:
     """Send one file, or a range of it."""
     file = await _file(call)
-    blobs, query = call.deps.blobs, call.query
     filename = file.path.rsplit("/", 1)[-1]
-    if query.direct:
-        url = await blobs.presign_read(file.digest, _URL_EXPIRES, filename)
-        if url is not None:
-            return Reply(status=307, headers={"Location": url, "Cache-Control": "no-store"})
-    etag = f'"{file.digest}"'
-    # Who has it already is told so whatever range was asked for (RFC 9110 §13.2.2).
-    has_it = ranges.matches(call.headers.get("if-none-match", ""), etag)
-    selected = ranges.select(
-        file.size_bytes,
-        etag=etag,
-        range_header=None if has_it else call.headers.get("range"),
-        if_range=call.headers.get("if-range"),
-    )
-    headers = {**selected.headers, **_headers(file, filename)}
-    path = await blobs.local_path(file.digest)
-    if path is not None:
-        span = (selected.start, selected.end)
-        return Reply(file=path, span=span, status=selected.status, headers=headers)
-    chunks = blobs.read(file.digest, selected.start, selected.end)
-    return Reply(chunks=chunks, status=selected.status, headers=headers)
+    return await held_file(call, file.digest, file.size_bytes, filename, direct=call.query.direct)
 
 
 async def _file(call: Call) -> File:
@@ -68,17 +41,6 @@ async def _file(call: Call) -> File:
     if file is None:
         raise NotFound(f"{version.name} has no file `{call.path['path'][:200]}`")
     return file
-
-
-def _headers(file: File, filename: str) -> dict[str, str]:
-    plain = "".join(
-        char if (char.isascii() and char.isalnum()) or char in "._- " else "_" for char in filename
-    )
-    return {
-        "Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}",
-        "Repr-Digest": f"sha-256=:{base64.b64encode(file.digest.raw).decode()}:",
-        "Cache-Control": "private, max-age=31536000, immutable",
-    }
 
 
 OPERATIONS: list[Operation] = [

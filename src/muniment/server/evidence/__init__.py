@@ -1,0 +1,25 @@
+"""Evidence: what is claimed of a version or composite, in its tool's own file, bound to digests.
+
+Owns `evidence`, `component` and `evidence_component`. Promises: the file is kept byte-exact under
+its digest; what was read from it is read again alike; evidence is only ever appended, each piece
+with a signed entry in the log; whether it still holds is computed when asked. Does not decide what
+evidence is needed, nor what follows from it: that is policy's.
+"""
+
+# ruff: noqa: I001 -- by what they are for
+# fmt: off
+from muniment.server.evidence.actions import keep, parse_held, record, refused
+from muniment.server.evidence.plugins import Parser, add_parser
+from muniment.server.evidence.reads import (
+    FOLDS, about, components, find_evidence, of, page, required_blobs,
+)
+from muniment.server.evidence.rules.binding import about_version, components_of, freshness
+from muniment.server.evidence.rules.reading import (
+    Document, Limits, clean, items_at, problem, read, refusal, text_at, walk,
+)
+
+__all__ = [
+    "FOLDS", "Document", "Limits", "Parser", "about", "about_version", "add_parser", "clean",
+    "components", "components_of", "find_evidence", "freshness", "items_at", "keep", "of", "page",
+    "parse_held", "problem", "read", "record", "refusal", "refused", "required_blobs", "text_at", "walk",
+]

@@ -1,0 +1,203 @@
+"""The verbs of evidence: read files, and record what they say.
+
+`record` is the one governed act. Files are held, and read, before the transaction that records them;
+a crash in between leaves blobs that nothing names, never evidence without its file. The same file
+of the same subject, kind and context is recorded once, however often it is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from muniment.core.canon import canonical
+from muniment.core.digest import Digest, digest_of
+from muniment.core.errors import BadEvidence
+from muniment.server import ledger
+from muniment.server.evidence import plugins, store
+from muniment.server.evidence.records import (
+    Dimension,
+    Evidence,
+    EvidenceKind,
+    New,
+    Parsed,
+    Unreadable,
+)
+from muniment.server.evidence.rules import binding, folding
+from muniment.server.evidence.rules.parsed import flags_of, merged, parsed_json, run_json
+from muniment.server.evidence.rules.reading import Limits, clean, too_large
+from muniment.server.identity.records import By
+from muniment.server.ledger.records import Entry, Subject
+from muniment.server.ports.blobs import Blobs
+from muniment.server.ports.db import Tx
+from muniment.server.ports.keys import Signer
+
+#: Files read at the same time in this process: each may take several times its size in memory.
+_AT_ONCE = asyncio.Semaphore(2)
+
+
+async def load(blobs: Blobs, digest: Digest, size_bytes: int, limit_bytes: int) -> bytes | None:
+    """Return a held file whole; None if it has more than `limit_bytes`.
+
+    Raises:
+        NotFound: it is not held.
+    """
+    if size_bytes > limit_bytes:
+        return None
+    return (
+        b"".join([chunk async for chunk in blobs.read(digest, 0, size_bytes)])
+        if size_bytes
+        else b""
+    )
+
+
+async def parse_held(
+    blobs: Blobs,
+    digest: Digest,
+    size_bytes: int,
+    name: str,
+    *,
+    kind: EvidenceKind | None,
+    limits: Limits,
+) -> Parsed | Unreadable:
+    """Read a held file called `name`; nothing is recorded. At most two are read at a time."""
+    if kind is EvidenceKind.OTHER:
+        return plugins.unparsed(kind)
+    async with _AT_ONCE:
+        data = await load(blobs, digest, size_bytes, limits.max_bytes)
+        if data is None:
+            return too_large(name, size_bytes, limits)
+        return await asyncio.to_thread(plugins.parse, data, name, kind=kind, limits=limits)
+
+
+async def keep(blobs: Blobs, data: bytes, new_id: uuid.UUID) -> Digest:
+    """Have `data` (a report the registry itself made) held under its digest. Repeatable."""
+    digest = digest_of(data)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield data
+
+    await blobs.stage(new_id, digest, 0, chunks(), limit=len(data))
+    await blobs.seal(new_id, digest, len(data))
+    await blobs.discard(new_id)
+    return digest
+
+
+def check_subject(new: New) -> list[dict[str, Any]]:
+    """Return what keeps evidence from being about its subject: digests it names are others.
+
+    Source: R-082; requirements §4.2.
+    """
+    named = list(new.parsed.subjects)
+    run = merged(new.parsed.run, None if new.context is None else new.context.run)
+    if run.model_digest is not None and run.model_digest.startswith("sha256:"):
+        named.append(Digest.parse(run.model_digest))
+    if not named or not new.about.digests.isdisjoint(named):
+        return []
+    return [
+        {
+            "field": new.file_name,
+            "message": f"is about {', '.join(str(one) for one in named[:3])}, which is neither "
+            f"{new.about.name} nor one of its files",
+            "fix": "add it to the version it was made of, or run the tool on this one",
+        }
+    ]
+
+
+async def record(tx: Tx, new: New, by: By, signer: Signer) -> tuple[Evidence, bool]:
+    """Record evidence and its signed ledger entry; return it, and whether it is new.
+
+    Its file must be held. What is there already (same subject, kind, file and context) is returned
+    as it is, and nothing is written.
+
+    Raises:
+        BadEvidence: it names other digests than the subject's. Nothing is written.
+    Source: R-082, R-083, R-096; design §5.1.
+    """
+    problems = check_subject(new)
+    if problems:
+        raise refused(problems)
+    evidence = evidence_of(new, by)
+    if not await store.insert_evidence(tx, evidence):
+        same = await store.find_same(tx, evidence)
+        assert same is not None, "who inserted it first has committed, or we would have waited"
+        return same, False
+    if new.parsed.components:
+        await store.insert_components(tx, evidence, new.parsed.components)
+    await ledger.append(tx, _entry(evidence, new), signer)
+    return evidence, True
+
+
+def evidence_of(new: New, by: By) -> Evidence:
+    """Return the evidence `record` would write; nothing is written."""
+    parsed, context = parsed_json(new.parsed), new.context
+    if context is not None:
+        parsed["context"] = run_json(context.run)
+        if context.dimension is not None:
+            _measure(parsed, context.dimension)
+    run = merged(new.parsed.run, None if context is None else context.run)
+    return Evidence(
+        id=by.new_id(),
+        subject_kind=new.about.kind,
+        subject_id=new.about.id,
+        subject_name=new.about.name,
+        asset_id=new.about.asset_id,
+        kind=new.parsed.kind,
+        format=new.parsed.format,
+        format_version=new.parsed.format_version,
+        digest=new.digest,
+        size_bytes=new.size_bytes,
+        file_name=clean(new.file_name, 200),
+        parsed=parsed,
+        parsed_digest=digest_of(canonical(parsed)),
+        standing=new.standing if context is None else context.standing,
+        signer=new.signer if context is None else context.signer,
+        context_digest=None if context is None else context.digest,
+        bound=binding.bound(new.parsed.kind, new.about.components),
+        flags=flags_of(new.parsed, context),
+        tool_name=run.tool_name,
+        tool_version=run.tool_version,
+        produced_at=run.ended,
+        recorded_at=by.at,
+        actor=by.actor,
+        entry_id=by.new_id(),
+    )
+
+
+def _measure(parsed: dict[str, Any], dimension: Dimension) -> None:
+    """Say of metrics that name no dimension of their own that they are of `dimension`."""
+    for metric in parsed["metrics"]:
+        metric.setdefault("dimension", dimension.value)
+
+
+def _entry(evidence: Evidence, new: New) -> Entry:
+    subject = Subject("evidence", str(evidence.id), evidence.subject_name, evidence.asset_id)
+    digests = [evidence.digest, evidence.parsed_digest, *sorted(_of_subject(new))]
+    return Entry(
+        id=evidence.entry_id,
+        at=evidence.recorded_at,
+        act=folding.ACT,
+        actor=evidence.actor,
+        subject=subject,
+        payload=folding.payload(evidence),
+        digests=tuple(dict.fromkeys(digests)),
+        predicate_type=folding.PREDICATE_TYPE,
+    )
+
+
+def _of_subject(new: New) -> list[Digest]:
+    """The digests of the components evidence is bound to, where they are SHA-256."""
+    components = binding.bound(new.parsed.kind, new.about.components).values()
+    return [Digest.parse(one) for one in components if one.startswith("sha256:")]
+
+
+def refused(problems: Sequence[Any]) -> BadEvidence:
+    """Return the error that says all of `problems`."""
+    first = problems[0]
+    more = f" (and {len(problems) - 1} more, see `problems`)" if len(problems) > 1 else ""
+    return BadEvidence(
+        f"the evidence cannot be recorded: `{first['field']}` {first['message']}{more}",
+        problems=[dict(one) for one in problems[:100]],
+    )

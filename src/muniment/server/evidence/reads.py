@@ -1,0 +1,218 @@
+"""What is asked of evidence: of a version, one by one, its components, and what it needs held."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, LiteralString
+
+import msgspec
+
+from muniment.core.canon import canonical
+from muniment.core.digest import Digest, digest_of
+from muniment.core.entry import time_text
+from muniment.core.errors import NotFound
+from muniment.server.catalog.records import Version
+from muniment.server.evidence.records import About, Component, Evidence, EvidenceKind
+from muniment.server.evidence.rules.folding import fold_evidence, payload
+from muniment.server.evidence.rules.parsed import component_from, components_digest
+from muniment.server.evidence.store import COLUMNS, COLUMNS_ALONE, to_evidence
+from muniment.server.ledger.records import Fields, Fold, Key, NeededBlob, Recorded
+from muniment.server.ports.db import Row, Tx
+
+#: Earlier than every piece of evidence.
+_BEGIN: Final = (dt.datetime(1, 1, 2, tzinfo=dt.UTC), uuid.UUID(int=0))
+
+
+async def of(
+    tx: Tx, version: Version, *, kind: EvidenceKind | None = None, as_of: dt.datetime | None = None
+) -> list[Evidence]:
+    """Return the evidence recorded of a version itself, oldest first."""
+    return await about(tx, "version", str(version.id), kind=kind, as_of=as_of)
+
+
+async def about(
+    tx: Tx,
+    subject_kind: str,
+    subject_id: str,
+    *,
+    kind: EvidenceKind | None = None,
+    as_of: dt.datetime | None = None,
+) -> list[Evidence]:
+    """Return the evidence recorded of a subject (a composite by its CVI), oldest first."""
+    rows = await tx.fetch(
+        _ABOUT,
+        subject_kind,
+        subject_id,
+        None if kind is None else kind.value,
+        as_of,
+    )
+    return [to_evidence(row) for row in rows]
+
+
+_ABOUT: Final[LiteralString] = COLUMNS + (
+    """
+    WHERE e.subject_kind = $1 AND e.subject_id = $2
+      AND ($3::text IS NULL OR e.kind = $3)
+      AND ($4::timestamptz IS NULL OR e.recorded_at <= $4)
+    ORDER BY e.recorded_at, e.id"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which evidence of a version: `after` is the position of the last one shown.
+
+    `earlier` adds that of the asset's earlier versions, which may be stale for this one.
+    """
+
+    kind: EvidenceKind | None = None
+    earlier: bool = False
+    after: tuple[dt.datetime, uuid.UUID] = _BEGIN
+    limit: int = 50
+    as_of: dt.datetime | None = None
+
+
+async def page(tx: Tx, version: Version, wanted: Wanted) -> list[Evidence]:
+    """Return evidence of a version, oldest first; `wanted.limit` and one more."""
+    rows = await tx.fetch(
+        _PAGE,
+        str(version.id),
+        version.asset_id,
+        wanted.earlier,
+        version.number,
+        None if wanted.kind is None else wanted.kind.value,
+        *wanted.after,
+        wanted.limit + 1,
+        wanted.as_of,
+    )
+    return [to_evidence(row) for row in rows]
+
+
+_PAGE: Final[LiteralString] = (
+    COLUMNS  # noqa: S608 -- columns only
+    + """
+    WHERE (e.subject_kind = 'version' AND e.subject_id = $1
+           OR $3 AND e.asset_id = $2 AND e.subject_kind = 'version'
+              AND e.subject_id IN (SELECT v.id::text FROM version v
+                                   WHERE v.asset_id = $2 AND v.number < $4))
+      AND ($5::text IS NULL OR e.kind = $5)
+      AND (e.recorded_at, e.id) > ($6, $7)
+      AND ($9::timestamptz IS NULL OR e.recorded_at <= $9)
+    ORDER BY e.recorded_at, e.id LIMIT $8"""
+)
+
+
+async def find_evidence(tx: Tx, about_: About, evidence_id: uuid.UUID) -> Evidence:
+    """Return one piece of evidence of a subject.
+
+    Raises:
+        NotFound: it has none of that id.
+    """
+    row = await tx.fetchrow(
+        COLUMNS + " WHERE e.id = $1 AND e.subject_kind = $2 AND e.subject_id = $3",
+        evidence_id,
+        about_.kind,
+        about_.id,
+    )
+    if row is None:
+        raise NotFound(f"{about_.name} has no evidence {evidence_id}")
+    return to_evidence(row)
+
+
+async def held_files(tx: Tx, about_: About, digests: Sequence[Digest]) -> dict[Digest, int]:
+    """Return those of `digests` that are files of the subject's evidence already, with their sizes."""
+    rows = await tx.fetch(
+        """
+        SELECT DISTINCT e.digest, e.size_bytes FROM evidence e
+        WHERE e.subject_kind = $1 AND e.subject_id = $2 AND e.digest = ANY($3::bytea[])
+        UNION
+        SELECT DISTINCT e.context_digest, b.size_bytes
+        FROM evidence e JOIN blob b ON b.digest = e.context_digest
+        WHERE e.subject_kind = $1 AND e.subject_id = $2 AND e.context_digest = ANY($3::bytea[])
+        """,
+        about_.kind,
+        about_.id,
+        [digest.raw for digest in digests],
+    )
+    return {Digest(row["digest"]): row["size_bytes"] for row in rows}
+
+
+async def components(
+    tx: Tx, evidence_id: uuid.UUID, *, after: int = -1, limit: int = 500
+) -> list[Component]:
+    """Return an SBOM's components after a position, in the order of its file."""
+    rows = await tx.fetch(
+        """
+        SELECT c.body FROM evidence_component x JOIN component c ON c.id = x.component_id
+        WHERE x.evidence_id = $1 AND x.position > $2 ORDER BY x.position LIMIT $3
+        """,
+        evidence_id,
+        after,
+        limit,
+    )
+    return [component_from(msgspec.json.decode(row["body"])) for row in rows]
+
+
+async def required_blobs(tx: Tx) -> AsyncIterator[NeededBlob]:
+    """Yield every blob some evidence needs: its file and its context."""
+    async for row in tx.cursor(
+        """
+        SELECT e.digest, e.size_bytes, e.subject_name, e.file_name FROM evidence e
+        UNION ALL
+        SELECT e.context_digest, b.size_bytes, e.subject_name, e.file_name || ' (context)'
+        FROM evidence e LEFT JOIN blob b ON b.digest = e.context_digest
+        WHERE e.context_digest IS NOT NULL
+        """
+    ):
+        what_for = f"evidence of {row['subject_name']}: {row['file_name']}"
+        yield NeededBlob(Digest(row["digest"]), row["size_bytes"] or 0, what_for)
+
+
+class EvidenceFold:
+    """`evidence`, and whether what was read from each file is still what the log has the digest of."""
+
+    table = "evidence"
+
+    def apply(self, rows: dict[Key, Fields], entry: Recorded) -> None:
+        """Apply `evidence.add`."""
+        fold_evidence(rows, entry)
+
+    async def stored(self, tx: Tx) -> AsyncIterator[tuple[Key, Fields]]:
+        """Yield every row; whether its components are those in `parsed` is a field."""
+        async for row in tx.cursor(_STORED, prefetch=50):
+            yield str(row["id"]), _fields(row)
+
+
+_STORED: Final[LiteralString] = (
+    COLUMNS_ALONE  # noqa: S608 -- columns only
+    + """, ARRAY(SELECT c.body FROM evidence_component x JOIN component c ON c.id = x.component_id
+                 WHERE x.evidence_id = e.id ORDER BY x.position) AS components
+    FROM evidence e ORDER BY e.id"""
+)
+
+
+def _fields(row: Row) -> Fields:
+    evidence = to_evidence(row)
+    parsed = evidence.parsed
+    bodies = [msgspec.json.decode(body) for body in row["components"]]
+    said = parsed.get("components", {"count": 0, "sha256": components_digest(()).hex})
+    components_agree = said == {"count": len(bodies), "sha256": components_digest(bodies).hex}
+    from_log: dict[str, Any] = payload(evidence)
+    return {
+        **from_log,
+        "parsed": "as digested"
+        if digest_of(row["parsed"]) == evidence.parsed_digest == digest_of(canonical(parsed))
+        else "not as digested",
+        "components": "as digested" if components_agree else "not as digested",
+        "recorded_at": time_text(evidence.recorded_at),
+        "actor_kind": evidence.actor.kind,
+        "actor_id": evidence.actor.id,
+        "entry_id": str(evidence.entry_id),
+    }
+
+
+#: How this slice's tables follow from the log.
+FOLDS: Final[tuple[Fold, ...]] = (EvidenceFold(),)

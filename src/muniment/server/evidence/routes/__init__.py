@@ -1,0 +1,8 @@
+"""Evidence over HTTP: parse, call one action or read, render."""
+
+from __future__ import annotations
+
+from muniment.server.evidence.routes import adding, reading
+from muniment.server.http.operation import Operation
+
+OPERATIONS: list[Operation] = [*adding.OPERATIONS, *reading.OPERATIONS]

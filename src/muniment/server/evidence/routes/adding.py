@@ -1,0 +1,180 @@
+"""Add evidence to a version: files sent in an upload session, read, then recorded together."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+
+from muniment.core.digest import Digest
+from muniment.core.errors import (
+    BadDigest,
+    BadEvidence,
+    BadName,
+    BadVersion,
+    BlobStoreDown,
+    NotFound,
+)
+from muniment.server import artifacts, ledger
+from muniment.server.evidence import actions, reads
+from muniment.server.evidence.records import (
+    About,
+    Evidence,
+    EvidenceKind,
+    Freshness,
+    New,
+    Unreadable,
+)
+from muniment.server.evidence.routes.bodies import ONE, TAG, EvidenceBody, body, version_of
+from muniment.server.evidence.rules import binding
+from muniment.server.evidence.rules.reading import Limits, problem
+from muniment.server.http.operation import Call, Operation, Reply, TxMode
+from muniment.server.http.records import Verb
+from muniment.server.identity import By, visible_scopes
+from muniment.server.ports.db import Tx
+
+_FRESH = Freshness()
+
+
+class EvidenceFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file to add: what it is called, its SHA-256 in hex; `kind` null is told from its content."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    sha256: Annotated[str, msgspec.Meta(max_length=80)]
+    kind: EvidenceKind | None = None
+
+
+class NewEvidenceBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Files to add, all or none. They were sent in the session `upload_id`, or are held already.
+
+    `dry_run` reads everything and writes nothing.
+    """
+
+    files: Annotated[list[EvidenceFile], msgspec.Meta(min_length=1, max_length=100)]
+    upload_id: uuid.UUID | None = None
+    dry_run: bool = False
+
+
+class AddedEvidence(EvidenceBody, frozen=True, kw_only=True):
+    """Evidence, and whether this request recorded it."""
+
+    created: bool
+
+
+class AddedBody(msgspec.Struct, frozen=True):
+    """What became of each file, in their order."""
+
+    items: list[AddedEvidence]
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A file to add that is held."""
+
+    file: EvidenceFile
+    digest: Digest
+    size_bytes: int
+
+
+async def add(call: Call) -> Reply:
+    """Read the files, then record them all in one transaction; or say all that is wrong."""
+    request: NewEvidenceBody = call.body
+    async with call.deps.db.transaction(read_only=True) as tx:
+        about, held = await _held(call, tx, request)
+    found = await _read(call, about, held)
+    by = By(ledger.actor_of(call.caller), call.now, call.new_id)
+    if request.dry_run:
+        return Reply(AddedBody([_added(actions.evidence_of(one, by)) for one in found]))
+    async with call.deps.db.transaction() as tx:
+        done = [await actions.record(tx, one, by, call.deps.keys.record) for one in found]
+    return Reply(
+        AddedBody([_added(evidence, recorded=True, created=new) for evidence, new in done]),
+        status=201 if any(new for _, new in done) else 200,
+    )
+
+
+def _added(evidence: Evidence, *, recorded: bool = False, created: bool = False) -> AddedEvidence:
+    shown = body(evidence, _FRESH, recorded=recorded)
+    return AddedEvidence(**msgspec.structs.asdict(shown), created=created)
+
+
+async def _held(call: Call, tx: Tx, request: NewEvidenceBody) -> tuple[About, list[_Held]]:
+    """Return what the evidence will be about, and its files.
+
+    Raises:
+        NotFound: there is no such version.
+        BadEvidence: files are not held where the caller may use them; all are named.
+    """
+    version = await version_of(call, tx)
+    manifest = await artifacts.get_manifest(tx, version.manifest_digest)
+    about = binding.about_version(version, (file.digest for file in manifest.files))
+    digests = [Digest.parse(file.sha256) for file in request.files]
+    reach = artifacts.Reach(
+        call.caller.id, call.now, visible_scopes(call.caller.grants), request.upload_id
+    )
+    usable = await artifacts.usable_blobs(tx, digests, reach)
+    sizes = {digest: one.size_bytes for digest, one in usable.items()}
+    sizes |= await reads.held_files(tx, about, digests)
+    missing = [
+        problem(
+            file.name, "was not sent", "send it in an upload session and name that: `upload_id`"
+        )
+        for file, digest in zip(request.files, digests, strict=True)
+        if digest not in sizes
+    ]
+    if missing:
+        raise actions.refused(missing)
+    pairs = zip(request.files, digests, strict=True)
+    return about, [_Held(file, digest, sizes[digest]) for file, digest in pairs]
+
+
+async def _read(call: Call, about: About, held: list[_Held]) -> list[New]:
+    """Read every file.
+
+    Raises:
+        BadEvidence: some cannot be taken; `problems` has all that is wrong with all of them.
+    """
+    limits = Limits(max_bytes=call.deps.settings.max_evidence_bytes)
+    problems: list[Any] = []
+    found = []
+    for one in held:
+        parsed = await actions.parse_held(
+            call.deps.blobs, one.digest, one.size_bytes, one.file.name,
+            kind=one.file.kind, limits=limits,
+        )  # fmt: skip
+        if isinstance(parsed, Unreadable):
+            problems += parsed.problems
+            continue
+        new = New(
+            about=about,
+            file_name=one.file.name,
+            digest=one.digest,
+            size_bytes=one.size_bytes,
+            parsed=parsed,
+        )
+        problems += actions.check_subject(new)
+        found.append(new)
+    if problems:
+        raise actions.refused(problems)
+    return found
+
+
+OPERATIONS: list[Operation] = [
+    Operation(
+        method="POST",
+        path=f"{ONE}/evidence",
+        id="add_evidence",
+        summary="Add evidence to a version",
+        handler=add,
+        needs=Verb.ATTEST,
+        tx=TxMode.NONE,
+        body=NewEvidenceBody,
+        returns=AddedBody,
+        status=201,
+        also=(200,),
+        errors=(NotFound, BadName, BadVersion, BadDigest, BadEvidence, BlobStoreDown),
+        tag=TAG,
+    ),
+]

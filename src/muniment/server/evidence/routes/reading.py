@@ -1,0 +1,215 @@
+"""List, show and download a version's evidence, and the components of its SBOMs."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import uuid
+from typing import Annotated, Final
+
+import msgspec
+
+from muniment.core.errors import (
+    BadCursor,
+    BadName,
+    BadRange,
+    BadVersion,
+    BlobStoreDown,
+    NotFound,
+)
+from muniment.server.catalog.records import Version
+from muniment.server.evidence import reads
+from muniment.server.evidence.records import Evidence, EvidenceKind, Freshness
+from muniment.server.evidence.routes.bodies import (
+    ONE,
+    TAG,
+    EvidenceBody,
+    EvidenceItem,
+    body,
+    evidence_id_of,
+    item,
+    version_of,
+)
+from muniment.server.evidence.rules import binding
+from muniment.server.evidence.rules.parsed import component_json
+from muniment.server.http.held import held_file
+from muniment.server.http.operation import Call, Operation, Reply, TxMode
+from muniment.server.http.paging import LIMIT_DEFAULT, Cursor, Limit, Page, cut, read_cursor
+from muniment.server.http.records import Verb
+from muniment.server.ports.db import Tx
+
+_EVIDENCE: Final = f"{ONE}/evidence"
+_ITEM: Final = f"{_EVIDENCE}/{{evidence_id}}"
+
+
+class EvidenceQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which evidence: of one kind; `earlier` adds that of earlier versions, which may be stale."""
+
+    kind: EvidenceKind | None = None
+    earlier: bool = False
+    cursor: Cursor | None = None
+    limit: Limit = LIMIT_DEFAULT
+
+
+class _Position(msgspec.Struct):
+    at: dt.datetime
+    id: uuid.UUID
+
+
+async def list_(call: Call, tx: Tx) -> Reply:
+    """List the evidence of a version, oldest first."""
+    query: EvidenceQuery = call.query
+    version = await version_of(call, tx)
+    wanted = reads.Wanted(kind=query.kind, earlier=query.earlier, limit=query.limit)
+    if query.cursor is not None:
+        after = read_cursor(query.cursor, _Position)
+        if after.at.tzinfo is None:
+            raise BadCursor
+        wanted = dataclasses.replace(wanted, after=(after.at, after.id))
+    found = await reads.page(tx, version, wanted)
+    shown = [item(one, fresh(one, version, call.now)) for one in found]
+    last = found[query.limit - 1] if len(found) > query.limit else None
+    position = None if last is None else {"at": last.recorded_at.isoformat(), "id": str(last.id)}
+    return Reply(Page(*cut(shown, query.limit, position)))
+
+
+def fresh(evidence: Evidence, version: Version, now: dt.datetime) -> Freshness:
+    """Say whether `evidence` tells of `version`."""
+    return binding.freshness(
+        evidence.kind,
+        evidence.bound,
+        binding.components_of(version),
+        made_at=evidence.produced_at or evidence.recorded_at,
+        at=now,
+    )
+
+
+async def _one(call: Call, tx: Tx) -> tuple[Evidence, Version]:
+    version = await version_of(call, tx)
+    about = binding.about_version(version)
+    return await reads.find_evidence(tx, about, evidence_id_of(call)), version
+
+
+async def get(call: Call, tx: Tx) -> Reply:
+    """Show one piece of evidence with all that was read from its file."""
+    evidence, version = await _one(call, tx)
+    return Reply(body(evidence, fresh(evidence, version, call.now)))
+
+
+async def get_file(call: Call) -> Reply:
+    """Send the file of a piece of evidence, byte for byte as it came."""
+    async with call.deps.db.transaction(read_only=True) as tx:
+        evidence, _ = await _one(call, tx)
+    return await held_file(call, evidence.digest, evidence.size_bytes, evidence.file_name)
+
+
+async def get_context(call: Call) -> Reply:
+    """Send the context of a piece of evidence, byte for byte as it came."""
+    async with call.deps.db.transaction(read_only=True) as tx:
+        evidence, _ = await _one(call, tx)
+    digest = evidence.context_digest
+    size_bytes = None if digest is None else await call.deps.blobs.size(digest)
+    if digest is None or size_bytes is None:
+        raise NotFound("this evidence came without a context")
+    return await held_file(call, digest, size_bytes, f"{evidence.file_name}.context.json")
+
+
+class ComponentBody(msgspec.Struct, frozen=True, kw_only=True):
+    """One component of an SBOM."""
+
+    name: str
+    version: str | None = None
+    purl: str | None = None
+    type: str = ""
+    licenses: list[str] = []
+    hashes: dict[str, str] = {}
+
+
+class ComponentsQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which page of an SBOM's components."""
+
+    cursor: Cursor | None = None
+    limit: Limit = LIMIT_DEFAULT
+
+
+class _Place(msgspec.Struct):
+    position: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+
+
+async def list_components(call: Call, tx: Tx) -> Reply:
+    """List the components of an SBOM in the order of its file."""
+    evidence, _ = await _one(call, tx)
+    query: ComponentsQuery = call.query
+    after = -1 if query.cursor is None else read_cursor(query.cursor, _Place).position
+    found = await reads.components(tx, evidence.id, after=after, limit=query.limit + 1)
+    shown = [msgspec.convert(component_json(one), ComponentBody) for one in found]
+    return Reply(Page(*cut(shown, query.limit, {"position": after + query.limit})))
+
+
+_ERRORS: Final = (NotFound, BadName, BadVersion)
+
+OPERATIONS: list[Operation] = [
+    Operation(
+        method="GET",
+        path=_EVIDENCE,
+        id="list_evidence",
+        summary="The evidence of a version",
+        handler=list_,
+        needs=Verb.READ,
+        query=EvidenceQuery,
+        returns=Page[EvidenceItem],
+        errors=(*_ERRORS, BadCursor),
+        tag=TAG,
+    ),
+    Operation(
+        method="GET",
+        path=_ITEM,
+        id="get_evidence",
+        summary="One piece of evidence",
+        handler=get,
+        needs=Verb.READ,
+        returns=EvidenceBody,
+        errors=_ERRORS,
+        tag=TAG,
+    ),
+    Operation(
+        method="GET",
+        path=f"{_ITEM}/file",
+        id="get_evidence_file",
+        summary="The file of a piece of evidence",
+        handler=get_file,
+        needs=Verb.READ,
+        tx=TxMode.NONE,
+        returns=bytes,
+        also=(206, 304),
+        errors=(*_ERRORS, BadRange, BlobStoreDown),
+        tag=TAG,
+        media_type="application/octet-stream",
+    ),
+    Operation(
+        method="GET",
+        path=f"{_ITEM}/context",
+        id="get_evidence_context",
+        summary="The context of a piece of evidence",
+        handler=get_context,
+        needs=Verb.READ,
+        tx=TxMode.NONE,
+        returns=bytes,
+        also=(206, 304),
+        errors=(*_ERRORS, BadRange, BlobStoreDown),
+        tag=TAG,
+        media_type="application/octet-stream",
+    ),
+    Operation(
+        method="GET",
+        path=f"{_ITEM}/components",
+        id="list_components",
+        summary="The components of an SBOM",
+        handler=list_components,
+        needs=Verb.READ,
+        query=ComponentsQuery,
+        returns=Page[ComponentBody],
+        errors=(*_ERRORS, BadCursor),
+        tag=TAG,
+    ),
+]

@@ -1,0 +1,116 @@
+"""What evidence depends on, and whether that still holds.
+
+1. A version or composite consists of behavioural components, each with a digest. A change of any
+   of them may change what the thing does.
+2. Evidence is bound, when it is recorded, to those components its kind depends on.
+3. It is stale for whatever has other ones: computed each time it is asked, never stored.
+4. It is stale, too, once it is older than a caller (a policy) allows.
+
+Source: R-080, R-082.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from muniment.core.canon import canonical
+from muniment.core.digest import Digest, digest_of
+from muniment.server.catalog.records import Version
+from muniment.server.evidence.records import About, Change, EvidenceKind, Freshness
+
+_FILES: Final = frozenset({"model", "adapter", "prompt"})
+_BEHAVIOUR: Final = _FILES | {
+    "base", "prompt.template", "config", "router", "retrieval-index", "tools", "guardrail",
+    "provider-model",
+}  # fmt: skip
+
+#: The components each kind of evidence depends on, by the part of their name before `:`.
+DEPENDS: Final[Mapping[EvidenceKind, frozenset[str]]] = {
+    EvidenceKind.SBOM: _FILES | {"code", "env"},
+    EvidenceKind.EVALUATION: _BEHAVIOUR,
+    EvidenceKind.PROVENANCE: _FILES,
+    EvidenceKind.SIGNATURE: _FILES,
+    EvidenceKind.SCAN: _FILES,
+    EvidenceKind.GATE: _BEHAVIOUR,
+    EvidenceKind.OTHER: _BEHAVIOUR | {"env"},
+}
+
+
+def about_version(version: Version, files: Iterable[Digest] = ()) -> About:
+    """Return `version` as something evidence can be about; `files` are the digests of its files."""
+    return About(
+        kind="version",
+        id=str(version.id),
+        name=version.name,
+        asset_id=version.asset_id,
+        components=components_of(version),
+        digests=frozenset({version.manifest_digest, *files}),
+    )
+
+
+def components_of(version: Version) -> dict[str, str]:
+    """Return the behavioural components of a version, by name.
+
+    Its files under its kind (`model`, `adapter`, `prompt`); of a prompt its text
+    (`prompt.template`) and its settings (`config`); of an adapter its base models
+    (`base:NAME`); its environment (`env`), where one is recorded.
+    """
+    metadata = version.metadata
+    found = {version.kind.value: str(version.manifest_digest)}
+    prompt = metadata.get("prompt")
+    if prompt is not None:
+        settings = prompt.get("settings")
+        found["prompt.template"] = _digest_of({k: v for k, v in prompt.items() if k != "settings"})
+        if settings:
+            found["config"] = _digest_of(settings)
+    if version.kind.value == "adapter":
+        for base in metadata.get("base_models", ()):
+            found[f"base:{base['name']}"] = base.get("digest") or base.get("version") or "unknown"
+    lock = metadata.get("environment", {}).get("lock_digest")
+    if lock:
+        found["env"] = lock
+    return found
+
+
+def _digest_of(value: Any) -> str:
+    return str(digest_of(canonical(value)))
+
+
+def bound(kind: EvidenceKind, components: Mapping[str, str]) -> dict[str, str]:
+    """Return those of `components` that evidence of `kind` depends on."""
+    depends = DEPENDS[kind]
+    return {
+        name: digest
+        for name, digest in sorted(components.items())
+        if name.partition(":")[0] in depends
+    }
+
+
+def changes(kind: EvidenceKind, was: Mapping[str, str], now: Mapping[str, str]) -> list[Change]:
+    """Return how the components evidence was bound to differ from those of what it is asked about."""
+    current = bound(kind, now)
+    return [
+        Change(name, was.get(name), current.get(name))
+        for name in sorted({*was, *current})
+        if was.get(name) != current.get(name)
+    ]
+
+
+def freshness(
+    kind: EvidenceKind,
+    was: Mapping[str, str],
+    now: Mapping[str, str],
+    *,
+    made_at: dt.datetime,
+    at: dt.datetime,
+    max_age: dt.timedelta | None = None,
+) -> Freshness:
+    """Say whether evidence made at `made_at` tells, at `at`, of what consists of `now`.
+
+    `made_at` is when the run ended where that is known, else when the evidence was recorded.
+    """
+    expires = None if max_age is None else made_at + max_age
+    expired = expires if expires is not None and expires <= at else None
+    return Freshness(tuple(changes(kind, was, now)), expired)

@@ -1,0 +1,147 @@
+"""Rows of evidence and of SBOMs' components. Every function takes a `Tx`; none commits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, LiteralString
+
+import msgspec
+
+from muniment.core.canon import canonical
+from muniment.core.digest import Digest, digest_of
+from muniment.server.evidence.records import Component, Evidence, EvidenceKind, Standing
+from muniment.server.evidence.rules.parsed import component_json
+from muniment.server.ledger.records import Actor
+from muniment.server.ports.db import Row, Tx
+
+COLUMNS_ALONE: Final[LiteralString] = """
+    SELECT e.id, e.subject_kind, e.subject_id, e.subject_name, e.asset_id, e.kind, e.format,
+           e.format_version, e.digest, e.size_bytes, e.file_name, e.parsed, e.parsed_digest,
+           e.standing, e.signer, e.context_digest, e.bound::text AS bound, e.flags, e.tool_name,
+           e.tool_version, e.produced_at, e.recorded_at, e.actor_kind, e.actor_id, e.entry_id"""
+COLUMNS: Final[LiteralString] = COLUMNS_ALONE + " FROM evidence e"
+
+
+def to_evidence(row: Row) -> Evidence:
+    """Return the evidence in `row` (`COLUMNS`)."""
+    context = row["context_digest"]
+    return Evidence(
+        id=row["id"],
+        subject_kind=row["subject_kind"],
+        subject_id=row["subject_id"],
+        subject_name=row["subject_name"],
+        asset_id=row["asset_id"],
+        kind=EvidenceKind(row["kind"]),
+        format=row["format"],
+        format_version=row["format_version"],
+        digest=Digest(row["digest"]),
+        size_bytes=row["size_bytes"],
+        file_name=row["file_name"],
+        parsed=msgspec.json.decode(row["parsed"]),
+        parsed_digest=Digest(row["parsed_digest"]),
+        standing=Standing(row["standing"]),
+        signer=row["signer"],
+        context_digest=None if context is None else Digest(context),
+        bound=msgspec.json.decode(row["bound"]),
+        flags=tuple(row["flags"]),
+        tool_name=row["tool_name"],
+        tool_version=row["tool_version"],
+        produced_at=row["produced_at"],
+        recorded_at=row["recorded_at"],
+        actor=Actor(row["actor_kind"], row["actor_id"]),
+        entry_id=row["entry_id"],
+    )
+
+
+async def insert_evidence(tx: Tx, new: Evidence) -> bool:
+    """Keep a piece of evidence; False if the same is there already, and nothing is written."""
+    tag = await tx.execute(
+        """
+        INSERT INTO evidence (id, subject_kind, subject_id, subject_name, asset_id, kind, format,
+                              format_version, digest, size_bytes, file_name, parsed, parsed_digest,
+                              standing, signer, context_digest, bound, flags, tool_name,
+                              tool_version, produced_at, recorded_at, actor_kind, actor_id,
+                              entry_id)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
+                $17::text::jsonb, $18, $19, $20, $21, $22, $23, $24, $25)
+        ON CONFLICT ON CONSTRAINT evidence_once DO NOTHING
+        """,
+        *_values(new),
+    )
+    return tag != "INSERT 0 0"
+
+
+def _values(new: Evidence) -> tuple[Any, ...]:
+    return (
+        new.id,
+        new.subject_kind,
+        new.subject_id,
+        new.subject_name,
+        new.asset_id,
+        new.kind.value,
+        new.format,
+        new.format_version,
+        new.digest.raw,
+        new.size_bytes,
+        new.file_name,
+        canonical(dict(new.parsed)),
+        new.parsed_digest.raw,
+        new.standing.value,
+        new.signer,
+        None if new.context_digest is None else new.context_digest.raw,
+        canonical(dict(new.bound)).decode(),
+        list(new.flags),
+        new.tool_name,
+        new.tool_version,
+        new.produced_at,
+        new.recorded_at,
+        new.actor.kind,
+        new.actor.id,
+        new.entry_id,
+    )
+
+
+async def find_same(tx: Tx, new: Evidence) -> Evidence | None:
+    """Return the evidence that is there already: same subject, kind, file and context."""
+    row = await tx.fetchrow(
+        COLUMNS
+        + """
+        WHERE e.subject_kind = $1 AND e.subject_id = $2 AND e.kind = $3 AND e.digest = $4
+          AND e.context_digest IS NOT DISTINCT FROM $5""",
+        new.subject_kind,
+        new.subject_id,
+        new.kind.value,
+        new.digest.raw,
+        None if new.context_digest is None else new.context_digest.raw,
+    )
+    return None if row is None else to_evidence(row)
+
+
+async def insert_components(tx: Tx, new: Evidence, components: Sequence[Component]) -> None:
+    """Keep an SBOM's components in their order, each distinct one once in all. Two statements."""
+    bodies = [canonical(component_json(one)) for one in components]
+    digests = [digest_of(body).raw for body in bodies]
+    distinct = {digest: at for at, digest in enumerate(digests)}
+    await tx.execute(
+        """
+        INSERT INTO component (digest, name, version, purl, body)
+        SELECT * FROM unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::text[])
+        ORDER BY 1
+        ON CONFLICT (digest) DO NOTHING
+        """,
+        list(distinct),
+        [components[at].name for at in distinct.values()],
+        [components[at].version for at in distinct.values()],
+        [components[at].purl for at in distinct.values()],
+        [bodies[at].decode() for at in distinct.values()],
+    )
+    await tx.execute(
+        """
+        INSERT INTO evidence_component (evidence_id, position, component_id)
+        SELECT $1, o.position - 1, c.id
+        FROM unnest($2::bytea[]) WITH ORDINALITY AS o (digest, position)
+        JOIN component c ON c.digest = o.digest
+        """,
+        new.id,
+        digests,
+    )
