@@ -16,6 +16,7 @@ _WITHOUT = (
 )
 _HELP = {
     "serve": "Run a registry on this machine.",
+    "worker": "Run a registry's jobs, without the API.",
     "migrate": "Bring the database to this release's schema.",
     "fsck": "Compare every table with the log, and blobs with their digests.",
     "state": "Rebuild the state at a time from the log.",

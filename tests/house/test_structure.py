@@ -23,6 +23,7 @@ BROAD_EXCEPT = {
     "server/commands.py",
     "server/http/app.py",
     "server/ledger/sequencer.py",
+    "server/ports/queue_worker.py",
     "server/wiring.py",
 }
 

@@ -14,6 +14,7 @@ from muniment.client.aliases import Aliases
 from muniment.client.artifacts import Artifacts
 from muniment.client.assets import Assets
 from muniment.client.check import check_version
+from muniment.client.jobs import Jobs
 from muniment.client.log import Log
 from muniment.client.principals import Principals
 from muniment.client.progress import OnProgress
@@ -59,6 +60,7 @@ class Client:
         self.artifacts = Artifacts(self.transport)
         self.log = Log(self.transport)
         self.tokens = Tokens(self.transport)
+        self.jobs = Jobs(self.transport)
         self.principals = Principals(self.transport)
         self.storage = Storage(self.transport)
 

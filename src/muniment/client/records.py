@@ -217,3 +217,16 @@ class Proof(Record, frozen=True, kw_only=True):
     """Hashes of an inclusion or consistency proof, base64, in RFC 6962 order."""
 
     hashes: list[str]
+
+
+class Job(Record, frozen=True, kw_only=True):
+    """Work that is due, runs, or is dead. `attempts` failed so far; `error`: how the last one did."""
+
+    id: int
+    name: str
+    state: str
+    payload: Any = None
+    attempts: int = 0
+    created_at: dt.datetime | None = None
+    due_at: dt.datetime | None = None
+    error: str | None = None

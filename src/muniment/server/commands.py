@@ -1,7 +1,8 @@
-"""What the server adds to the command line: `serve`, `migrate`, `fsck`, `state`."""
+"""What the server adds to the command line: `serve`, `worker`, `migrate`, `fsck`, `state`."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import datetime as dt
 import json
@@ -50,7 +51,7 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any free one.")] = None,
     data: Data = None,
 ) -> None:
-    """Run a registry on this machine: the API, the sequencer and the sweeps.
+    """Run a registry on this machine: the API, the sequencer and the jobs.
 
     Without `MUNIMENT_DATABASE_URL` it runs its own PostgreSQL in the data directory.
     """
@@ -74,6 +75,35 @@ def serve(
             )
 
     with wiring.database_url(settings) as url:
+        _run(lambda: main(url))
+
+
+@app.command()
+def worker(
+    data: Data = None,
+    at_once: Annotated[
+        int | None, typer.Option("--at-once", help="How many jobs to run at the same time.")
+    ] = None,
+) -> None:
+    """Run jobs for a registry, without the API; any number of workers may share a database.
+
+    What `serve` does by itself (MUNIMENT_JOBS=true) can so be given to other machines. A worker
+    that is killed loses nothing: its jobs are run again by another.
+    """
+    _log_to_stderr()
+    settings = Settings.from_env(os.environ, data_dir=data, jobs_at_once=at_once)
+    from muniment.server import wiring  # noqa: PLC0415 -- slow; not for `--help`
+
+    async def main(url: str) -> None:
+        over = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, over.set)
+        async with wiring.open_worker(settings, url):
+            typer.echo("The worker is ready")
+            sys.stdout.flush()
+            await over.wait()
+
+    with wiring.database_url(settings, attach=True) as url:
         _run(lambda: main(url))
 
 

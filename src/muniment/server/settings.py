@@ -124,6 +124,10 @@ class Settings:
     upload_ttl: dt.timedelta = _option(duration, _DAY)  # noqa: RUF009 -- it cannot change
     max_file_bytes: int = _option(size_bytes, 512 * _GIB)
     part_bytes: int = _option(size_bytes, 64 * _MIB)
+    #: Whether `serve` runs jobs itself; false where `muniment worker` processes do.
+    jobs: bool = _option(switch, True)
+    #: How many jobs a process runs at the same time.
+    jobs_at_once: int = _option(number, 10)
     #: The largest JSON body accepted.
     max_body_bytes: int = _option(size_bytes, 16 * _MIB)
     #: The largest file of evidence that is read; each takes several times its size in memory.
@@ -156,7 +160,12 @@ class Settings:
         """List what is wrong with the values themselves and with each other; empty when all is well."""
         return [
             {"field": _PREFIX + name.upper(), "message": message, "fix": fix}
-            for wrong, name, message, fix in (*_network(self), *_storage(self), *_limits(self))
+            for wrong, name, message, fix in (
+                *_network(self),
+                *_storage(self),
+                *_limits(self),
+                *_work(self),
+            )
             if wrong
         ]
 
@@ -272,6 +281,17 @@ def _limits(settings: Settings) -> list[_Check]:
             "max_evidence_bytes",
             f"expected 64KiB to 1GiB, found {settings.max_evidence_bytes}",
             "64MiB holds an SBOM of about 100 000 components",
+        ),
+    ]
+
+
+def _work(settings: Settings) -> list[_Check]:
+    return [
+        (
+            not 2 <= settings.jobs_at_once <= 1000,  # noqa: PLR2004 -- a sane bound
+            "jobs_at_once",
+            f"expected 2 to 1000, found {settings.jobs_at_once}",
+            "10 suits most machines; MUNIMENT_JOBS=false runs none",
         ),
     ]
 

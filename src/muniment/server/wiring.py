@@ -1,7 +1,7 @@
 """The one place that picks real adapters and joins the slices into a server.
 
 Started in this order, stopped in the reverse one: PostgreSQL, schema, pool, blob store, keys, first
-administrator, sequencer and sweeps, HTTP. What fails to start stops the start.
+administrator, sequencer and worker, HTTP. What fails to start stops the start.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import importlib
 import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 
 import structlog
@@ -24,9 +25,9 @@ from muniment.server.artifacts import routes as artifact_routes
 from muniment.server.catalog import routes as catalog_routes
 from muniment.server.evidence import routes as evidence_routes
 from muniment.server.facades.mlflow import routes as mlflow_routes
-from muniment.server.http import idempotency
+from muniment.server.http import jobs as http_jobs
 from muniment.server.http.dialects import Dialect
-from muniment.server.http.metrics import Gauges
+from muniment.server.http.metrics import Gauges, Metrics
 from muniment.server.http.operation import Deps, Operation
 from muniment.server.identity import jobs as identity_jobs
 from muniment.server.identity import routes as identity_routes
@@ -41,6 +42,7 @@ from muniment.server.ports.clock import SystemClock
 from muniment.server.ports.db import Tx
 from muniment.server.ports.key_files import open_keys
 from muniment.server.ports.postgres import open_database
+from muniment.server.ports.queue import Handler, Periodic
 from muniment.server.settings import Settings
 
 _log = structlog.get_logger("muniment.server")
@@ -52,6 +54,7 @@ OPERATIONS: list[Operation] = [
     *artifact_routes.OPERATIONS,
     *evidence_routes.OPERATIONS,
     *ledger_routes.OPERATIONS,
+    *http_jobs.OPERATIONS,
 ]
 
 #: Other registries' APIs over the same actions, each told and described in its own way.
@@ -70,13 +73,13 @@ FOLDS: tuple[Fold, ...] = (
 #: What `/metrics` says of the state of the registry.
 GAUGES: tuple[Gauges, ...] = (ledger.gauges, artifacts.gauges)
 
-#: What drops what nobody needs any more: abandoned uploads, old idempotency keys.
-SWEEPS: tuple[Callable[[Deps], Awaitable[object]], ...] = (
-    artifact_jobs.sweep_uploads,
-    identity_jobs.sweep,
-    idempotency.sweep,
-)
-_SWEEP = dt.timedelta(minutes=10)
+#: What workers do, and what they do by the clock.
+_WITH_JOBS = (http_jobs, identity_jobs, artifact_jobs)
+HANDLERS: list[Handler] = [each for part in _WITH_JOBS for each in part.HANDLERS]
+PERIODIC: list[Periodic] = [each for part in _WITH_JOBS for each in part.PERIODIC]
+
+#: How long what runs in the background may take to finish.
+_STOP_SECONDS = 25
 
 
 async def required_blobs(tx: Tx) -> AsyncIterator[NeededBlob]:
@@ -141,7 +144,7 @@ async def open_deps(settings: Settings, url: str) -> AsyncIterator[Deps]:
         await db.close()
 
 
-def build_app(deps: Deps) -> ASGIApp:
+def build_app(deps: Deps, metrics: Metrics | None = None) -> ASGIApp:
     """Join all operations into the application, without background work."""
     return http.build(
         [*OPERATIONS, *FACADES],
@@ -150,6 +153,7 @@ def build_app(deps: Deps) -> ASGIApp:
         allows=identity.allows,
         dialects=DIALECTS,
         gauges=GAUGES,
+        metrics=metrics,
     )
 
 
@@ -178,22 +182,68 @@ async def open_registry(settings: Settings, url: str) -> AsyncIterator[Registry]
         async with deps.db.transaction() as tx:
             await ledger.check_entry_key(tx)
             first_admin = await identity.ensure_first_admin(tx, settings=settings, clock=deps.clock)
-        sequencer = Sequencer(
-            deps.db, deps.blobs, log_key=deps.keys.log, clock=deps.clock, origin=settings.origin
-        )
-        sequencing = tasks.create_task(sequencer.run())
-        sweeping = [
-            tasks.create_task(_for_ever(deps, *SWEEPS)),
-            tasks.create_task(_for_ever(deps, artifact_jobs.scrub)),  # it may take long
-        ]
-        try:
-            yield Registry(build_app(deps), deps, first_admin, await local_token(deps))
-        finally:
-            for each in sweeping:
-                each.cancel()
-            sequencer.stop()
-            await asyncio.wait([sequencing], timeout=10)
-            sequencing.cancel()
+        metrics = Metrics()
+        async with _background(tasks, deps, metrics, jobs=settings.jobs):
+            app = build_app(deps, metrics)
+            yield Registry(app, deps, first_admin, await local_token(deps))
+
+
+@contextlib.asynccontextmanager
+async def open_worker(settings: Settings, url: str) -> AsyncIterator[None]:
+    """Migrate, then run jobs and, while no other process does, the sequencer; no API.
+
+    Raises:
+        LogInconsistent: the database does not extend what was published before.
+    """
+    await migrations.migrate(url)
+    async with open_deps(settings, url) as deps, asyncio.TaskGroup() as tasks:
+        async with deps.db.transaction(read_only=True) as tx:
+            await ledger.check_entry_key(tx)
+        async with _background(tasks, deps, Metrics(), jobs=True):
+            yield
+
+
+@contextlib.asynccontextmanager
+async def _background(
+    tasks: asyncio.TaskGroup, deps: Deps, metrics: Metrics, *, jobs: bool
+) -> AsyncIterator[None]:
+    """Run the sequencer and, if asked to, a worker; both finish what they are at on leaving."""
+    sequencer = Sequencer(
+        deps.db, deps.blobs, log_key=deps.keys.log, clock=deps.clock, origin=deps.settings.origin
+    )
+    stopping = asyncio.Event()
+    running = [tasks.create_task(sequencer.run())]
+    if jobs:
+        running.append(tasks.create_task(_work(deps, metrics, stopping)))
+    try:
+        yield
+    finally:
+        stopping.set()
+        await asyncio.wait(running[1:] or running, timeout=_STOP_SECONDS if jobs else 0)
+        sequencer.stop()
+        await asyncio.wait(running, timeout=_STOP_SECONDS)
+        for each in running:
+            each.cancel()
+
+
+async def _work(deps: Deps, metrics: Metrics, stopping: asyncio.Event) -> None:
+    """Run jobs until `stopping`."""
+    # Loading the queue takes a second of CPU: beside the first requests, not before them.
+    module = await asyncio.to_thread(importlib.import_module, "muniment.server.ports.queue_worker")
+    worker = module.Worker(
+        deps.db,
+        HANDLERS,
+        PERIODIC,
+        context=deps,
+        at_once=deps.settings.jobs_at_once,
+        on_run=metrics.job_ran,
+    )
+    running = asyncio.create_task(worker.run())
+    stop = asyncio.create_task(stopping.wait())
+    await asyncio.wait({running, stop}, return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    worker.stop()
+    await running
 
 
 async def local_token(deps: Deps) -> str | None:
@@ -219,17 +269,6 @@ async def local_token(deps: Deps) -> str | None:
     with os.fdopen(handle, "w", encoding="ascii") as out:
         out.write(issued.text + "\n")
     return issued.text
-
-
-async def _for_ever(deps: Deps, *jobs: Callable[[Deps], Awaitable[object]]) -> None:
-    """Do `jobs` now and then, one after the other."""
-    while True:
-        for job in jobs:
-            try:
-                await job(deps)
-            except Exception:  # noqa: BLE001 -- the edge of a job: the next round tries again
-                _log.exception("job_failed", job=job.__name__)
-        await asyncio.sleep(_SWEEP.total_seconds())
 
 
 async def check(

@@ -38,6 +38,7 @@ COMMANDS: dict[str, Later] = {
     "token": Later(f"{_HERE}.token", "Create, list and revoke tokens.", _ADMIN),
     "principal": Later(f"{_HERE}.principal", "Manage people, services and workloads.", _ADMIN),
     "role": Later(f"{_HERE}.role", "Grant and revoke roles.", _ADMIN),
+    "jobs": Later(f"{_HERE}.jobs", "Look at the job queue; run jobs again.", _ADMIN),
     "completion": Later(f"{_HERE}.completion", "Print a shell completion script.", _ADMIN),
 }
 

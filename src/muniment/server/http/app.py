@@ -77,6 +77,7 @@ class Kit:
         allows: Allows,
         dialects: Sequence[Dialect] = (),
         gauges: Sequence[Gauges] = (),
+        metrics: Metrics | None = None,
     ) -> None:
         """Prepare every operation.
 
@@ -85,7 +86,7 @@ class Kit:
         """
         self._deps, self._allows, self._dialects = deps, allows, dialects
         self._gate = Gate(authenticator)
-        self.metrics = Metrics()
+        self.metrics = metrics or Metrics()
         self._unmatched = self.metrics.meter("unmatched")
         everything = [*operations, *built_in(operations, self.metrics, gauges)]
         self._router = Router((op.method, op.path, self._serve(op)) for op in everything)
@@ -367,11 +368,13 @@ def build(
     allows: Allows,
     dialects: Sequence[Dialect] = (),
     gauges: Sequence[Gauges] = (),
+    metrics: Metrics | None = None,
 ) -> Kit:
     """Return the ASGI application that serves `operations`, health, metrics and the OpenAPI document.
 
     `dialects` are other APIs spoken at paths of their own, `gauges` what slices tell `/metrics` of
-    the state of the registry.
+    the state of the registry. `metrics` are numbers others add to as well; without them they are
+    the application's own.
 
     Raises:
         ValueError: two operations answer the same method and path.
@@ -383,4 +386,5 @@ def build(
         allows=allows,
         dialects=dialects,
         gauges=gauges,
+        metrics=metrics,
     )

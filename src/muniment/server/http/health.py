@@ -14,6 +14,7 @@ from muniment.core.errors import DatabaseDown, MunimentError, Unavailable
 from muniment.server.http import metrics, openapi
 from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom, TxMode
 from muniment.server.http.records import Verb
+from muniment.server.ports import queue
 
 READY_SECONDS = 3.0
 
@@ -63,6 +64,7 @@ def built_in(
             ):
                 for read in gauges:
                     numbers.show(await read(tx))
+                numbers.show_jobs(await queue.counts(tx))
         return Reply(numbers.text())
 
     @cache

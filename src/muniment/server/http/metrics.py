@@ -9,10 +9,17 @@ One registry for each application, so that two in one process (tests) do not add
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Metric, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Gauge,
+    Histogram,
+    Metric,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -71,6 +78,26 @@ class Metrics(Collector):
         self._meters: list[Meter] = []
         self._numbers: dict[str, Number] = {}
         self.registry.register(self)
+        self._jobs = Gauge(
+            "muniment_jobs", "Jobs that are not done.", ("name", "state"), registry=self.registry
+        )
+        self._job_seconds = Histogram(
+            "muniment_job_seconds",
+            "Time a job ran in this process, by how it ended.",
+            ("name", "outcome"),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+
+    def job_ran(self, name: str, outcome: str, seconds: float) -> None:
+        """Count one run of a job: `done`, `later` (it is tried again) or `dead`."""
+        self._job_seconds.labels(name, outcome).observe(seconds)
+
+    def show_jobs(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Show how many jobs of each name are in each state."""
+        self._jobs.clear()
+        for (name, state), count in counts.items():
+            self._jobs.labels(name, state).set(count)
 
     def meter(self, operation: str) -> Meter:
         """Return the meter of one operation."""

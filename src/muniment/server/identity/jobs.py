@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from muniment.server.http.operation import Deps
 from muniment.server.identity import store
+from muniment.server.ports.queue import Handler, Periodic
 
 
 async def sweep(deps: Deps) -> None:
     """Forget an expired one-time code. May be repeated."""
     async with deps.db.transaction() as tx:
         await store.drop_expired_code(tx, deps.clock.now())
+
+
+HANDLERS: list[Handler] = [Handler("identity.sweep", lambda deps, _job: sweep(deps), attempts=3)]
+PERIODIC: list[Periodic] = [Periodic("identity.sweep", "*/10 * * * *")]
