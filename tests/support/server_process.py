@@ -25,6 +25,22 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def wait_for(
+    url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = START_SECONDS
+) -> None:
+    """Return once `url` answers 200."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()[-4000:]
+        try:
+            if httpx.get(url, timeout=2).status_code == 200:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.02)
+    raise AssertionError(f"not ready in {seconds} s: {log.read_text()[-4000:]}")
+
+
 class ServerProcess:
     """`muniment serve` on a directory; the admin's token is `TOKEN`."""
 
@@ -63,17 +79,8 @@ class ServerProcess:
         return self.process.pid
 
     def await_ready(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            assert self.process is not None
-            assert self.process.poll() is None, self.log.read_text()[-4000:]
-            try:
-                if httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200:
-                    return
-            except httpx.HTTPError:
-                pass
-            time.sleep(0.02)
-        raise AssertionError(f"not ready in {START_SECONDS} s: {self.log.read_text()[-4000:]}")
+        assert self.process is not None
+        wait_for(f"{self.url}/readyz", self.process, self.log)
 
     def stop(self) -> int:
         """Stop it as an operator would; return its exit code."""

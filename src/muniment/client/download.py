@@ -43,15 +43,19 @@ class Download:
         self._buffers: list[tuple[memoryview, ...]] = []
         self._direct = True  # from the object store itself, where it can be reached
 
-    def run(self, files: Sequence[ManifestFile], into: Path) -> list[Path]:
+    def run(
+        self, files: Sequence[ManifestFile], into: Path, *, names: Sequence[str] = ()
+    ) -> list[Path]:
         """Have every file in `into`; identical ones already there are kept. Paths in order.
+
+        Files go by their paths in the version or, with `names`, by those in the same order.
 
         Raises:
             BadPath: something in `into` is in the way; other files may have been written.
             DigestMismatch: bytes are not the manifest's, after one more try. The file is not there.
         """
         into.mkdir(parents=True, exist_ok=True)
-        targets = [place(into, file.path) for file in files]
+        targets = [place(into, name) for name in names or [file.path for file in files]]
         total = sum(file.size_bytes for file in files)
         meter = Meter("download", len(files), total, self._on_progress)
         pool = ThreadPoolExecutor(RECEIVERS, "muniment-receive")

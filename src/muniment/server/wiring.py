@@ -55,6 +55,7 @@ OPERATIONS: list[Operation] = [
     *evidence_routes.OPERATIONS,
     *ledger_routes.OPERATIONS,
     *http_jobs.OPERATIONS,
+    *mlflow_routes.OURS,
 ]
 
 #: Other registries' APIs over the same actions, each told and described in its own way.

@@ -16,10 +16,10 @@ from muniment.server.artifacts.reads import (
     suspects,
     usable_blobs,
 )
-from muniment.server.artifacts.store import abandon_upload, declare, lend_blobs, seal_blob
+from muniment.server.artifacts.store import abandon_upload, declare, seal_blob
 
 __all__ = [
     "FOLDS", "Offer", "Reach", "abandon_upload", "check", "declare", "format_of", "gauges",
-    "get_manifest",
-    "lend_blobs", "open_upload", "register", "required_blobs", "seal_blob", "suspects", "usable_blobs",
+    "get_manifest", "open_upload", "register", "required_blobs", "seal_blob", "suspects",
+    "usable_blobs",
 ]

@@ -118,13 +118,15 @@ async def find_file(tx: Tx, digest: Digest, path: str) -> File | None:
 class Reach:
     """Where a caller may take blobs from: its own open session, and what it may read.
 
-    `visible` are the scopes it may read in, None for everything.
+    `visible` are the scopes it may read in, None for everything. `lent` are blobs that whoever
+    asks has found it may use.
     """
 
     principal_id: uuid.UUID
     now: dt.datetime
     visible: list[Scope] | None
     upload_id: uuid.UUID | None = None
+    lent: frozenset[Digest] = frozenset()
 
 
 async def usable_blobs(tx: Tx, digests: Sequence[Digest], reach: Reach) -> dict[Digest, Usable]:
@@ -140,7 +142,8 @@ async def usable_blobs(tx: Tx, digests: Sequence[Digest], reach: Reach) -> dict[
         SELECT b.digest, b.size_bytes, b.format, b.executable
         FROM blob b
         WHERE b.digest = ANY($1::bytea[])
-          AND (EXISTS (SELECT FROM upload_blob s JOIN upload u ON u.id = s.upload_id
+          AND (b.digest = ANY($9::bytea[])
+               OR EXISTS (SELECT FROM upload_blob s JOIN upload u ON u.id = s.upload_id
                        WHERE s.upload_id = $2 AND s.digest = b.digest AND s.sealed_at IS NOT NULL
                          AND u.principal_id = $7 AND u.state = 'open' AND u.expires_at > $8)
                OR EXISTS (SELECT FROM manifest_blob m
@@ -159,6 +162,7 @@ async def usable_blobs(tx: Tx, digests: Sequence[Digest], reach: Reach) -> dict[
         [scope.asset for scope in visible or () if scope.asset is not None],
         reach.principal_id,
         reach.now,
+        [digest.raw for digest in reach.lent],
     )
     return {
         Digest(row["digest"]): Usable(row["size_bytes"], Format(row["format"], row["executable"]))

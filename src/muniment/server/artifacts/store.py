@@ -163,22 +163,6 @@ async def seal_blob(
     return tag != "UPDATE 0"
 
 
-async def lend_blobs(
-    tx: Tx, upload_id: uuid.UUID, digests: Sequence[Digest], now: dt.datetime
-) -> None:
-    """Let a session use held blobs as if it had sent them; whether it may is the caller's to know."""
-    await tx.execute(
-        """
-        INSERT INTO upload_blob (upload_id, digest, size_bytes, sealed_at)
-        SELECT $1, digest, size_bytes, $3 FROM blob WHERE digest = ANY($2::bytea[])
-        ON CONFLICT (upload_id, digest) DO UPDATE SET sealed_at = $3
-        """,
-        upload_id,
-        [digest.raw for digest in digests],
-        now,
-    )
-
-
 async def insert_manifest(tx: Tx, manifest: Manifest) -> None:
     """Keep a manifest and which blobs it has, unless it is kept already. One statement."""
     await tx.execute(

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from muniment.core.digest import Digest
 from muniment.core.errors import BadRequest, Contended, NotFound
 from muniment.core.names import AssetRef, SemVer
 from muniment.server import artifacts, catalog, ledger, tracking
@@ -15,7 +14,7 @@ from muniment.server.catalog.records import Kind, Lifecycle, Version, VersionSta
 from muniment.server.facades.mlflow.rules import mlmodel, prompts, sources
 from muniment.server.http.operation import Call
 from muniment.server.http.records import Scope, Verb
-from muniment.server.identity import By, visible_scopes
+from muniment.server.identity import By
 from muniment.server.ports.db import Tx
 from muniment.server.tracking.records import LoggedModel, Run
 
@@ -31,16 +30,23 @@ class Wanted:
     run_id: str = ""
     model_id: str = ""
     run_link: str = ""
+    tracking_uri: str = ""
     state: VersionState = field(default_factory=VersionState)
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What there is at a source: files by path, and the run and logged model they are of."""
+    """What there is at a source: files by path, and the run and logged model they are of.
+
+    `params` are those of the run where others keep it; `reach` is where else its blobs may be
+    taken from than from what lies here.
+    """
 
     files: Sequence[File]
     run: Run | None = None
     model: LoggedModel | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+    reach: artifacts.Reach | None = None
 
 
 async def origin_of(tx: Tx, wanted: Wanted, call: Call) -> Origin:
@@ -146,13 +152,22 @@ async def _files(tx: Tx, directory: str) -> list[File]:
 
 
 async def metadata_of(call: Call, wanted: Wanted, origin: Origin) -> dict[str, Any]:
-    """Return the metadata of the version: what its MLmodel file, its run and the request say."""
+    """Return the metadata of the version: what its MLmodel file, its run and the request say.
+
+    Of what the file and the run say, fields that cannot be recorded are left out.
+    """
     described = await _mlmodel(call, origin.files)
     about = mlmodel.about(described) | {"source": wanted.source}
     run_id = wanted.run_id or (origin.run.id if origin.run else "")
     model_id = wanted.model_id or (origin.model.id if origin.model else "")
     about |= {
-        key: text for key, text in (("run_link", wanted.run_link), ("model_id", model_id)) if text
+        key: text
+        for key, text in (
+            ("run_link", wanted.run_link),
+            ("model_id", model_id),
+            ("tracking_uri", wanted.tracking_uri),
+        )
+        if text
     }
     least: dict[str, Any] = {"extra": {"mlflow": about}}
     if run_id:
@@ -160,11 +175,16 @@ async def metadata_of(call: Call, wanted: Wanted, origin: Origin) -> dict[str, A
     params = {
         **(origin.run.params if origin.run else {}),
         **(origin.model.params if origin.model else {}),
+        **origin.params,
     }
     found = least | mlmodel.metadata(described)
     if params:
         found["hyperparameters"] = params
-    return least if catalog.metadata_problems(Kind.MODEL, found) else found
+    problems = catalog.metadata_problems(Kind.MODEL, found)
+    wrong = {one["field"].lstrip("/").partition("/")[0] for one in problems}
+    if "" in wrong:  # all of it: too large, or not JSON that can be kept
+        return least
+    return {name: value for name, value in found.items() if name in least or name not in wrong}
 
 
 async def _mlmodel(call: Call, files: Sequence[File]) -> Mapping[str, Any]:
@@ -212,10 +232,6 @@ async def register(
     """
     asset = await catalog.lock_asset(tx, wanted.asset)
     catalog.check_version_state(wanted.state)
-    session = await artifacts.open_upload(
-        tx, call.caller.id, upload_id=call.new_id(), now=call.now, ttl=call.deps.settings.upload_ttl
-    )
-    await artifacts.lend_blobs(tx, session.id, _digests(origin.files), call.now)
     offer = artifacts.Offer(
         asset=wanted.asset,
         version=await _free(tx, wanted.asset, asset.next_number),
@@ -224,20 +240,17 @@ async def register(
         require=Lifecycle.DRAFT,
         state=wanted.state,
     )
-    reach = artifacts.Reach(
-        call.caller.id, call.now, visible_scopes(call.caller.grants), session.id
+    reach = origin.reach or artifacts.Reach(
+        call.caller.id,
+        call.now,
+        visible=[],
+        lent=frozenset(one.digest for one in origin.files),
     )
     checked = await artifacts.check(
         tx, offer, reach=reach, max_file_bytes=call.deps.settings.max_file_bytes
     )
     by = By(ledger.actor_of(call.caller), call.now, call.new_id)
-    version = await artifacts.register(tx, checked, by, call.deps.keys.record)
-    await artifacts.abandon_upload(tx, session.id)
-    return version
-
-
-def _digests(files: Sequence[File]) -> list[Digest]:
-    return sorted({one.digest for one in files}, key=lambda digest: digest.hex)
+    return await artifacts.register(tx, checked, by, call.deps.keys.record)
 
 
 async def _free(tx: Tx, asset: AssetRef, number: int) -> SemVer:

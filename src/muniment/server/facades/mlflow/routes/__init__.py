@@ -7,6 +7,7 @@ from muniment.server.facades.mlflow.routes import (
     registered_models,
     runs,
     server,
+    uploaded,
     versions,
 )
 from muniment.server.facades.mlflow.routes.dialect import DIALECT
@@ -22,4 +23,7 @@ OPERATIONS: list[Operation] = [
     *artifacts.OPERATIONS,
 ]
 
-__all__ = ["DIALECT", "OPERATIONS"]
+#: In our own manners: for our plugin of MLflow's client.
+OURS: list[Operation] = uploaded.OPERATIONS
+
+__all__ = ["DIALECT", "OPERATIONS", "OURS"]

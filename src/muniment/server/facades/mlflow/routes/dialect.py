@@ -43,7 +43,7 @@ class MlflowDialect:
         return wire.from_body(kind, raw, media_type)
 
     def tell(self, error: MunimentError, path: str) -> Reply:
-        """Return `{"error_code", "message"}` with MLflow's status."""
+        """Return `{"error_code", "message"}` with MLflow's status, and our own stable `code`."""
         code, status = wire.code_of(error, path)
         headers = {"content-type": "application/json"}
         if isinstance(error, NotAuthenticated):
@@ -54,6 +54,7 @@ class MlflowDialect:
         if "content_range" in error.extra:
             headers["content-range"] = error.extra["content_range"]
         body = {"error_code": code, "message": wire.message_of(error, path)}
+        body["code"] = error.code
         return Reply(body, status=status, headers=headers)
 
 
