@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muniment.server.settings import BadSettings, Settings, duration, number, size_bytes, switch
+from muniment.server.setting_values import duration, names, number, size_bytes, switch
+from muniment.server.settings import BadSettings, Settings
 
 
 def read(**variables: str) -> Settings:
@@ -169,3 +170,29 @@ def test_no_text_breaks_a_reader(value: str) -> None:
             assert "expected" in str(error)  # noqa: PT017 -- most texts raise, some do not
         else:
             assert result is not None
+
+
+def test_names_are_separated_by_commas() -> None:
+    assert names("a.example, *.b.example ,,127.0.0.1:80") == (
+        "a.example",
+        "*.b.example",
+        "127.0.0.1:80",
+    )
+    assert names(" ") == ()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "why"),
+    [
+        ("MUNIMENT_MLFLOW_URL", "mlflow.example", "expected an http:// or https:// URL"),
+        ("MUNIMENT_MLFLOW_URL", "https://a:b@mlflow.example", "has a user name or password"),
+        ("MUNIMENT_MLFLOW_USER", "ada", "only work together"),
+        ("MUNIMENT_FETCH_BUCKETS", "s3://good,gs://other", "gs://other"),
+        ("MUNIMENT_FETCH_ACCESS_KEY", "k", "only work together"),
+        ("MUNIMENT_JOBS_AT_ONCE", "1", "expected 2 to 1000"),
+    ],
+)
+def test_settings_of_what_is_done_later_are_checked(variable: str, value: str, why: str) -> None:
+    with pytest.raises(BadSettings) as caught:
+        Settings.from_env({variable: value})
+    assert any(why in problem["message"] for problem in caught.value.problems)

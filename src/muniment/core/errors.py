@@ -6,7 +6,8 @@ question whose answer is no is a value, not one of these.
     MunimentError                code · message (safe to show) · context (logs only) · status
     ├─ BadRequest        422     BadName, BadVersion, BadReference, BadDigest, BadManifest,
     │                            BadMetadata, BadFilter, BadCursor, BadBody, BadJson, BadPath,
-    │                            BadComposite, BadEvidence, BadProof
+    │                            BadComposite, BadEvidence, BadProof,
+    │                            DestinationRefused
     ├─ NotAuthenticated  401
     ├─ NotAllowed        403     becomes NotFound where the caller may not know the thing exists
     ├─ NotFound          404
@@ -19,7 +20,8 @@ question whose answer is no is a value, not one of these.
     ├─ BadRange          416
     ├─ TooManyRequests   429
     ├─ IntegrityError    500     DigestMismatch (422 on upload), BadSignature, LogInconsistent
-    └─ Unavailable       503     BlobStoreDown, DatabaseDown, Contended, LogBusy, DiskFull (507)
+    └─ Unavailable       503     BlobStoreDown, DatabaseDown, Contended, LogBusy, DiskFull (507),
+                                 DestinationDown (502)
 
 Codes are part of the API: stable, never reused. `CODES` is the whole table.
 
@@ -148,6 +150,12 @@ class BadProof(BadRequest):
     """The proof, checkpoint or receipt cannot be read."""
 
     code = "bad_proof"
+
+
+class DestinationRefused(BadRequest):
+    """That address is not one this registry calls."""
+
+    code = "destination_refused"
 
 
 class NotAuthenticated(MunimentError):
@@ -309,6 +317,13 @@ class DiskFull(Unavailable):
 
     code = "disk_full"
     status = 507
+
+
+class DestinationDown(Unavailable):
+    """The other server does not answer, not in time, or breaks off."""
+
+    code = "destination_down"
+    status = 502
 
 
 class LogBusy(Unavailable):

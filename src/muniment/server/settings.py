@@ -17,15 +17,21 @@ from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 from muniment.core.errors import MunimentError
+from muniment.server.setting_values import (
+    directory,
+    duration,
+    names,
+    number,
+    size_bytes,
+    switch,
+    text,
+)
 
 _PREFIX = "MUNIMENT_"
 _MIB = 1 << 20
 _GIB = 1 << 30
 _DAY = dt.timedelta(days=1)
 _S3_PARTS = 10_000
-_SIZE_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-_SIZE_UNITS |= {"KIB": 1 << 10, "MIB": _MIB, "GIB": _GIB, "TIB": 1 << 40}
-_TIME_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _HOSTNAME = re.compile(
     r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
 )
@@ -36,51 +42,6 @@ class BadSettings(MunimentError):
     """The settings cannot be used."""
 
     code = "bad_settings"
-
-
-def text(value: str) -> str:
-    """Read text that is not empty."""
-    if not value.strip():
-        raise ValueError("it is empty; unset it to use the default")
-    return value
-
-
-def switch(value: str) -> bool:
-    """Read a yes or no."""
-    known = {"1": True, "true": True, "yes": True, "on": True}
-    known |= {"0": False, "false": False, "no": False, "off": False}
-    if value.strip().lower() not in known:
-        raise ValueError(f"expected true or false, found {value!r}")
-    return known[value.strip().lower()]
-
-
-def number(value: str) -> int:
-    """Read a whole number."""
-    if not re.fullmatch(r"\s*\d{1,9}\s*", value, re.ASCII):
-        raise ValueError(f"expected a whole number, found {value!r}")
-    return int(value)
-
-
-def size_bytes(value: str) -> int:
-    """Read a size in bytes: `1048576`, `64MiB`, `5 GB`."""
-    match = re.fullmatch(r"\s*(\d{1,18})\s*([A-Za-z]{0,3})\s*", value, re.ASCII)
-    unit = _SIZE_UNITS.get(match[2].upper()) if match else None
-    if match is None or unit is None:
-        raise ValueError(f"expected a size such as 64MiB or 5GB, found {value!r}")
-    return int(match[1]) * unit
-
-
-def duration(value: str) -> dt.timedelta:
-    """Read a time span: `90s`, `15m`, `24h`, `7d`."""
-    match = re.fullmatch(r"\s*(\d{1,6})\s*([smhd])\s*", value, re.ASCII)
-    if match is None:
-        raise ValueError(f"expected a time span such as 15m, 24h or 7d, found {value!r}")
-    return dt.timedelta(seconds=int(match[1]) * _TIME_UNITS[match[2]])
-
-
-def directory(value: str) -> Path:
-    """Read a directory; `~` is the home directory."""
-    return Path(text(value)).expanduser()
 
 
 def _option(read: Callable[[str], Any], default: Any, *, secret: bool = False) -> Any:
@@ -124,6 +85,26 @@ class Settings:
     upload_ttl: dt.timedelta = _option(duration, _DAY)  # noqa: RUF009 -- it cannot change
     max_file_bytes: int = _option(size_bytes, 512 * _GIB)
     part_bytes: int = _option(size_bytes, 64 * _MIB)
+    #: `HOST` or `HOST:PORT`, separated by commas: what webhooks and fetches may call although its
+    #: address is private, and over plain http.
+    outbound_private: tuple[str, ...] = _option(names, ())
+    #: Hosts from which bytes of models may be fetched; `*.example.com` is all below. None: no fetching.
+    fetch_hosts: tuple[str, ...] = _option(names, ())
+    #: `s3://bucket/prefix`, separated by commas: from where models may be fetched.
+    fetch_buckets: tuple[str, ...] = _option(names, ())
+    #: Address of an S3 that is not Amazon's, for `fetch_buckets`.
+    fetch_endpoint: str | None = _option(text, None)
+    fetch_region: str = _option(text, "us-east-1")
+    fetch_access_key: str | None = _option(text, None)
+    fetch_secret_key: str | None = _option(text, None, secret=True)
+    #: The largest model that is fetched, all files together.
+    max_fetch_bytes: int = _option(size_bytes, 512 * _GIB)
+    #: The MLflow server that tracks runs, where it is not this one: from there `runs:/…`,
+    #: `models:/m-…` and `mlflow-artifacts:/…` are fetched.
+    mlflow_url: str | None = _option(text, None)
+    mlflow_token: str | None = _option(text, None, secret=True)
+    mlflow_user: str | None = _option(text, None)
+    mlflow_password: str | None = _option(text, None, secret=True)
     #: Whether `serve` runs jobs itself; false where `muniment worker` processes do.
     jobs: bool = _option(switch, True)
     #: How many jobs a process runs at the same time.
@@ -286,7 +267,40 @@ def _limits(settings: Settings) -> list[_Check]:
 
 
 def _work(settings: Settings) -> list[_Check]:
+    elsewhere = urlsplit(settings.mlflow_url or "https://x")
+    buckets = [urlsplit(each) for each in settings.fetch_buckets]
+    wrong = [each.geturl() for each in buckets if each.scheme != "s3" or not each.netloc]
     return [
+        (
+            elsewhere.scheme not in ("http", "https") or not elsewhere.hostname,
+            "mlflow_url",
+            f"expected an http:// or https:// URL, found {settings.mlflow_url!r}",
+            "use the address that clients give to set_tracking_uri",
+        ),
+        (
+            bool(elsewhere.username or elsewhere.password),
+            "mlflow_url",
+            "it has a user name or password in it",
+            "use MUNIMENT_MLFLOW_TOKEN, or MUNIMENT_MLFLOW_USER and MUNIMENT_MLFLOW_PASSWORD",
+        ),
+        (
+            (settings.mlflow_user is None) != (settings.mlflow_password is None),
+            "mlflow_password",
+            "a user name and a password only work together",
+            "set both MUNIMENT_MLFLOW_USER and MUNIMENT_MLFLOW_PASSWORD, or neither",
+        ),
+        (
+            bool(wrong),
+            "fetch_buckets",
+            f"expected s3://BUCKET or s3://BUCKET/PREFIX, found {', '.join(wrong)}",
+            "separate several by commas",
+        ),
+        (
+            (settings.fetch_access_key is None) != (settings.fetch_secret_key is None),
+            "fetch_secret_key",
+            "an access key and a secret key only work together",
+            "set both MUNIMENT_FETCH_ACCESS_KEY and MUNIMENT_FETCH_SECRET_KEY, or neither",
+        ),
         (
             not 2 <= settings.jobs_at_once <= 1000,  # noqa: PLR2004 -- a sane bound
             "jobs_at_once",
