@@ -79,8 +79,17 @@ async def fill(tx: PostgresTx, count: int) -> None:
     ids = [CLOCK.new_id() for _ in range(assets)]
     await tx.copy(
         "namespace",
-        ["name", "created_at", "actor_kind", "actor_id"],
-        [[f"ns-{n}", START, "person", "ada"] for n in range(10)],
+        [
+            "name",
+            "created_at",
+            "actor_kind",
+            "actor_id",
+            "mode",
+            "production_aliases",
+            "revision",
+            "updated_at",
+        ],
+        [[f"ns-{n}", START, "person", "ada", "observe", ["champion"], 1, START] for n in range(10)],
     )
     await tx.copy(
         "asset",

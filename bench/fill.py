@@ -75,6 +75,8 @@ def first_blob(url: str, token: str, directory: Path) -> str:
     file = directory / "model.txt"
     file.write_bytes(b"sixteen bytes...")
     with Client(url, token) as client:
+        # A person moves `champion` here, as in MLflow.
+        client.namespaces.create("default", mode="observe")
         made = client.register("seed", version="0.0.1", artifact=file, kind="model", owner="bench")
         manifest = client.artifacts.manifest(client.get(f"{made.name}@0.0.1"))
     return manifest[0].digest.hex
@@ -130,6 +132,11 @@ def _our_rows(old: int, new: int, manifest: bytes) -> Iterator[tuple[str, str, l
         ],
     )  # fmt: skip
     yield (
+        "asset_naming",
+        "namespace name asset_id since entry_id",
+        [("default", asset(a), id_, _at(a * EACH), id_) for a, id_ in assets.items()],
+    )
+    yield (
         "version",
         """id asset_id number version precedence manifest_digest size_bytes file_count formats
         executable metadata metadata_digest metrics_at_registration registered_at
@@ -161,9 +168,9 @@ def _our_rows(old: int, new: int, manifest: bytes) -> Iterator[tuple[str, str, l
     )
     yield (
         "alias_event",
-        "asset_id name revision version_id at actor_kind actor_id reason entry_id",
+        "asset_id name revision version_id at actor_kind actor_id reason entry_id act",
         [
-            (id_, "champion", 1, version, _at(a * EACH), *who, "", version)
+            (id_, "champion", 1, version, _at(a * EACH), *who, "", version, "alias.set")
             for a, id_, version in last
         ],
     )

@@ -76,7 +76,7 @@ async def _some_versions(ours: Muniment, sha256: str) -> None:
 
 def _moves() -> Iterator[Request]:
     for at in _MOVE:
-        path = f"/api/v1/assets/default/ledger-{at % _ASSETS}/aliases/champion"
+        path = f"/api/v1/assets/default/ledger-{at % _ASSETS}/aliases/challenger"
         yield Request("PUT", path, {"version": f"1.{at // _ASSETS % 2}.0"})
 
 

@@ -134,14 +134,14 @@ def register_and_find(story: Story, home: Path) -> None:
     story.run(
         "search", "metrics.roc_auc > 0.9 AND framework = 'scikit-learn'", shows="fraud-detector"
     )
-    story.run("alias", "set", "fraud-detector", "champion", "1.0.0", "--reason", "first release")
-    story.run("show", "fraud-detector@champion", shows="1.0.0")
+    story.run("alias", "set", "fraud-detector", "challenger", "1.0.0", "--reason", "first release")
+    story.run("show", "fraud-detector@challenger", shows="1.0.0")
 
 
 def get_it_back(story: Story, home: Path) -> None:
     """Download elsewhere, load, predict the same."""
     story.step("Download it elsewhere, every byte verified; load it and predict")
-    story.run("download", "fraud-detector@champion", "--to", str(home / "elsewhere"))
+    story.run("download", "fraud-detector@challenger", "--to", str(home / "elsewhere"))
     same = train.predict(home / "elsewhere") == train.predict(home / "model")
     story.expect("the downloaded model predicts", same, "the same predictions as the original")
     for original in sorted((home / "model").rglob("*")):

@@ -88,14 +88,14 @@ def test_what_goes_in_comes_out_and_is_found(
     server: ServerProcess, registered: str, model: Path, tmp_path: Path
 ) -> None:
     name = registered.partition("@")[0]
-    server.cli("alias", "set", registered, "champion", "--reason", "first")
+    server.cli("alias", "set", registered, "challenger", "--reason", "first")
     server.cli("tag", registered, "team=risk")
-    shown = data_of(server, "show", f"{name}@champion")
+    shown = data_of(server, "show", f"{name}@challenger")
     assert (shown["version"], shown["tags"]) == ("1.0.0", {"team": "risk"})
     assert {file["path"]: file["sha256"] for file in shown["files"]} == tree(model)
     found = data_of(server, "search", f"name = '{name}'")
     assert [each["version"] for each in found] == ["1.0.0"]
-    server.cli("download", f"{name}@champion", "--into", str(tmp_path / "out"))
+    server.cli("download", f"{name}@challenger", "--into", str(tmp_path / "out"))
     assert tree(tmp_path / "out") == tree(model)
     acts = [change["act"] for change in data_of(server, "history", registered)]
     assert acts[-1] == "version.register"

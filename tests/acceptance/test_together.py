@@ -102,11 +102,11 @@ def test_one_alias_moved_by_all_has_one_history(server: ServerProcess, tmp_path:
     with Client(server.url, TOKEN) as client:
         for n in range(THREADS):
             registered(client, "moved", f"1.{n}.0", model(tmp_path / "one", b"one"))
-    moves = at_once(server, lambda client, n: client.aliases.set("moved", "champion", f"1.{n}.0"))
+    moves = at_once(server, lambda client, n: client.aliases.set("moved", "challenger", f"1.{n}.0"))
     assert not [one for one in moves if isinstance(one, MunimentError)], moves
     with Client(server.url, TOKEN) as client:
-        now = client.aliases.get("moved", "champion")
-        history = client.aliases.history("moved", "champion")
+        now = client.aliases.get("moved", "challenger")
+        history = client.aliases.history("moved", "challenger")
         (shown,) = client.aliases.list_("moved")
     assert len(history) == THREADS, "each move is in the history"
     assert shown.revision == THREADS

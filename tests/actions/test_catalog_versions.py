@@ -11,10 +11,10 @@ import pytest
 from muniment.core.canon import canonical
 from muniment.core.digest import digest_of
 from muniment.core.errors import BadBody, Conflict, NotFound, StaleRevision, VersionConflict
-from muniment.core.names import Alias, AssetRef, SemVer, VersionRef
+from muniment.core.names import Alias, AssetRef, Namespace, SemVer, VersionRef
 from muniment.server import catalog
 from muniment.server.catalog.reads import folds, history
-from muniment.server.catalog.records import AliasMove, Kind, Version
+from muniment.server.catalog.records import AliasMove, Kind, Mode, NamespaceChange, Version
 from muniment.server.catalog.rules.changes import Change
 from muniment.server.catalog.store import aliases
 from muniment.server.ledger.records import Recorded, Subject
@@ -255,6 +255,10 @@ async def test_what_is_said_of_a_version_changes_with_history(db: PostgresDataba
             await catalog.annotate_version(tx, FRAUD, 1, bad, made_by.by())
 
 
+#: Written by the slice above only; see `test_lifecycle`.
+ABOVE = {"version_standing", "version_standing_event", "asset_event"}
+
+
 async def test_folding_the_log_gives_every_row_back(db: PostgresDatabase) -> None:
     made_by = Catalog()
     async with db.transaction() as tx:
@@ -271,6 +275,9 @@ async def test_folding_the_log_gives_every_row_back(db: PostgresDatabase) -> Non
             tx, FRAUD, Change({"owner": "o", "risk_tier": "high"}, {"t": "v"}, "r"), made_by.by()
         )
         await catalog.annotate_version(tx, FRAUD, 1, Change({}, {"a": None}, "r"), made_by.by())
+        await catalog.create_namespace(tx, Namespace("new"), Mode.OBSERVE, made_by.by())
+        change = NamespaceChange(Mode.WARN, ["Champion"], "r")
+        await catalog.govern_namespace(tx, Namespace("risk"), change, made_by.by())
     async with db.transaction(read_only=True) as tx:
         entries = await _entries(tx)
         for fold in catalog.FOLDS:
@@ -279,7 +286,7 @@ async def test_folding_the_log_gives_every_row_back(db: PostgresDatabase) -> Non
                 fold.apply(rows, entry)
             stored = {key: fields async for key, fields in fold.stored(tx)}
             assert rows == stored, fold.table
-            assert stored, fold.table
+            assert stored or fold.table in ABOVE, fold.table
 
 
 async def test_an_erased_act_leaves_the_rows_alone(db: PostgresDatabase) -> None:
@@ -315,10 +322,15 @@ async def _entries(tx: Tx) -> list[Recorded]:
 def test_every_table_of_the_catalog_has_its_fold() -> None:
     assert [fold.table for fold in folds.FOLDS] == [
         "namespace",
+        "namespace_event",
+        "asset_naming",
         "asset",
         "version",
         "version_label",
         "annotation",
         "alias",
         "alias_event",
+        "version_standing",
+        "version_standing_event",
+        "asset_event",
     ]

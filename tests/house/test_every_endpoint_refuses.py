@@ -99,6 +99,7 @@ def _body_for(name: str) -> dict[str, Any] | None:
     bodies: dict[str, dict[str, Any]] = {
         "open_upload": {"name": "thing"},
         "create_asset": {"name": "thing", "kind": "model", "owner": "ada"},
+        "create_namespace": {"namespace": "thing"},
     }
     return bodies.get(name)
 

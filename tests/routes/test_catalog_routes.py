@@ -9,10 +9,14 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from muniment.server.catalog.routes import OPERATIONS
+from muniment.core.names import Namespace
+from muniment.server import catalog
+from muniment.server.catalog.records import Mode
+from muniment.server.catalog.routes import OPERATIONS as CATALOG
 from muniment.server.http.operation import Operation
 from muniment.server.http.records import Grant, Role, Scope, Verb
 from muniment.server.identity.rules import VERBS
+from muniment.server.lifecycle.routes import OPERATIONS as LIFECYCLE
 from muniment.server.ports.blobs import Blobs
 from muniment.server.ports.clock import FixedClock
 from muniment.server.ports.keys import Keys
@@ -20,6 +24,8 @@ from muniment.server.ports.postgres import PostgresDatabase
 from tests.support.app import Client, RegistrySimulator, app_client
 from tests.support.catalog import FULL_METADATA, Catalog
 
+#: Aliases are read in the catalog and moved above it.
+OPERATIONS = [*CATALOG, *(one for one in LIFECYCLE if one.id == "set_alias")]
 API = "/api/v1"
 FRAUD = f"{API}/assets/default/fraud"
 ONE = f"{FRAUD}/versions/1.0.0"
@@ -29,6 +35,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "annotate_asset": {"description": "x"},
     "annotate_version": {"description": "x"},
     "set_alias": {"version": "1.0.0"},
+    "create_namespace": {"namespace": "new"},
+    "govern_namespace": {"mode": "warn", "reason": "trying it"},
 }
 
 
@@ -36,9 +44,13 @@ BODIES: dict[str, dict[str, Any]] = {
 async def registry(
     db: PostgresDatabase, blobs: Blobs, keys: Keys, clock: FixedClock
 ) -> AsyncIterator[RegistrySimulator]:
-    """A registry with `fraud` 1.0.0 and 2.0.0, where `champion` points at the first."""
+    """A registry with `fraud` 1.0.0 and 2.0.0, where `champion` points at the first.
+
+    Its rules are observed: what production's aliases take is `test_lifecycle_routes`'s.
+    """
     made_by = Catalog(clock)
     async with db.transaction() as tx:
+        await catalog.create_namespace(tx, Namespace("default"), Mode.OBSERVE, made_by.by())
         await made_by.asset(tx, tags={"team": "risk"})
         await made_by.version(tx, metadata=FULL_METADATA, tags={"stage": "a"})
         await made_by.version(tx, version="2.0.0")
@@ -94,7 +106,9 @@ async def test_a_role_without_the_verb_is_refused(
     assert answer.status_code in {403, 404}
 
 
-SCOPED = [op for op in LOCKED if op.id not in {"search_assets", "search_versions"}]
+SCOPED = [
+    op for op in LOCKED if op.id not in {"search_assets", "search_versions", "list_namespaces"}
+]
 
 
 @pytest.mark.parametrize("operation", SCOPED, ids=ids)

@@ -20,6 +20,7 @@ from muniment.server.catalog.records import (
     AssetState,
     Kind,
     Lifecycle,
+    Mark,
     RiskTier,
     Version,
     VersionState,
@@ -35,11 +36,11 @@ from muniment.server.catalog.rules.changes import (
     text_problems,
 )
 from muniment.server.catalog.rules.comparing import compare
+from muniment.server.catalog.rules.standing import lifecycle_of
 from muniment.server.catalog.rules.versions import (
     asset_state_from,
     asset_state_json,
     json_text,
-    lifecycle_of,
     parse_as_of,
     parse_json,
     precedence_key,
@@ -133,8 +134,9 @@ def a_version(**more: Any) -> Version:
     return dataclasses.replace(version, **more)
 
 
-def test_every_version_is_a_draft_so_far() -> None:
-    assert lifecycle_of(a_version()) is Lifecycle.DRAFT
+def test_a_version_of_which_nothing_was_said_is_a_draft() -> None:
+    assert lifecycle_of(None) is Lifecycle.DRAFT
+    assert lifecycle_of(Mark.RETIRED) is Lifecycle.RETIRED
     assert a_version().name == "fraud@1.0.0"
 
 

@@ -59,17 +59,17 @@ def a_token(**changes: object) -> Token:
 
 def test_the_table_is_what_we_say_it_is() -> None:
     shown = {role.value: sorted(verb.value for verb in rules.VERBS[role]) for role in Role}
-    contributor = ["annotate", "create", "read", "register"]
-    approver = ["read", "read_log"]
+    contributor = ["annotate", "attest", "create", "read", "register"]
+    approver = ["read", "read_log", "stop"]
     assert shown == {
         "viewer": ["read"],
         "contributor": contributor,
-        "publisher": sorted([*contributor, "alias"]),
+        "publisher": sorted([*contributor, "alias", "promote", "retire", "stop"]),
         "approver_platform": approver,
         "approver_product": approver,
-        "approver_security": approver,
-        "approver_governance": approver,
-        "auditor": ["observe", "read", "read_log", "read_principals"],
+        "approver_security": sorted([*approver, "audit", "release"]),
+        "approver_governance": sorted([*approver, "audit", "govern", "release", "retire"]),
+        "auditor": ["audit", "observe", "read", "read_log", "read_principals"],
         "admin": sorted(verb.value for verb in guarded),
     }
 

@@ -78,6 +78,16 @@ def check_version(
     return Report(version.ref, tuple(findings))
 
 
+def _was_named(client: Client, version: Version, verified: Verified) -> bool:
+    """Say whether the entry is of this version, under a name its asset had before it was renamed."""
+    subject = verified.entry["subject"]
+    asset, _, number = version.ref.rpartition("@")
+    inside = "" if version.namespace == "default" else f"{version.namespace}/"
+    former = client.assets.get(asset).former_names
+    names = {f"{inside}{name}@{number}" for name in former}
+    return bool(subject["id"] == version.id and subject["name"] in names)
+
+
 def trusted_keys(client: Client) -> tuple[LogKeys, bool]:
     """Return the log keys trusted for this registry, and whether they became so just now.
 
@@ -114,7 +124,7 @@ def _check_entry(client: Client, version: Version) -> tuple[list[Finding], Verif
         return [*findings, failed(2, "log entry", error)], None
     findings.append(proved_entry(verified))
     named = verified.entry["subject"]["name"]
-    if named != version.ref:
+    if named != version.ref and not _was_named(client, version, verified):
         other = DigestMismatch(f"the receipt is of {named}, expected {version.ref}")
         return [*findings, failed(2, "log entry", other)], None
     return findings, verified

@@ -15,7 +15,9 @@ from muniment.client.artifacts import Artifacts
 from muniment.client.assets import Assets
 from muniment.client.check import check_version
 from muniment.client.jobs import Jobs
+from muniment.client.lifecycle import Lifecycle
 from muniment.client.log import Log
+from muniment.client.namespaces import Namespaces
 from muniment.client.principals import Principals
 from muniment.client.progress import OnProgress
 from muniment.client.records import Principal, Registered, Version
@@ -58,6 +60,8 @@ class Client:
         self.versions = Versions(self.transport)
         self.aliases = Aliases(self.transport)
         self.artifacts = Artifacts(self.transport)
+        self.lifecycle = Lifecycle(self.transport, self.versions)
+        self.namespaces = Namespaces(self.transport)
         self.log = Log(self.transport)
         self.tokens = Tokens(self.transport)
         self.jobs = Jobs(self.transport)

@@ -45,6 +45,43 @@ class Asset(Record, frozen=True, kw_only=True):
     revision: int = 1
     created_at: dt.datetime | None = None
     updated_at: dt.datetime | None = None
+    former_names: list[str] = []
+    tombstoned_at: dt.datetime | None = None
+
+
+class Namespace(Record, frozen=True, kw_only=True):
+    """Who shares assets and rules: its enforcement mode, and the aliases production resolves."""
+
+    namespace: str
+    mode: str
+    production_aliases: list[str] = []
+    revision: int = 1
+    created_at: dt.datetime | None = None
+    updated_at: dt.datetime | None = None
+
+
+class Enforcement(Record, frozen=True, kw_only=True):
+    """What the rules of a namespace said no to: in all, and each rule."""
+
+    namespace: str
+    mode: str
+    refused: int = 0
+    would_have_been_refused: int = 0
+    by_rule: dict[str, int] = {}
+    last_at: dt.datetime | None = None
+
+
+class Attempt(Record, frozen=True, kw_only=True):
+    """A promotion that the rules did not allow; `carried_out` where they were not enforced."""
+
+    at: dt.datetime
+    subject: str
+    environment: str
+    actor: dict[str, Any] = {}
+    enforcement: str = ""
+    carried_out: bool = False
+    rules: list[str] = []
+    entry_id: str | None = None
 
 
 class Gap(Record, frozen=True, kw_only=True):
@@ -77,6 +114,8 @@ class Version(Record, frozen=True, kw_only=True):
     id: str | None = None
     kind: str | None = None
     lifecycle: str = "draft"
+    quarantined: bool = False
+    standing: dict[str, Any] | None = None
     manifest_digest: str
     size_bytes: int = 0
     file_count: int = 0
@@ -117,6 +156,59 @@ class Alias(Record, frozen=True, kw_only=True):
     number: int | None = None
     revision: int = 1
     updated_at: dt.datetime | None = None
+    warnings: list[str] = []
+
+
+class Deployment(Record, frozen=True, kw_only=True):
+    """A version in an environment, from `since` until `ended_at` (None: it is live)."""
+
+    id: str
+    version: str
+    number: int
+    environment: str
+    alias: str | None = None
+    mode: str = "full"
+    since: dt.datetime
+    by: dict[str, Any] = {}
+    reason: str = ""
+    entry_id: str | None = None
+    ended_at: dt.datetime | None = None
+    ended_as: str | None = None
+
+    @classmethod
+    def from_json(cls, value: Any) -> Deployment:
+        """Read plain JSON values."""
+        return msgspec.convert(value, cls)
+
+
+class Promoted(Record, frozen=True, kw_only=True):
+    """A promotion that was carried out; `entry_id` is None when it stood so, or for a dry run.
+
+    `would_have_been_refused`: the rules did not allow it, and the namespace does not enforce them.
+    """
+
+    version: str
+    number: int
+    deployment: Deployment
+    verdict: dict[str, Any] = {}
+    enforcement: str = ""
+    would_have_been_refused: bool = False
+    warnings: list[str] = []
+    superseded: list[Deployment] = []
+    entry_id: str | None = None
+    dry_run: bool = False
+
+
+class StageOf(Record, frozen=True, kw_only=True):
+    """A version's derived stage, and what it follows from."""
+
+    version: str
+    number: int
+    stage: str
+    lifecycle: str
+    deprecated: bool = False
+    quarantined: bool = False
+    deployments: list[Deployment] = []
 
 
 class Change(Record, frozen=True, kw_only=True):

@@ -10,11 +10,13 @@ question whose answer is no is a value, not one of these.
     │                            DestinationRefused
     ├─ NotAuthenticated  401
     ├─ NotAllowed        403     becomes NotFound where the caller may not know the thing exists
+    │                            Refused (a refusal as clients meet it): EvidenceMissing,
+    │                            ApprovalPending
     ├─ NotFound          404
     ├─ MethodNotAllowed  405
     ├─ Gone              410
-    ├─ Conflict          409     AlreadyExists, VersionConflict, StaleRevision, UploadConflict,
-    │                            IdempotencyConflict
+    ├─ Conflict          409     AlreadyExists (NameReserved), VersionConflict, StaleRevision,
+    │                            UploadConflict, IdempotencyConflict, LifecycleConflict, NotServed
     ├─ TooLarge          413
     ├─ UnsupportedMedia  415
     ├─ BadRange          416
@@ -172,6 +174,24 @@ class NotAllowed(MunimentError):
     status = 403
 
 
+class Refused(NotAllowed):
+    """The rules do not allow this; the answer says which, and the log says that it was tried."""
+
+    code = "refused"
+
+
+class EvidenceMissing(Refused):
+    """The rules do not allow this yet: something that must be known is not recorded."""
+
+    code = "evidence_missing"
+
+
+class ApprovalPending(Refused):
+    """The rules do not allow this yet: named people have to approve it."""
+
+    code = "approval_pending"
+
+
 class NotFound(MunimentError):
     """There is nothing of that name here, or you may not see it."""
 
@@ -206,6 +226,12 @@ class AlreadyExists(Conflict):
     code = "already_exists"
 
 
+class NameReserved(AlreadyExists):
+    """Something had that name once; names are never given again."""
+
+    code = "name_reserved"
+
+
 class VersionConflict(Conflict):
     """That version was registered before with other content; versions never change."""
 
@@ -217,6 +243,18 @@ class StaleRevision(Conflict):
 
     code = "stale_revision"
     status = 412
+
+
+class LifecycleConflict(Conflict):
+    """That move does not exist from where it stands now."""
+
+    code = "lifecycle_conflict"
+
+
+class NotServed(Conflict):
+    """It is retired or quarantined, so it is not handed out."""
+
+    code = "not_served"
 
 
 class UploadConflict(Conflict):

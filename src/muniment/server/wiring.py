@@ -19,7 +19,16 @@ import structlog
 from starlette.types import ASGIApp
 
 from muniment.core.errors import NotAuthenticated
-from muniment.server import artifacts, catalog, evidence, http, identity, ledger, migrations
+from muniment.server import (
+    artifacts,
+    catalog,
+    evidence,
+    http,
+    identity,
+    ledger,
+    lifecycle,
+    migrations,
+)
 from muniment.server.artifacts import jobs as artifact_jobs
 from muniment.server.artifacts import routes as artifact_routes
 from muniment.server.catalog import routes as catalog_routes
@@ -35,6 +44,7 @@ from muniment.server.ledger import routes as ledger_routes
 from muniment.server.ledger.fsck import Options, fsck, state
 from muniment.server.ledger.records import Fields, Fold, Key, NeededBlob, Report
 from muniment.server.ledger.sequencer import Sequencer
+from muniment.server.lifecycle import routes as lifecycle_routes
 from muniment.server.ports import embedded_postgres
 from muniment.server.ports.blobs import Blobs
 from muniment.server.ports.blobs_local import open_local_blobs
@@ -53,6 +63,7 @@ OPERATIONS: list[Operation] = [
     *catalog_routes.OPERATIONS,
     *artifact_routes.OPERATIONS,
     *evidence_routes.OPERATIONS,
+    *lifecycle_routes.OPERATIONS,
     *ledger_routes.OPERATIONS,
     *http_jobs.OPERATIONS,
     *mlflow_routes.OURS,
@@ -69,6 +80,7 @@ FOLDS: tuple[Fold, ...] = (
     *catalog.FOLDS,
     *artifacts.FOLDS,
     *evidence.FOLDS,
+    *lifecycle.FOLDS,
 )
 
 #: What `/metrics` says of the state of the registry.

@@ -35,6 +35,8 @@ def set_(
         asset = found.ref.rpartition("@")[0]
         moved = client.aliases.set(asset, alias, found.version, reason=reason)
     screen.result(moved.as_json(), f"{asset}@{alias} is now {found.version}")
+    for warning in moved.warnings:
+        screen.note(f"Warning: {warning}")
 
 
 @app.command()

@@ -18,6 +18,8 @@ COMPLETE = "_MUNIMENT_COMPLETE"
 
 _HERE = "muniment.client.cli"
 _REGISTER, _USE, _PROVE, _ADMIN = "Register and find", "Use", "Prove", "Access"
+_GOVERN = "Govern"
+_LIFECYCLE = f"{_HERE}.lifecycle"
 
 #: The client's commands in the order help shows them.
 COMMANDS: dict[str, Later] = {
@@ -29,6 +31,15 @@ COMMANDS: dict[str, Later] = {
     "tag": Later(f"{_HERE}.tag", "Set or remove tags of a version or asset.", _REGISTER),
     "download": Later(f"{_HERE}.download", "Download a version, checking every byte.", _USE),
     "alias": Later(f"{_HERE}.alias", "Set, show and follow aliases.", _USE),
+    "promote": Later(_LIFECYCLE, "Deploy a version, if the rules allow.", _GOVERN, "promote"),
+    "withdraw": Later(_LIFECYCLE, "Take a version out of an environment.", _GOVERN, "withdraw"),
+    "deployments": Later(_LIFECYCLE, "List what is and was deployed.", _GOVERN, "deployments"),
+    "deprecate": Later(_LIFECYCLE, "Announce the end of a version's use.", _GOVERN, "deprecate"),
+    "reinstate": Later(_LIFECYCLE, "Take a deprecation back.", _GOVERN, "reinstate"),
+    "retire": Later(_LIFECYCLE, "End a version's use for good.", _GOVERN, "retire"),
+    "quarantine": Later(_LIFECYCLE, "Stop handing a version out.", _GOVERN, "quarantine"),
+    "release": Later(_LIFECYCLE, "End a version's quarantine.", _GOVERN, "release"),
+    "namespace": Later(f"{_HERE}.namespace", "How namespaces enforce their rules.", _GOVERN),
     "verify": Later(f"{_HERE}.verify", "Check a version, or a receipt without network.", _PROVE),
     "history": Later(f"{_HERE}.history", "Show every act on a version or asset.", _PROVE),
     "log": Later(f"{_HERE}.log", "Read, prove and follow the log.", _PROVE),

@@ -88,6 +88,21 @@ def list_(
 
 
 @app.command()
+def rename(
+    ctx: typer.Context,
+    ref: Ref,
+    name: Annotated[str, typer.Argument(help="What to call it.")],
+    reason: Reason = None,
+    as_json: Json = False,
+) -> None:
+    """Call an asset something else; its old name stays reserved for it."""
+    screen = Screen(ctx, as_json=as_json)
+    with screen.client() as client:
+        asset = client.lifecycle.rename(ref, name, reason=reason or "")
+    screen.result(asset.as_json(), f"{ref} is {asset.name} now; `{ref}` stays reserved for it")
+
+
+@app.command()
 def edit(
     ctx: typer.Context,
     ref: Ref,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from muniment.client.cli.screen import amount, fields, files_and_size, safe, table
 from muniment.client.manifests import ManifestFile
@@ -27,6 +27,8 @@ def asset_fields(asset: Asset) -> RenderableType:
             ("Asset", ref_of(asset.namespace, asset.name)),
             ("Kind", asset.kind),
             ("Description", asset.description),
+            ("Former names", asset.former_names),
+            ("Deleted through MLflow", asset.tombstoned_at),
             ("Owner", asset.owner),
             ("Backup owner", asset.backup_owner),
             ("Escalation contact", asset.escalation_contact),
@@ -47,6 +49,8 @@ def version_fields(version: Version) -> RenderableType:
             ("Number", version.number),
             ("Kind", version.kind),
             ("Lifecycle", version.lifecycle),
+            ("Quarantined", "yes" if version.quarantined else None),
+            *standing_fields(version.standing or {}),
             ("Aliases", version.aliases),
             ("Description", version.description),
             ("Tags", version.tags),
@@ -60,6 +64,12 @@ def version_fields(version: Version) -> RenderableType:
             ("Log entry", version.entry_id),
         ]
     )
+
+
+def standing_fields(standing: Mapping[str, Any]) -> list[tuple[str, object]]:
+    """Return what was said of a version's use."""
+    names = ("reason", "replacement", "sunset", "quarantine_reason")
+    return [(name.replace("_", " ").capitalize(), standing.get(name)) for name in names]
 
 
 def versions_table(versions: Iterable[Version]) -> RenderableType:

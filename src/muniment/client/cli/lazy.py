@@ -14,7 +14,13 @@ import typer.main
 from typer.core import TyperCommand, TyperGroup
 
 from muniment.client.cli.screen import Session, show_error
-from muniment.core.errors import MunimentError, Unavailable
+from muniment.core.errors import (
+    ApprovalPending,
+    EvidenceMissing,
+    MunimentError,
+    Refused,
+    Unavailable,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,10 @@ class LazyGroup(TyperGroup):
         return name, command, rest
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; show an error of ours as text (or JSON) and exit with 1."""
+        """Run the command; show an error of ours as text (or JSON) and exit.
+
+        With 3 if the rules refused, 4 if that is for want of evidence, 5 of approval; else with 1.
+        """
         try:
             return super().invoke(ctx)
         except MunimentError as error:
@@ -64,7 +73,19 @@ class LazyGroup(TyperGroup):
             if session.debug:
                 raise
             show_error(error, session)
-            raise typer.Exit(1) from error
+            raise typer.Exit(_exit_code(error)) from error
+
+
+def _exit_code(error: MunimentError) -> int:
+    match error:
+        case ApprovalPending():
+            return 5
+        case EvidenceMissing():
+            return 4
+        case Refused():
+            return 3
+        case _:
+            return 1
 
 
 def load(name: str, later: Later) -> Any:

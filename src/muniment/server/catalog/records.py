@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from muniment.core.digest import Digest
-from muniment.core.names import Alias, AssetRef, SemVer
+from muniment.core.names import Alias, AssetRef, Namespace, SemVer
 from muniment.server.ledger.records import Actor
 
 
@@ -41,6 +41,94 @@ class Lifecycle(enum.StrEnum):
     RETIRED = "retired"
 
 
+class Mode(enum.StrEnum):
+    """How a namespace takes what its rules do not allow. Source: design §2."""
+
+    OBSERVE = "observe"  # carried out; what would have been refused is counted
+    WARN = "warn"  # the same, and the answer says so
+    ENFORCE = "enforce"  # refused
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceState:
+    """What may change about a namespace. `production_aliases` are lower case, sorted."""
+
+    mode: Mode
+    production_aliases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GovernedNamespace:
+    """A namespace. `revision` counts the changes of `state`, from 1."""
+
+    name: Namespace
+    state: NamespaceState
+    revision: int
+    created_at: dt.datetime
+    created_by: Actor
+    updated_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceChange:
+    """What a caller wants to hold of a namespace; None stays. `revision`: the one it has read."""
+
+    mode: Mode | None = None
+    production_aliases: Sequence[str] | None = None
+    reason: str = ""
+    revision: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceEvent:
+    """One change of how a namespace is governed. `changes` maps fields to (before, after)."""
+
+    name: Namespace
+    state: NamespaceState
+    revision: int
+    changes: Mapping[str, Any]
+    reason: str
+    at: dt.datetime
+    actor: Actor
+    entry_id: uuid.UUID
+
+
+class Mark(enum.StrEnum):
+    """What was said of a version's use: it ends, or it has ended."""
+
+    DEPRECATED = "deprecated"
+    RETIRED = "retired"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What may be done with a version. `revision` 0: nothing was ever said of it.
+
+    `quarantined` stands beside the mark. `tombstoned`: MLflow's API deleted it. `reason`,
+    `replacement` and `sunset` belong to the mark.
+    """
+
+    mark: Mark | None = None
+    quarantined: bool = False
+    tombstoned: bool = False
+    reason: str = ""
+    replacement: str | None = None
+    sunset: dt.date | None = None
+    quarantine_reason: str = ""
+    revision: int = 0
+    at: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StandingChange:
+    """A version's standing after an act, and the ledger entry of that act."""
+
+    version_id: uuid.UUID
+    asset_id: uuid.UUID
+    standing: Standing
+    entry_id: uuid.UUID
+
+
 @dataclass(frozen=True, slots=True)
 class AssetState:
     """What may change about an asset, each change kept with who, when and why."""
@@ -55,7 +143,11 @@ class AssetState:
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A named thing under governance. `revision` counts the changes of `state`, from 1."""
+    """A named thing under governance. `revision` counts the changes of `state`, from 1.
+
+    `former_names`, in the order they were left, stay reserved. `tombstoned_at`: when MLflow's API
+    deleted it; its versions are retired since, and it takes no new ones.
+    """
 
     id: uuid.UUID
     ref: AssetRef
@@ -67,6 +159,8 @@ class Asset:
     created_by: Actor
     updated_at: dt.datetime
     entry_id: uuid.UUID
+    former_names: tuple[str, ...] = ()
+    tombstoned_at: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +225,7 @@ class Version:
     entry_id: uuid.UUID
     aliases: tuple[str, ...] = ()
     lifecycle: Lifecycle = Lifecycle.DRAFT
+    standing: Standing = Standing()
 
     @property
     def name(self) -> str:
@@ -184,6 +279,7 @@ class AliasEvent:
     actor: Actor
     reason: str
     entry_id: uuid.UUID
+    act: str = "alias.set"
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +314,25 @@ class Event:
     reason: str
     changes: Mapping[str, Any]
     entry_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class HigherAct:
+    """An act of a slice above the catalog, for the histories of an asset and of its versions.
+
+    `version_ids` are whom it concerns, None every version of the asset. It is kept by
+    `actions.note`, and follows from the member `event` of the entry's payload.
+    """
+
+    entry_id: uuid.UUID
+    asset_id: uuid.UUID
+    version_ids: tuple[uuid.UUID, ...] | None
+    at: dt.datetime
+    act: str
+    subject: str
+    actor: Actor
+    reason: str
+    changes: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

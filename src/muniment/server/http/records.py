@@ -41,6 +41,12 @@ class Verb(enum.StrEnum):
     ANNOTATE = "annotate"  # description, tags, owner
     ATTEST = "attest"  # add evidence
     ALIAS = "alias"  # set or unset an alias
+    PROMOTE = "promote"  # deploy a version, or move an alias that production resolves
+    RETIRE = "retire"  # deprecate, reinstate, retire, rename
+    STOP = "stop"  # quarantine; take out of an environment
+    RELEASE = "release"  # end a quarantine
+    AUDIT = "audit"  # read the bytes of what is retired or quarantined
+    GOVERN = "govern"  # how a namespace enforces its rules
     READ_LOG = "read_log"  # the ledger
     READ_PRINCIPALS = "read_principals"
     ADMINISTER = "administer"  # principals, roles, other people's tokens

@@ -46,14 +46,19 @@ APPROVERS = frozenset(
 
 _ALWAYS = frozenset({Verb.NOTHING, Verb.ANONYMOUS})
 _CONTRIBUTOR = frozenset({Verb.READ, Verb.CREATE, Verb.REGISTER, Verb.ANNOTATE, Verb.ATTEST})
+_APPROVER = frozenset({Verb.READ, Verb.READ_LOG, Verb.STOP})
 
 #: Which role has which verbs, within the scope it is granted for.
 VERBS: Mapping[Role, frozenset[Verb]] = {
     Role.VIEWER: frozenset({Verb.READ}),
     Role.CONTRIBUTOR: _CONTRIBUTOR,
-    Role.PUBLISHER: _CONTRIBUTOR | {Verb.ALIAS},
-    **{role: frozenset({Verb.READ, Verb.READ_LOG}) for role in APPROVERS},
-    Role.AUDITOR: frozenset({Verb.READ, Verb.READ_LOG, Verb.READ_PRINCIPALS, Verb.OBSERVE}),
+    Role.PUBLISHER: _CONTRIBUTOR | {Verb.ALIAS, Verb.PROMOTE, Verb.RETIRE, Verb.STOP},
+    **dict.fromkeys(APPROVERS, _APPROVER),
+    Role.APPROVER_SECURITY: _APPROVER | {Verb.RELEASE, Verb.AUDIT},
+    Role.APPROVER_GOVERNANCE: _APPROVER | {Verb.RELEASE, Verb.AUDIT, Verb.RETIRE, Verb.GOVERN},
+    Role.AUDITOR: frozenset(
+        {Verb.READ, Verb.READ_LOG, Verb.READ_PRINCIPALS, Verb.OBSERVE, Verb.AUDIT}
+    ),
     Role.ADMIN: frozenset(Verb) - _ALWAYS,
 }
 

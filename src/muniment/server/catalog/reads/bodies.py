@@ -18,17 +18,25 @@ from muniment.server.catalog.records import (
     Gap,
     Kind,
     Lifecycle,
+    Mark,
     Pointer,
     RiskTier,
+    Standing,
     Version,
 )
+from muniment.server.catalog.rules.standing import lifecycle_of
 from muniment.server.catalog.rules.versions import has_many_digits, parse_json
+from muniment.server.catalog.store.sources import standing_of
 from muniment.server.ledger.records import Actor
 from muniment.server.ports.db import Row
 
 
 class AssetBody(msgspec.Struct, frozen=True, kw_only=True):
-    """An asset. `revision` counts the changes of what is said of it; `entry_id` is its creation."""
+    """An asset. `revision` counts the changes of what is said of it; `entry_id` is its creation.
+
+    `former_names` stay reserved. `tombstoned_at`: when it was deleted through MLflow's API; it
+    takes no versions since, and what it has is retired.
+    """
 
     id: uuid.UUID
     namespace: str
@@ -45,6 +53,8 @@ class AssetBody(msgspec.Struct, frozen=True, kw_only=True):
     created_by: Actor
     updated_at: dt.datetime
     entry_id: uuid.UUID
+    former_names: tuple[str, ...]
+    tombstoned_at: dt.datetime | None
 
 
 def asset_body(asset: Asset) -> AssetBody:
@@ -66,6 +76,8 @@ def asset_body(asset: Asset) -> AssetBody:
         created_by=asset.created_by,
         updated_at=asset.updated_at,
         entry_id=asset.entry_id,
+        former_names=asset.former_names,
+        tombstoned_at=asset.tombstoned_at,
     )
 
 
@@ -79,6 +91,7 @@ class VersionItem(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     number: int
     lifecycle: Lifecycle
+    quarantined: bool
     manifest_digest: str
     size_bytes: int
     file_count: int
@@ -95,6 +108,8 @@ class VersionItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _KINDS: Final = {kind.value: kind for kind in Kind}
+_NOTHING_SAID: Final = Standing()
+_LIFECYCLES: Final = {step.value: step for step in Lifecycle}
 _RISK_TIERS: Final = {None: None} | {tier.value: tier for tier in RiskTier}
 
 
@@ -110,7 +125,8 @@ def version_item(row: Row) -> VersionItem:
         kind=_KINDS[row["kind"]],
         version=row["version"],
         number=row["number"],
-        lifecycle=Lifecycle.DRAFT,
+        lifecycle=_LIFECYCLES[row["lifecycle"]],
+        quarantined=row["quarantined"],
         manifest_digest="sha256:" + row["manifest_digest"].hex(),
         size_bytes=row["size_bytes"],
         file_count=row["file_count"],
@@ -127,8 +143,38 @@ def version_item(row: Row) -> VersionItem:
     )
 
 
+class StandingBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What was said of a version's use.
+
+    `reason`, `replacement` and `sunset` are those of its deprecation or retirement.
+    `tombstoned`: it was deleted through MLflow's API and is hidden from it.
+    """
+
+    mark: Mark | None
+    quarantined: bool
+    tombstoned: bool
+    reason: str
+    replacement: str | None
+    sunset: dt.date | None
+    quarantine_reason: str
+    revision: int
+    at: dt.datetime | None
+
+
+def standing_body(standing: Standing) -> StandingBody | None:
+    """Return `standing` as the API shows it; None where nothing was said."""
+    if standing == _NOTHING_SAID:
+        return None
+    return StandingBody(
+        **{name: getattr(standing, name) for name in StandingBody.__struct_fields__}
+    )
+
+
 class VersionBody(msgspec.Struct, frozen=True, kw_only=True):
-    """A version. `entry_id` is its registration in the ledger, whose receipt proves it."""
+    """A version. `entry_id` is its registration in the ledger, whose receipt proves it.
+
+    `standing` is null where nothing was said of its use.
+    """
 
     id: uuid.UUID
     namespace: str
@@ -137,6 +183,7 @@ class VersionBody(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     number: int
     lifecycle: Lifecycle
+    quarantined: bool
     manifest_digest: str
     size_bytes: int
     file_count: int
@@ -152,6 +199,7 @@ class VersionBody(msgspec.Struct, frozen=True, kw_only=True):
     metadata_digest: str
     aliases: tuple[str, ...]
     entry_id: uuid.UUID
+    standing: StandingBody | None
 
 
 def version_body(version: Version) -> VersionBody:
@@ -164,6 +212,8 @@ def version_body(version: Version) -> VersionBody:
         version=str(version.version),
         number=version.number,
         lifecycle=version.lifecycle,
+        quarantined=version.standing.quarantined,
+        standing=standing_body(version.standing),
         manifest_digest=str(version.manifest_digest),
         size_bytes=version.size_bytes,
         file_count=version.file_count,
@@ -183,12 +233,13 @@ def version_body(version: Version) -> VersionBody:
 
 
 def version_body_of(row: Row) -> VersionBody:
-    """Return the version in `row` (`sources.VERSION_COLUMNS`, `aliases`) as the API shows it.
+    """Return the version in `row` (`sources.VERSION_COLUMNS_NOW`, `aliases`) as the API shows it.
 
     As `version_body(to_version(row))`, for less: what the tables hold was checked when it was
     written, and the metadata, most of it all, is passed on as the text it is.
     """
     metadata = row["metadata"]
+    standing = standing_of(row)
     return VersionBody(
         id=row["id"],
         namespace=row["namespace"],
@@ -196,7 +247,9 @@ def version_body_of(row: Row) -> VersionBody:
         kind=_KINDS[row["kind"]],
         version=row["version"],
         number=row["number"],
-        lifecycle=Lifecycle.DRAFT,
+        lifecycle=lifecycle_of(standing.mark),
+        quarantined=standing.quarantined,
+        standing=standing_body(standing),
         manifest_digest="sha256:" + row["manifest_digest"].hex(),
         size_bytes=row["size_bytes"],
         file_count=row["file_count"],
@@ -220,15 +273,18 @@ def _as_it_is(json: str) -> Any:
 
 
 def version_etag(version: Version) -> str:
-    """Return the ETag of a version: its revision, and a mark of the aliases shown with it."""
-    return etag_of(version.revision, version.aliases)
+    """Return the ETag of a version: its revision, and a mark of what else is shown with it."""
+    return etag_of(version.revision, version.aliases, version.standing)
 
 
-def etag_of(revision: int, aliases: Sequence[str]) -> str:
+def etag_of(revision: int, aliases: Sequence[str], standing: Standing) -> str:
     """Return the ETag of a version at `revision`, to which `aliases` point."""
-    if not aliases:
+    shown = [*aliases]
+    if standing != _NOTHING_SAID:
+        shown.append(f"{standing.revision}/{standing.mark}")
+    if not shown:
         return f'"{revision}"'
-    mark = hashlib.sha256("\n".join(aliases).encode()).hexdigest()[:16]
+    mark = hashlib.sha256("\n".join(shown).encode()).hexdigest()[:16]
     return f'"{revision}-{mark}"'
 
 
@@ -288,7 +344,7 @@ class AliasEventBody(msgspec.Struct, frozen=True, kw_only=True):
     actor: Actor
     reason: str
     entry_id: uuid.UUID
-    act: str = "alias.set"
+    act: str
 
 
 def alias_event_body(move: tuple[AliasEvent, str | None, str | None]) -> AliasEventBody:
@@ -302,6 +358,7 @@ def alias_event_body(move: tuple[AliasEvent, str | None, str | None]) -> AliasEv
         actor=event.actor,
         reason=event.reason,
         entry_id=event.entry_id,
+        act=event.act,
     )
 
 

@@ -47,6 +47,8 @@ class TableFold:
                 return value.hex()
             case uuid.UUID():
                 return str(value)
+            case list():
+                return [self._plain("", one) for one in value]
             case _:
                 return value
 
@@ -55,7 +57,26 @@ FOLDS: Final[tuple[Fold, ...]] = (
     TableFold(
         "namespace",
         folding.fold_namespace,
-        "SELECT name AS key, created_at, actor_kind, actor_id FROM namespace",
+        """
+        SELECT name AS key, created_at, actor_kind, actor_id, mode, production_aliases, revision,
+               updated_at
+        FROM namespace
+        """,
+    ),
+    TableFold(
+        "namespace_event",
+        folding.fold_namespace_event,
+        """
+        SELECT name || '/' || revision AS key, at, actor_kind, actor_id, reason,
+               changes::text AS changes, mode, production_aliases, entry_id
+        FROM namespace_event
+        """,
+        frozenset({"changes"}),
+    ),
+    TableFold(
+        "asset_naming",
+        folding.fold_asset_naming,
+        "SELECT namespace || '/' || name AS key, asset_id, since, entry_id FROM asset_naming",
     ),
     TableFold(
         "asset",
@@ -63,7 +84,7 @@ FOLDS: Final[tuple[Fold, ...]] = (
         """
         SELECT id::text AS key, namespace, name, kind, created_at, actor_kind, actor_id, entry_id,
                revision, updated_at, description, owner, backup_owner, escalation_contact,
-               risk_tier, tags::text AS tags, next_number
+               risk_tier, tags::text AS tags, next_number, tombstoned_at
         FROM asset
         """,
         frozenset({"tags"}),
@@ -111,8 +132,38 @@ FOLDS: Final[tuple[Fold, ...]] = (
         folding.fold_alias_event,
         """
         SELECT asset_id || '/' || name || '/' || revision AS key, version_id, previous_version_id,
-               at, actor_kind, actor_id, reason, entry_id
+               at, actor_kind, actor_id, reason, entry_id, act
         FROM alias_event
         """,
+    ),
+    TableFold(
+        "version_standing",
+        folding.fold_version_standing,
+        """
+        SELECT version_id::text AS key, asset_id, revision, at, mark, quarantined, tombstoned,
+               about::text AS about
+        FROM version_standing
+        """,
+        frozenset({"about"}),
+    ),
+    TableFold(
+        "version_standing_event",
+        folding.fold_version_standing_event,
+        """
+        SELECT version_id || '/' || revision AS key, asset_id, at, mark, quarantined, tombstoned,
+               about::text AS about, entry_id
+        FROM version_standing_event
+        """,
+        frozenset({"about"}),
+    ),
+    TableFold(
+        "asset_event",
+        folding.fold_asset_event,
+        """
+        SELECT entry_id::text AS key, asset_id, version_ids, at, act, subject, actor_kind,
+               actor_id, reason, changes::text AS changes
+        FROM asset_event
+        """,
+        frozenset({"changes"}),
     ),
 )

@@ -1,4 +1,7 @@
-"""What was done to an asset, a version or an alias, newest first."""
+"""What was done to an asset, a version or an alias, newest first.
+
+An alias that moved as part of another act shows as that act.
+"""
 
 from __future__ import annotations
 
@@ -60,23 +63,31 @@ _SAID: Final[LiteralString] = """
 _MOVED: Final[LiteralString] = """
     SELECT e.at, e.entry_id, e.actor_kind, e.actor_id, e.reason,
            jsonb_build_object('version', jsonb_build_array(w.version, v.version))::text,
-           e.name, 'alias.set'
+           e.name, e.act
     FROM alias_event e
     LEFT JOIN version v ON v.id = e.version_id
     LEFT JOIN version w ON w.id = e.previous_version_id"""
+_ABOVE: Final[LiteralString] = """
+    SELECT h.at, h.entry_id, h.actor_kind, h.actor_id, h.reason, h.changes::text, h.subject, h.act
+    FROM asset_event h"""
 _SPAN_SAID: Final[LiteralString] = """
     AND n.at <= coalesce($2::timestamptz, 'infinity') AND (n.at, n.entry_id) < ($3, $4)"""
 _SPAN_MOVED: Final[LiteralString] = """
     AND e.at <= coalesce($2::timestamptz, 'infinity') AND (e.at, e.entry_id) < ($3, $4)"""
+_SPAN_ABOVE: Final[LiteralString] = """
+    AND h.at <= coalesce($2::timestamptz, 'infinity') AND (h.at, h.entry_id) < ($3, $4)"""
 _NEWEST_FIRST: Final[LiteralString] = " ORDER BY at DESC, entry_id DESC LIMIT $5"
 _ASSET_HISTORY: Final[LiteralString] = (
     f"({_SAID} WHERE n.asset_id = $1{_SPAN_SAID}{_NEWEST_FIRST}) UNION ALL "
-    f"({_MOVED} WHERE e.asset_id = $1{_SPAN_MOVED}{_NEWEST_FIRST}){_NEWEST_FIRST}"
+    f"({_MOVED} WHERE e.asset_id = $1 AND e.act = 'alias.set'{_SPAN_MOVED}{_NEWEST_FIRST}) "
+    f"UNION ALL ({_ABOVE} WHERE h.asset_id = $1{_SPAN_ABOVE}{_NEWEST_FIRST}){_NEWEST_FIRST}"
 )
 _VERSION_HISTORY: Final[LiteralString] = (
     f"({_SAID} WHERE n.subject_id = $1{_SPAN_SAID}{_NEWEST_FIRST}) UNION ALL "
     f"({_MOVED} WHERE e.asset_id = $6 AND (e.version_id = $1 OR e.previous_version_id = $1)"
-    f"{_SPAN_MOVED}{_NEWEST_FIRST}){_NEWEST_FIRST}"
+    f" AND e.act = 'alias.set'{_SPAN_MOVED}{_NEWEST_FIRST}) UNION ALL "
+    f"({_ABOVE} WHERE h.asset_id = $6 AND (h.version_ids IS NULL OR $1 = ANY(h.version_ids))"
+    f"{_SPAN_ABOVE}{_NEWEST_FIRST}){_NEWEST_FIRST}"
 )
 
 
@@ -117,7 +128,7 @@ async def alias_history(
     rows = await tx.fetch(
         """
         SELECT e.asset_id, e.name, e.revision, e.version_id, e.previous_version_id, e.at,
-               e.actor_kind, e.actor_id, e.reason, e.entry_id, v.version, w.version AS previous
+               e.actor_kind, e.actor_id, e.reason, e.entry_id, e.act, v.version, w.version AS previous
         FROM alias_event e
         LEFT JOIN version v ON v.id = e.version_id
         LEFT JOIN version w ON w.id = e.previous_version_id

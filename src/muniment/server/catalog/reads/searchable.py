@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, LiteralString
 
-from muniment.server.catalog.records import Lifecycle
 from muniment.server.catalog.rules import fields as field_tables
 from muniment.server.catalog.rules.fields import Field
 from muniment.server.catalog.rules.sorting import Sort
@@ -42,7 +41,6 @@ _OWNED_THEN: Final[Mapping[str, LiteralString]] = {
 }
 _VERSION_TEXTS: Final[Mapping[str, LiteralString]] = {
     **_IDENTITY,
-    "lifecycle": f"'{Lifecycle.DRAFT}'::text",  # derived: with nothing above, all are drafts
     "version": "v.precedence",
     "number": "v.number::float8",
     "digest": "v.manifest_digest",
@@ -64,6 +62,7 @@ VERSIONS: Final = Source(
     texts={
         **_VERSION_TEXTS,
         **_OWNED_NOW,
+        "lifecycle": sources.LIFECYCLE_NOW,
         "description": 'l.description COLLATE "C"',
         "tags": "l.tags",
     },
@@ -76,6 +75,7 @@ VERSIONS_THEN: Final = replace(
     texts={
         **_VERSION_TEXTS,
         **_OWNED_THEN,
+        "lifecycle": sources.LIFECYCLE_THEN,
         "description": 's.description COLLATE "C"',
         "tags": "s.tags",
     },

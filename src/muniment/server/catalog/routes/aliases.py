@@ -1,21 +1,13 @@
-"""The aliases of an asset: list, follow, move, history."""
+"""The aliases of an asset: list, follow, history. Moving one is `lifecycle`'s: production may resolve it."""
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import msgspec
-
 from muniment.core.errors import (
-    BadBody,
     BadCursor,
     BadName,
-    BadVersion,
     NotFound,
-    StaleRevision,
 )
-from muniment.core.names import Alias, SemVer, parse_version
-from muniment.server.catalog import actions
+from muniment.core.names import Alias
 from muniment.server.catalog.reads import history
 from muniment.server.catalog.reads.bodies import (
     AliasBody,
@@ -26,11 +18,10 @@ from muniment.server.catalog.reads.bodies import (
     etag_of,
     version_body_of,
 )
-from muniment.server.catalog.records import AliasMove
 from muniment.server.catalog.routes import parts
-from muniment.server.catalog.routes.assets import Unset
 from muniment.server.catalog.store import aliases, assets, versions
-from muniment.server.http.operation import Call, Operation, Reply, TxMode
+from muniment.server.catalog.store.sources import standing_of
+from muniment.server.http.operation import Call, Operation, Reply
 from muniment.server.http.paging import Page
 from muniment.server.http.records import Verb
 from muniment.server.ports.db import Tx
@@ -38,20 +29,6 @@ from muniment.server.ports.db import Tx
 _TAG = "aliases"
 _OF = "/api/v1/assets/{namespace}/{name}/aliases"
 _ONE = f"{_OF}/{{alias}}"
-
-VersionText = Annotated[str, msgspec.Meta(max_length=128, description="A SemVer or a number.")]
-
-
-class AliasMoveBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the alias is to point; null is nowhere.
-
-    `expected_version`, if sent, is where it must point now (null: nowhere); `If-Match` with the
-    alias's revision says the same.
-    """
-
-    version: VersionText | None
-    reason: Annotated[str, msgspec.Meta(description="Why; kept in the history.")] | None = None
-    expected_version: VersionText | Unset | None = msgspec.UNSET
 
 
 async def list_(call: Call, tx: Tx) -> Reply:
@@ -68,31 +45,9 @@ async def get(call: Call, tx: Tx) -> Reply:
     row = await versions.get_row(tx, ref, alias, when)
     if when is not None:
         return Reply(version_body_of(row))
-    shown = etag_of(row["revision"], row["aliases"]).strip('"')
+    shown = etag_of(row["revision"], row["aliases"], standing_of(row)).strip('"')
     tag = f'"{row["alias_revision"]}-{row["number"]}-{shown}"'
     return Reply(version_body_of(row), headers={"ETag": tag})
-
-
-async def put(call: Call, tx: Tx) -> Reply:
-    """Point an alias at a version, or nowhere."""
-    body: AliasMoveBody = call.body
-    move = AliasMove(
-        asset=parts.asset_ref(call),
-        alias=Alias.parse(call.path["alias"]),
-        to=_version(body.version),
-        reason=body.reason or "",
-        expected_revision=parts.expected_revision(call),
-        expects=body.expected_version is not msgspec.UNSET,
-        expected=None
-        if isinstance(body.expected_version, Unset)
-        else _version(body.expected_version),
-    )
-    pointer = await actions.set_alias(tx, move, parts.by(call))
-    return Reply(alias_body(pointer), headers=parts.etag(pointer.revision))
-
-
-def _version(text: str | None) -> SemVer | int | None:
-    return None if text is None else parse_version(text)
 
 
 async def alias_history(call: Call, tx: Tx) -> Reply:
@@ -128,19 +83,6 @@ OPERATIONS: list[Operation] = [
         returns=VersionBody,
         also=(304,),
         errors=(NotFound, BadName),
-        tag=_TAG,
-    ),
-    Operation(
-        method="PUT",
-        path=_ONE,
-        id="set_alias",
-        summary="Point an alias at a version, or nowhere",
-        handler=put,
-        needs=Verb.ALIAS,
-        tx=TxMode.WRITE,
-        body=AliasMoveBody,
-        returns=AliasBody,
-        errors=(NotFound, BadName, BadVersion, BadBody, StaleRevision),
         tag=_TAG,
     ),
     Operation(

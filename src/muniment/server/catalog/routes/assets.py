@@ -26,6 +26,7 @@ from muniment.server.catalog.rules.changes import Change
 from muniment.server.catalog.store import assets
 from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom, TxMode
 from muniment.server.http.paging import Page
+from muniment.server.http.preconditions import expected_revision
 from muniment.server.http.records import Scope, Verb
 from muniment.server.ports.db import Tx
 
@@ -104,7 +105,7 @@ def change_of(call: Call, apart: tuple[str, ...]) -> Change:
         fields={name: value for name, value in fields.items() if value is not msgspec.UNSET},
         tags=body.tags,
         reason=body.reason or "",
-        revision=parts.expected_revision(call),
+        revision=expected_revision(call),
     )
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from muniment.core.errors import BadRequest
 from muniment.core.names import AssetName, AssetRef, Namespace, SemVer, parse_version
 from muniment.server import ledger
 from muniment.server.catalog.reads.history import Span, position_of, span_from
@@ -30,7 +28,6 @@ from muniment.server.identity import By, visible_scopes
 T = TypeVar("T")
 Body = TypeVar("Body")
 
-_ETAG = re.compile(r'(?:W/)?"([0-9]{1,9})(?:-[0-9a-f-]*)?"')
 
 AsOf = Annotated[
     str,
@@ -147,24 +144,6 @@ def history_page(
     shown = events[: span.limit]
     more = len(events) > span.limit
     return page_of(shown, position_of(event_of(shown[-1])) if more else None, body)
-
-
-def expected_revision(call: Call) -> int | None:
-    """Return the revision `If-Match` asks for; None where it asks for none.
-
-    Raises:
-        BadRequest: the header is not an ETag this registry gives.
-    """
-    header = call.headers.get("if-match")
-    if header is None or header.strip() == "*":
-        return None
-    found = _ETAG.fullmatch(header.strip())
-    if not found:
-        raise BadRequest(
-            f'expected If-Match: "REVISION", found {header[:80]!r}; send the ETag of the answer '
-            "you read"
-        )
-    return int(found[1])
 
 
 def etag(revision: int) -> dict[str, str]:

@@ -37,6 +37,7 @@ from muniment.server.catalog.routes.assets import Unset, change_of
 from muniment.server.catalog.rules.metadata import SCHEMA, window_overlaps
 from muniment.server.catalog.rules.required import completeness
 from muniment.server.catalog.store import assets, versions
+from muniment.server.catalog.store.sources import standing_of
 from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom, TxMode
 from muniment.server.http.paging import Page
 from muniment.server.http.records import Scope, Verb
@@ -76,7 +77,7 @@ def shown(version: Version) -> Reply:
 
 def shown_row(row: Row) -> Reply:
     """Return the answer that shows the version in `row`, for less than `shown`."""
-    tag = etag_of(row["revision"], row["aliases"])
+    tag = etag_of(row["revision"], row["aliases"], standing_of(row))
     return Reply(version_body_of(row), headers={"ETag": tag})
 
 

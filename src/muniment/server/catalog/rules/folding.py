@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from muniment.core.names import SemVer
+from muniment.server.catalog.rules.governing import namespace_json, namespace_state_from
 from muniment.server.catalog.rules.terms import terms
 from muniment.server.catalog.rules.versions import metadata_digest, precedence_key, timestamp
 from muniment.server.ledger.records import Fields, Key, Recorded
@@ -28,13 +29,85 @@ _STATE_FIELDS = (
 
 
 def fold_namespace(rows: Rows, entry: Recorded) -> None:
-    """Apply `namespace.create`."""
+    """Apply `namespace.create` and `namespace.govern`."""
+    if entry.payload is None:
+        return
     if entry.act == "namespace.create":
-        rows[entry.subject.id] = {"created_at": timestamp(entry.at), **_actor(entry)}
+        rows[entry.subject.id] = {
+            "created_at": timestamp(entry.at),
+            **_actor(entry),
+            **namespace_json(namespace_state_from(entry.payload)),
+            "revision": 1,
+            "updated_at": timestamp(entry.at),
+        }
+    elif entry.act == "namespace.govern":
+        rows[entry.subject.id] |= {
+            **namespace_json(namespace_state_from(entry.payload)),
+            "revision": entry.payload["revision"],
+            "updated_at": timestamp(entry.at),
+        }
+
+
+def fold_namespace_event(rows: Rows, entry: Recorded) -> None:
+    """Apply `namespace.govern`: one more change."""
+    payload = entry.payload
+    if entry.act == "namespace.govern" and payload is not None:
+        rows[f"{entry.subject.id}/{payload['revision']}"] = {
+            "at": timestamp(entry.at),
+            **_actor(entry),
+            "reason": payload["reason"],
+            "changes": payload["changes"],
+            **namespace_json(namespace_state_from(payload)),
+            "entry_id": str(entry.id),
+        }
+
+
+def fold_asset_naming(rows: Rows, entry: Recorded) -> None:
+    """Apply `asset.create` and `asset.rename`: one more name that is taken for ever."""
+    payload = entry.payload
+    if payload is not None and entry.act in {"asset.create", "asset.rename"}:
+        rows[f"{payload['namespace']}/{payload['name']}"] = {
+            "asset_id": entry.subject.id,
+            "since": timestamp(entry.at),
+            "entry_id": str(entry.id),
+        }
+
+
+def fold_version_standing(rows: Rows, entry: Recorded) -> None:
+    """Apply every act that says what may be done with a version: what holds now."""
+    if entry.payload is not None and "standing" in entry.payload:
+        rows[entry.subject.id] = {
+            "asset_id": entry.payload["event"]["asset_id"],
+            "revision": entry.payload["revision"],
+            "at": timestamp(entry.at),
+            **entry.payload["standing"],
+        }
+
+
+def fold_version_standing_event(rows: Rows, entry: Recorded) -> None:
+    """Apply every act that says what may be done with a version: one more revision."""
+    if entry.payload is not None and "standing" in entry.payload:
+        rows[f"{entry.subject.id}/{entry.payload['revision']}"] = {
+            "asset_id": entry.payload["event"]["asset_id"],
+            "at": timestamp(entry.at),
+            **entry.payload["standing"],
+            "entry_id": str(entry.id),
+        }
+
+
+def fold_asset_event(rows: Rows, entry: Recorded) -> None:
+    """Apply every act of a slice above that is in an asset's history."""
+    if entry.payload is not None and "event" in entry.payload:
+        rows[str(entry.id)] = {
+            **entry.payload["event"],
+            "at": timestamp(entry.at),
+            "act": entry.act,
+            **_actor(entry),
+        }
 
 
 def fold_asset(rows: Rows, entry: Recorded) -> None:
-    """Apply `asset.create`, `asset.annotate`, and the numbers `version.register` takes."""
+    """Apply what makes, annotates, renames and tombstones, and the numbers registrations take."""
     payload = entry.payload
     if payload is None:
         return
@@ -50,6 +123,7 @@ def fold_asset(rows: Rows, entry: Recorded) -> None:
             "updated_at": timestamp(entry.at),
             **{name: payload["state"][name] for name in _STATE_FIELDS},
             "next_number": 1,
+            "tombstoned_at": None,
         }
     elif entry.act == "asset.annotate":
         rows[entry.subject.id] |= {
@@ -57,6 +131,10 @@ def fold_asset(rows: Rows, entry: Recorded) -> None:
             "updated_at": timestamp(entry.at),
             **{name: payload["state"][name] for name in _STATE_FIELDS},
         }
+    elif entry.act == "asset.rename":
+        rows[entry.subject.id]["name"] = payload["name"]
+    elif entry.act == "asset.tombstone":
+        rows[entry.subject.id]["tombstoned_at"] = timestamp(entry.at)
     elif entry.act == "version.register":
         registered = payload["version"]
         rows[registered["asset_id"]]["next_number"] = registered["number"] + 1
@@ -130,28 +208,36 @@ _SAYING = {
 }
 
 
+def alias_moves(entry: Recorded) -> list[dict[str, Any]]:
+    """Return the moves of aliases in an entry: of `alias.set` its own, of any other `alias_moves`."""
+    if entry.payload is None:
+        return []
+    if entry.act == "alias.set":
+        return [dict(entry.payload)]
+    return list(entry.payload.get("alias_moves", []))
+
+
 def fold_alias(rows: Rows, entry: Recorded) -> None:
-    """Apply `alias.set`: where the alias points now."""
-    if entry.act == "alias.set" and entry.payload is not None:
-        payload = entry.payload
-        rows[f"{payload['asset_id']}/{payload['alias']}"] = {
-            "version_id": payload["version_id"],
-            "revision": payload["revision"],
+    """Apply every move of an alias: where it points now."""
+    for move in alias_moves(entry):
+        rows[f"{move['asset_id']}/{move['alias']}"] = {
+            "version_id": move["version_id"],
+            "revision": move["revision"],
             "updated_at": timestamp(entry.at),
         }
 
 
 def fold_alias_event(rows: Rows, entry: Recorded) -> None:
-    """Apply `alias.set`: one more move of the alias."""
-    if entry.act == "alias.set" and entry.payload is not None:
-        payload = entry.payload
-        rows[f"{payload['asset_id']}/{payload['alias']}/{payload['revision']}"] = {
-            "version_id": payload["version_id"],
-            "previous_version_id": payload["previous_version_id"],
+    """Apply every move of an alias: one more."""
+    for move in alias_moves(entry):
+        rows[f"{move['asset_id']}/{move['alias']}/{move['revision']}"] = {
+            "version_id": move["version_id"],
+            "previous_version_id": move["previous_version_id"],
             "at": timestamp(entry.at),
             **_actor(entry),
-            "reason": payload["reason"],
+            "reason": move["reason"],
             "entry_id": str(entry.id),
+            "act": entry.act,
         }
 
 

@@ -2,9 +2,7 @@
 
 1. Versions sort by SemVer precedence; build metadata plays no part, so `1.0.0+a` and `1.0.0+b` are
    the same version for ever. Source: SemVer 2.0.0 §10, §11; R-027.
-2. The lifecycle is computed. With nothing above the catalog to say more, every version is a draft.
-   Source: requirements §1.3.
-3. The rows a registration writes follow from its ledger entry. Source: design §1, promise 5.
+2. The rows a registration writes follow from its ledger entry. Source: design §1, promise 5.
 """
 
 from __future__ import annotations
@@ -27,7 +25,7 @@ from muniment.server.catalog.records import (
     Annotation,
     Asset,
     AssetState,
-    Lifecycle,
+    HigherAct,
     RiskTier,
     Version,
     VersionState,
@@ -60,14 +58,6 @@ def _number(number: int) -> str:
 
 def _identifier(text: str) -> str:
     return (f"0{_number(int(text))}" if text.isdigit() else f"1{text}") + _END
-
-
-def lifecycle_of(version: Version) -> Lifecycle:  # noqa: ARG001 -- what it will be computed from
-    """Return what `version` may do: with neither evidence nor decisions known, it is a draft.
-
-    Source: requirements §1.3.
-    """
-    return Lifecycle.DRAFT
 
 
 def timestamp(at: dt.datetime) -> str:
@@ -187,7 +177,10 @@ def annotation_payload(said: Annotation) -> dict[str, Any]:
 
 
 def alias_payload(event: AliasEvent) -> dict[str, Any]:
-    """Return the payload of `alias.set`: all that its rows hold. No version: it was unset."""
+    """Return the payload of `alias.set`: all that its rows hold. No version: it was unset.
+
+    An act that moves aliases beside what else it does has these under `alias_moves`.
+    """
     return {
         "asset_id": str(event.asset_id),
         "alias": str(event.alias),
@@ -195,6 +188,17 @@ def alias_payload(event: AliasEvent) -> dict[str, Any]:
         "version_id": _id_text(event.version_id),
         "previous_version_id": _id_text(event.previous_version_id),
         "reason": event.reason,
+    }
+
+
+def higher_payload(act: HigherAct) -> dict[str, Any]:
+    """Return the member `event` of the payload of an act of a slice above."""
+    return {
+        "asset_id": str(act.asset_id),
+        "version_ids": None if act.version_ids is None else [str(one) for one in act.version_ids],
+        "subject": act.subject,
+        "reason": act.reason,
+        "changes": {name: list(pair) for name, pair in act.changes.items()},
     }
 
 

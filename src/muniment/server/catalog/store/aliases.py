@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, LiteralString
 
 from muniment.core.names import Alias, AssetRef, SemVer
-from muniment.server.catalog.records import AliasEvent, Pointer
+from muniment.server.catalog.records import AliasEvent, Mode, NamespaceState, Pointer
 from muniment.server.catalog.rules.versions import precedence_key
 from muniment.server.ledger.records import Actor
 from muniment.server.ports.db import Row, Tx
@@ -31,21 +31,28 @@ class Standing:
     revision: int
     wanted_number: int | None
     updated_at: dt.datetime | None
+    wanted_barred: str | None = None  # "retired" or "quarantined"
+    namespace: NamespaceState | None = None
 
 
 _STANDING: Final[LiteralString] = """
     SELECT a.id AS asset_id, w.id AS wanted_id, w.version AS wanted, w.number AS wanted_number,
            p.version_id AS current_id, c.version AS current, c.number AS current_number, coalesce(p.revision, 0) AS revision,
-           p.updated_at
+           p.updated_at, n.mode, n.production_aliases,
+           CASE WHEN w.id IS NULL THEN NULL
+                WHEN a.tombstoned_at IS NOT NULL OR k.mark = 'retired' THEN 'retired'
+                WHEN k.quarantined THEN 'quarantined' END AS wanted_barred
     FROM asset a
+    JOIN namespace n ON n.name = a.namespace
     LEFT JOIN alias p ON p.asset_id = a.id AND p.name = $3
     LEFT JOIN version c ON c.id = p.version_id
     LEFT JOIN version w ON w.asset_id = a.id AND """
+_STOOD: Final[LiteralString] = " LEFT JOIN version_standing k ON k.version_id = w.id"
 _NAMED: Final[LiteralString] = " WHERE a.namespace = $1 AND a.name = $2"
 _STANDING_BY: Final[dict[type, LiteralString]] = {
-    SemVer: _STANDING + "w.precedence = $4" + _NAMED,
-    int: _STANDING + "w.number = $4" + _NAMED,
-    type(None): _STANDING + "w.precedence = $4::text" + _NAMED,  # NULL: no version
+    SemVer: _STANDING + "w.precedence = $4" + _STOOD + _NAMED,
+    int: _STANDING + "w.number = $4" + _STOOD + _NAMED,
+    type(None): _STANDING + "w.precedence = $4::text" + _STOOD + _NAMED,  # NULL: no version
 }
 
 
@@ -70,6 +77,8 @@ async def standing(tx: Tx, asset: AssetRef, alias: Alias, wanted: SemVer | int |
         row["revision"],
         row["wanted_number"],
         row["updated_at"],
+        row["wanted_barred"],
+        NamespaceState(Mode(row["mode"]), tuple(row["production_aliases"])),
     )
 
 
@@ -94,8 +103,8 @@ async def move_alias(tx: Tx, event: AliasEvent) -> bool:
             RETURNING 1
         )
         INSERT INTO alias_event (asset_id, name, version_id, revision, previous_version_id, at,
-                                 actor_kind, actor_id, reason, entry_id)
-        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM moved RETURNING 1
+                                 actor_kind, actor_id, reason, entry_id, act)
+        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 FROM moved RETURNING 1
         """,
         event.asset_id,
         str(event.alias),
@@ -107,6 +116,7 @@ async def move_alias(tx: Tx, event: AliasEvent) -> bool:
         event.actor.id,
         event.reason,
         event.entry_id,
+        event.act,
     )
     return done is not None
 
@@ -179,4 +189,5 @@ def to_alias_event(row: Row) -> AliasEvent:
         actor=Actor(row["actor_kind"], row["actor_id"]),
         reason=row["reason"],
         entry_id=row["entry_id"],
+        act=row["act"],
     )

@@ -7,8 +7,8 @@ import uuid
 from typing import Final, LiteralString
 
 from muniment.core.errors import NotFound
-from muniment.core.names import AssetRef
-from muniment.server.catalog.records import Annotation, Asset
+from muniment.core.names import AssetName, AssetRef
+from muniment.server.catalog.records import Annotation, Asset, NamespaceState
 from muniment.server.catalog.rules.versions import asset_state_json, json_text, timestamp
 from muniment.server.catalog.store.sources import (
     ASSET_COLUMNS_NOW,
@@ -18,6 +18,7 @@ from muniment.server.catalog.store.sources import (
     said_values,
     to_asset,
 )
+from muniment.server.catalog.store.standing import renamed_to
 from muniment.server.ports.db import Tx
 
 _BY_NAME: Final[LiteralString] = " AND a.namespace = $2 AND a.name = $3"
@@ -40,12 +41,16 @@ async def get_asset(tx: Tx, ref: AssetRef, as_of: dt.datetime | None = None) -> 
     """
     asset = await find_asset(tx, ref, as_of)
     if asset is None:
-        raise no_asset(ref, as_of)
+        raise await no_asset(tx, ref, as_of)
     return asset
 
 
-def no_asset(ref: AssetRef, as_of: dt.datetime | None = None) -> NotFound:
-    """Return the error that says there is no such asset."""
+async def no_asset(tx: Tx, ref: AssetRef, as_of: dt.datetime | None = None) -> NotFound:
+    """Return the error that says there is no such asset, or what it is called now."""
+    now = await renamed_to(tx, str(ref.namespace), str(ref.name))
+    if now is not None:
+        other = AssetRef(ref.namespace, AssetName(now))
+        return NotFound(f"{ref} was renamed: it is {other} now", extra={"renamed_to": str(other)})
     when = "" if as_of is None else f" at {timestamp(as_of)}"
     return NotFound(f"there is no asset {ref}{when}, or you may not see it")
 
@@ -62,28 +67,34 @@ async def lock_asset(tx: Tx, ref: AssetRef) -> Asset:
         _ASSET_NOW + " FOR NO KEY UPDATE OF a", None, str(ref.namespace), str(ref.name)
     )
     if row is None:
-        raise no_asset(ref)
+        raise await no_asset(tx, ref)
     return to_asset(row)
 
 
-async def insert_asset(tx: Tx, asset: Asset) -> tuple[bool, bool]:
-    """Insert an asset with its first annotation, and its namespace if that is new.
+async def insert_asset(tx: Tx, asset: Asset, namespace: NamespaceState) -> tuple[bool, bool]:
+    """Insert an asset with its name and first annotation, and its namespace if that is new.
 
-    Returns whether the namespace was new, and whether the asset was: if it was not, nothing of
-    the asset is written.
+    `namespace` is how a new one is governed. Returns whether the namespace was new, and whether
+    the asset was: if it was not, because an asset has or had that name, nothing of it is written.
     """
     state = asset.state
     row = await tx.fetchrow(
         """
         WITH ns AS (
-            INSERT INTO namespace (name, created_at, actor_kind, actor_id) VALUES ($2, $5, $6, $7)
+            INSERT INTO namespace (name, created_at, actor_kind, actor_id, mode,
+                                   production_aliases, revision, updated_at)
+            VALUES ($2, $5, $6, $7, $16, $17, 1, $5)
             ON CONFLICT DO NOTHING RETURNING 1
+        ), named AS (
+            INSERT INTO asset_naming (namespace, name, asset_id, since, entry_id)
+            VALUES ($2, $3, $1, $5, $8) ON CONFLICT DO NOTHING RETURNING asset_id
         ), made AS (
             INSERT INTO asset (id, namespace, name, kind, created_at, actor_kind, actor_id,
                                entry_id, revision, updated_at, description, owner, backup_owner,
                                escalation_contact, risk_tier, tags)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $5, $9, $10, $11, $12, $13, $14::text::jsonb)
-            ON CONFLICT DO NOTHING RETURNING id
+            SELECT asset_id, $2, $3, $4, $5, $6, $7, $8, 1, $5, $9, $10, $11, $12, $13,
+                   $14::text::jsonb
+            FROM named RETURNING id
         ), said AS (
             INSERT INTO annotation (subject_id, revision, subject_kind, asset_id, at, actor_kind,
                                     actor_id, reason, changes, state, entry_id)
@@ -106,6 +117,8 @@ async def insert_asset(tx: Tx, asset: Asset) -> tuple[bool, bool]:
         state.risk_tier and state.risk_tier.value,
         json_text(dict(state.tags)),
         json_text(asset_state_json(state)),
+        namespace.mode.value,
+        list(namespace.production_aliases),
     )
     assert row is not None
     return row["new_namespace"], row["new_asset"]

@@ -9,6 +9,7 @@ from muniment.core.digest import Digest
 from muniment.core.errors import Conflict, NotFound, VersionConflict
 from muniment.core.names import Alias, AssetRef, SemVer, VersionRef
 from muniment.server.catalog.records import Annotation, Asset, NewVersion, Version
+from muniment.server.catalog.rules.standing import check_standing
 from muniment.server.catalog.rules.terms import terms
 from muniment.server.catalog.rules.versions import (
     json_text,
@@ -17,16 +18,20 @@ from muniment.server.catalog.rules.versions import (
     timestamp,
     version_state_json,
 )
+from muniment.server.catalog.store.assets import no_asset
 from muniment.server.catalog.store.sources import (
     ALIASES_NOW,
     ALIASES_THEN,
     POINTED_NOW,
-    VERSION_COLUMNS,
+    VERSION_COLUMNS_NOW,
+    VERSION_COLUMNS_THEN,
     VERSION_NOW,
     VERSION_THEN,
     said_values,
+    standing_of,
     to_version,
 )
+from muniment.server.catalog.store.standing import renamed_to
 from muniment.server.ports.db import Row, Tx
 
 _BY_NAME: Final[LiteralString] = " AND a.namespace = $2 AND a.name = $3"
@@ -35,10 +40,10 @@ _POINTED_THEN: Final[LiteralString] = """
                 WHERE e.asset_id = a.id AND e.name = $4 AND e.at <= $1::timestamptz
                 ORDER BY e.revision DESC LIMIT 1)"""
 _POINTED_NOW: Final[LiteralString] = (
-    VERSION_COLUMNS + ", p.revision AS alias_revision" + ALIASES_NOW + POINTED_NOW + _BY_NAME
+    VERSION_COLUMNS_NOW + ", p.revision AS alias_revision" + ALIASES_NOW + POINTED_NOW + _BY_NAME
 )
-_NOW: Final[LiteralString] = VERSION_COLUMNS + ALIASES_NOW + VERSION_NOW + _BY_NAME
-_THEN: Final[LiteralString] = VERSION_COLUMNS + ALIASES_THEN + VERSION_THEN + _BY_NAME
+_NOW: Final[LiteralString] = VERSION_COLUMNS_NOW + ALIASES_NOW + VERSION_NOW + _BY_NAME
+_THEN: Final[LiteralString] = VERSION_COLUMNS_THEN + ALIASES_THEN + VERSION_THEN + _BY_NAME
 _VERSION_BY: Final[dict[tuple[type, bool], LiteralString]] = {
     (SemVer, False): _NOW + " AND v.precedence = $4",
     (SemVer, True): _THEN + " AND v.precedence = $4",
@@ -88,11 +93,16 @@ async def get_row(
 
     Raises:
         NotFound: there is none, or was none at `as_of`.
+        NotServed: an alias points at it now, and it is retired or quarantined.
     """
     row = await find_row(tx, asset, at, as_of)
     if row is None:
+        if await renamed_to(tx, str(asset.namespace), str(asset.name)) is not None:
+            raise await no_asset(tx, asset)
         when = "" if as_of is None else f" at {timestamp(as_of)}"
         raise NotFound(f"there is no version {asset}@{at}{when}, or you may not see it")
+    if isinstance(at, Alias) and as_of is None:
+        check_standing(f"{asset}@{row['version']}", standing_of(row))
     return row
 
 
@@ -101,6 +111,7 @@ async def get_version(tx: Tx, ref: VersionRef, as_of: dt.datetime | None = None)
 
     Raises:
         NotFound: there is none, or was none at `as_of`.
+        NotServed: an alias points at it now, and it is retired or quarantined.
     """
     return await get_version_at(tx, ref.asset, ref.at, as_of)
 
@@ -112,6 +123,7 @@ async def get_version_at(
 
     Raises:
         NotFound: there is none, or was none at `as_of`.
+        NotServed: an alias points at it now, and it is retired or quarantined.
     """
     return to_version(await get_row(tx, asset, at, as_of))
 

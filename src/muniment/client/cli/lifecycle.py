@@ -1,0 +1,179 @@
+"""`muniment deprecate`, `reinstate`, `retire`, `quarantine`, `release`, `promote`, `withdraw`, `deployments`.
+
+Exit codes: 0 allowed, 3 denied, 4 evidence missing, 5 approval pending, 1 error.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from muniment.client.cli.screen import Json, Screen, table
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from muniment.client.records import Deployment, Version
+
+app = typer.Typer(add_completion=False)
+
+Ref = Annotated[str, typer.Argument(help="NAME@1.2.0, NAME@alias or NAME@7.")]
+Why = Annotated[str, typer.Option("--reason", help="Why; kept in the history.")]
+Env = Annotated[str, typer.Option("--env", help="development, staging or production.")]
+
+
+@app.command()
+def deprecate(
+    ctx: typer.Context,
+    ref: Ref,
+    reason: Why = "",
+    replacement: Annotated[
+        str | None, typer.Option("--replacement", help="NAME@VERSION to use instead.")
+    ] = None,
+    sunset: Annotated[
+        dt.datetime | None,
+        typer.Option("--sunset", formats=["%Y-%m-%d"], help="The day its use ends; in 90 days."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Announce the end of a version's use, with a reason or what replaces it."""
+    screen = Screen(ctx, as_json=as_json)
+    with screen.client() as client:
+        version = client.lifecycle.deprecate(
+            ref,
+            reason=reason,
+            replacement=replacement,
+            sunset=None if sunset is None else sunset.date(),
+        )
+    until = (version.standing or {}).get("sunset")
+    screen.result(version.as_json(), f"{version.ref} is deprecated; its use ends on {until}")
+
+
+@app.command()
+def reinstate(ctx: typer.Context, ref: Ref, reason: Why, as_json: Json = False) -> None:
+    """Take a deprecation back."""
+    screen = Screen(ctx, as_json=as_json)
+    with screen.client() as client:
+        version = client.lifecycle.reinstate(ref, reason=reason)
+    _say(screen, version, "is not deprecated any more")
+
+
+@app.command()
+def retire(ctx: typer.Context, ref: Ref, reason: Why = "", as_json: Json = False) -> None:
+    """End a version's use for good; its record, number, name and bytes are kept."""
+    screen = Screen(ctx, as_json=as_json)
+    with screen.client() as client:
+        version = client.lifecycle.retire(ref, reason=reason)
+    _say(screen, version, "is retired")
+
+
+@app.command()
+def quarantine(ctx: typer.Context, ref: Ref, reason: Why, as_json: Json = False) -> None:
+    """Stop a version from being handed out, at once."""
+    screen = Screen(ctx, as_json=as_json)
+    with screen.client() as client:
+        version = client.lifecycle.quarantine(ref, reason=reason)
+    _say(screen, version, "is quarantined")
+
+
+@app.command()
+def release(ctx: typer.Context, ref: Ref, reason: Why, as_json: Json = False) -> None:
+    """End a version's quarantine."""
+    screen = Screen(ctx, as_json=as_json)
+    with screen.client() as client:
+        version = client.lifecycle.release(ref, reason=reason)
+    _say(screen, version, "is released")
+
+
+def _say(screen: Screen, version: Version, what: str) -> None:
+    screen.result(version.as_json(), f"{version.ref} {what}")
+
+
+@app.command()
+def promote(
+    ctx: typer.Context,
+    ref: Ref,
+    environment: Env,
+    alias: Annotated[
+        str | None, typer.Option("--alias", help="How production finds it; that of the mode.")
+    ] = None,
+    mode: Annotated[
+        str, typer.Option("--mode", help="full, canary, blue-green, shadow, challenger, bandit.")
+    ] = "full",
+    reason: Why = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be; no more.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Deploy a version to an environment, if the rules allow.
+
+    Exits with 0 if allowed, 3 if denied, 4 if evidence is missing, 5 if approval is pending.
+    """
+    screen = Screen(ctx, as_json=as_json)
+    with screen.client() as client:
+        done = client.lifecycle.promote(
+            ref, environment, alias=alias, mode=mode, reason=reason, dry_run=dry_run
+        )
+    asset = ref.rpartition("@")[0]
+    verb = "would be" if dry_run else "is"
+    where = f" as {done.deployment.alias}" if done.deployment.alias else ""
+    lines = [f"{asset}@{done.version} {verb} in {environment}{where}"]
+    if done.would_have_been_refused and not done.warnings:
+        lines.append(
+            f"Recorded: the rules did not allow it, and this namespace is in {done.enforcement}."
+        )
+    screen.result(done.as_json(), *lines, *_rules(done.verdict))
+    for warning in done.warnings:
+        screen.note(f"Warning: {warning}")
+
+
+def _rules(verdict: dict[str, Any]) -> list[RenderableType]:
+    found = verdict.get("results", [])
+    rows = [(one["id"], one["class"], one["outcome"], one["message"]) for one in found]
+    return [table(("Rule", "Class", "Says", "Why"), rows)] if rows else []
+
+
+@app.command()
+def withdraw(
+    ctx: typer.Context, ref: Ref, environment: Env, reason: Why, as_json: Json = False
+) -> None:
+    """Take a version out of an environment, at once."""
+    screen = Screen(ctx, as_json=as_json)
+    with screen.client() as client:
+        ended = client.lifecycle.withdraw(ref, environment, reason=reason)
+    said = f"{ref} is out of {environment}" if ended else f"{ref} was not in {environment}"
+    screen.result([one.as_json() for one in ended], said)
+
+
+@app.command()
+def deployments(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="NAME of the asset.")],
+    environment: Annotated[str | None, typer.Option("--env", help="Only there.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="Only what has not ended.")] = False,
+    as_of: Annotated[
+        dt.datetime | None,
+        typer.Option("--as-of", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%z"], help="At that time."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List where an asset's versions are and were deployed, latest first."""
+    screen = Screen(ctx, as_json=as_json)
+    when = as_of.replace(tzinfo=dt.UTC) if as_of and as_of.tzinfo is None else as_of
+    with screen.client() as client:
+        found = list(
+            client.lifecycle.deployments(name, environment=environment, live=live, as_of=when)
+        )
+    screen.result([one.as_json() for one in found], *_table(found, name))
+
+
+def _table(found: list[Deployment], name: str) -> list[RenderableType]:
+    if not found:
+        return [f"{name} is deployed nowhere: `muniment promote {name}@VERSION --env staging`"]
+    rows = [
+        (one.version, one.environment, one.alias, one.mode, one.since, one.ended_at, one.ended_as)
+        for one in found
+    ]
+    columns = ("Version", "Environment", "Alias", "Mode", "Since", "Until", "Ended as")
+    return [table(columns, rows)]

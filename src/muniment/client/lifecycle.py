@@ -1,0 +1,139 @@
+"""The lifecycle of versions: deprecate, retire, quarantine, promote, withdraw; stages, deployments."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any
+
+from muniment.client.assets import asset_path
+from muniment.client.paging import all_items
+from muniment.client.records import Asset, Deployment, Page, Promoted, StageOf, Version
+from muniment.client.transport import Transport
+from muniment.client.versions import Versions, version_path
+from muniment.core.names import AssetRef
+
+
+class Lifecycle:
+    """Calls about what may run where. `ref` is `[NAMESPACE/]NAME@VERSION`, `…@alias` or `…@7`."""
+
+    def __init__(self, transport: Transport, versions: Versions) -> None:
+        self._transport = transport
+        self._versions = versions
+
+    def deprecate(
+        self,
+        ref: str,
+        *,
+        reason: str = "",
+        replacement: str | None = None,
+        sunset: dt.date | None = None,
+    ) -> Version:
+        """Announce the end of a version's use, with a reason or what replaces it.
+
+        `sunset` is the day it ends, 90 days from now unless given. Existing use goes on.
+
+        Raises:
+            LifecycleConflict: it is retired, or its replacement is.
+        """
+        body = {
+            "reason": reason,
+            "replacement": replacement,
+            "sunset": None if sunset is None else sunset.isoformat(),
+        }
+        return self._do(ref, "deprecate", body)
+
+    def reinstate(self, ref: str, *, reason: str) -> Version:
+        """Take a deprecation back."""
+        return self._do(ref, "reinstate", {"reason": reason})
+
+    def retire(self, ref: str, *, reason: str = "") -> Version:
+        """End a version's use for good: it is not found, not downloaded; all of it is kept.
+
+        Raises:
+            LifecycleConflict: it is deployed or approved.
+        """
+        return self._do(ref, "retire", {"reason": reason})
+
+    def quarantine(self, ref: str, *, reason: str) -> Version:
+        """Stop a version from being handed out, at once."""
+        return self._do(ref, "quarantine", {"reason": reason})
+
+    def release(self, ref: str, *, reason: str) -> Version:
+        """End a version's quarantine."""
+        return self._do(ref, "release", {"reason": reason})
+
+    def _do(self, ref: str, verb: str, body: dict[str, Any]) -> Version:
+        path = version_path(self._versions.get(ref), verb)
+        return self._transport.send("POST", path, body, Version)
+
+    def promote(
+        self,
+        ref: str,
+        environment: str,
+        *,
+        alias: str | None = None,
+        mode: str = "full",
+        reason: str = "",
+        dry_run: bool = False,
+    ) -> Promoted:
+        """Deploy a version; in production, move the alias through which it is found as well.
+
+        With `dry_run` nothing changes, and the answer says what would be.
+
+        Raises:
+            Refused: the rules do not allow it; `extra["verdict"]` has what each rule says. The
+                subclass says what would help: `EvidenceMissing`, `ApprovalPending`.
+        """
+        body = {
+            "environment": environment,
+            "alias": alias,
+            "mode": mode,
+            "reason": reason,
+            "dry_run": dry_run,
+        }
+        path = version_path(self._versions.get(ref), "promote")
+        return self._transport.send("POST", path, body, Promoted)
+
+    def withdraw(self, ref: str, environment: str, *, reason: str) -> list[Deployment]:
+        """Take a version out of an environment, at once; return the deployments that ended."""
+        path = version_path(self._versions.get(ref), "withdraw")
+        body = {"environment": environment, "reason": reason}
+        answer = self._transport.send("POST", path, body, dict[str, Any])
+        return [Deployment.from_json(one) for one in answer["ended"]]
+
+    def stage(self, ref: str, *, as_of: dt.datetime | None = None) -> StageOf:
+        """The stage of a version, derived from its lifecycle and its deployments."""
+        params = {"as_of": as_of.isoformat() if as_of else None}
+        path = version_path(self._versions.get(ref, as_of=as_of), "stage")
+        return self._transport.get(path, StageOf, params)
+
+    def deployments(
+        self,
+        ref: str,
+        *,
+        environment: str | None = None,
+        live: bool = False,
+        as_of: dt.datetime | None = None,
+    ) -> Iterator[Deployment]:
+        """Where the versions of the asset `[NAMESPACE/]NAME` are and were deployed, latest first."""
+        path = asset_path(AssetRef.parse(ref), "deployments")
+        params = {
+            "environment": environment,
+            "live": "true" if live else None,
+            "as_of": as_of.isoformat() if as_of else None,
+        }
+
+        def page_at(cursor: str | None) -> Page[Deployment]:
+            return self._transport.get(path, Page[Deployment], {**params, "cursor": cursor})
+
+        return all_items(page_at)
+
+    def rename(self, ref: str, name: str, *, reason: str = "") -> Asset:
+        """Call the asset `[NAMESPACE/]NAME` something else; the old name stays reserved for it.
+
+        Raises:
+            NameReserved: something has, or had, that name.
+        """
+        path = asset_path(AssetRef.parse(ref), "rename")
+        return self._transport.send("POST", path, {"name": name, "reason": reason}, Asset)

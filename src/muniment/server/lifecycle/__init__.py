@@ -1,0 +1,31 @@
+"""What may run where: deprecate, retire, quarantine, promote, withdraw; stages follow from it.
+
+Owns environments, deployments and attempts (`0009_pre_lifecycle.sql`). Promises: in a namespace
+that enforces, nothing reaches production but by a pipeline the rules allow, and every refusal is in
+the log; one person may always stop; a stage is derived, never stored; nothing is called approved.
+Does not decide who approves: rules come from above (`rules.verdict`).
+"""
+
+from muniment.server.lifecycle.actions.naming import rename, tombstone_asset
+from muniment.server.lifecycle.actions.pointing import point_alias, withdraw
+from muniment.server.lifecycle.actions.promoting import promote
+from muniment.server.lifecycle.actions.standings import (
+    Deprecation,
+    deprecate,
+    quarantine,
+    reinstate,
+    release,
+    retire,
+    tombstone,
+)
+from muniment.server.lifecycle.reads import FOLDS, STAGE
+from muniment.server.lifecycle.rules.stages import stage_of
+from muniment.server.lifecycle.rules.verdict import RULES, refusal_class, verdict, words
+from muniment.server.lifecycle.store import environment_at, live_of_version
+
+# fmt: off
+__all__ = [
+    "FOLDS", "RULES", "STAGE", "Deprecation", "deprecate", "environment_at", "live_of_version",
+    "point_alias", "promote", "quarantine", "refusal_class", "reinstate", "release", "rename",
+    "retire", "stage_of", "tombstone", "tombstone_asset", "verdict", "withdraw", "words",
+]

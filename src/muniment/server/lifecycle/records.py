@@ -1,0 +1,271 @@
+"""Where versions are deployed, what is asked of the rules, and what they answer."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from muniment.core.names import Alias, VersionRef
+from muniment.server.catalog.records import AliasMove, Mode, Pointer, Version
+from muniment.server.http.records import PrincipalKind
+from muniment.server.ledger.records import Actor
+
+
+class Stage(enum.StrEnum):
+    """A derived label, for MLflow and auditors. Source: requirements §1.3, §1.4."""
+
+    NONE = "None"
+    STAGING = "Staging"
+    PRODUCTION = "Production"
+    ARCHIVED = "Archived"
+
+
+class DeployMode(enum.StrEnum):
+    """How a deployment shares an environment's traffic. Source: R-152."""
+
+    FULL = "full"
+    CANARY = "canary"
+    BLUE_GREEN = "blue-green"
+    SHADOW = "shadow"
+    CHAMPION = "champion"
+    CHALLENGER = "challenger"
+    BANDIT = "bandit"
+
+
+class EndedAs(enum.StrEnum):
+    """Why a deployment ended."""
+
+    SUPERSEDED = "superseded"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A place versions run in, and the stage that a deployment there brings about."""
+
+    name: str
+    stage: Stage
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A version in an environment, from `since` until `ended_at` (None: it is live).
+
+    `alias` is how the environment finds it; None where only a stage was set. `version` is its
+    SemVer, `number` MLflow's integer.
+    """
+
+    id: uuid.UUID
+    asset_id: uuid.UUID
+    version_id: uuid.UUID
+    version: str
+    number: int
+    environment: str
+    alias: str | None
+    mode: DeployMode
+    since: dt.datetime
+    actor: Actor
+    reason: str
+    entry_id: uuid.UUID
+    ended_at: dt.datetime | None = None
+    ended_as: EndedAs | None = None
+    ended_by: Actor | None = None
+    ended_entry_id: uuid.UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """Who would carry a promotion out: its kind, and whether its roles hold the verb there."""
+
+    kind: PrincipalKind
+    may: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promotion:
+    """What somebody wants deployed, where, found how.
+
+    `alias` None with `by_default` is the mode's own alias, else none is moved. `expects` as in
+    `AliasMove`. `ends` are deployments to be ended with it, by id.
+    """
+
+    version: VersionRef
+    environment: str
+    alias: Alias | None = None
+    by_default: bool = True
+    mode: DeployMode = DeployMode.FULL
+    reason: str = ""
+    move: AliasMove | None = None
+    ends: tuple[uuid.UUID, ...] = ()
+
+
+class RuleClass(enum.StrEnum):
+    """What a failed rule means. Source: design §2, R-099."""
+
+    CRITICAL_SAFETY = "critical_safety"  # no exception, from anyone
+    WAIVABLE = "waivable"
+    ADVISORY = "advisory"  # said, and never in the way
+    AUTOMATIC = "automatic"
+
+
+class Outcome(enum.StrEnum):
+    """What a rule says."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_APPLICABLE = "not_applicable"
+
+
+class Lacks(enum.StrEnum):
+    """What would make a failed rule pass."""
+
+    NOTHING = "nothing"  # another executor, another version: this one is refused
+    EVIDENCE = "evidence"
+    APPROVAL = "approval"
+
+
+@dataclass(frozen=True, slots=True)
+class RuleResult:
+    """What one rule says: the message what it found, the remedy what to do about it."""
+
+    id: str
+    rule_class: RuleClass
+    outcome: Outcome
+    message: str
+    remedy: str = ""
+    lacks: Lacks | None = None
+
+
+class Decision(enum.StrEnum):
+    """What all rules together say."""
+
+    ALLOW = "allow"
+    NEEDS_APPROVAL = "needs_approval"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the rules answer: one result a rule, in their order.
+
+    `barred` names failed rules that hold whatever the namespace's mode is.
+    """
+
+    decision: Decision
+    results: tuple[RuleResult, ...]
+    barred: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> tuple[RuleResult, ...]:
+        """The results that are in the way."""
+        return tuple(
+            one
+            for one in self.results
+            if one.outcome is Outcome.FAILED and one.rule_class is not RuleClass.ADVISORY
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a rule may read; all of it is kept with the verdict, so that it can be given again.
+
+    `ref` is the version's name. `leaving`: production is to find nothing any more. `gaps` are the
+    fields due at the step that the environment asks for, those of documentation apart.
+    """
+
+    ref: str
+    environment: str
+    stage: str
+    executor_kind: str
+    executor_may: bool
+    lifecycle: str
+    quarantined: bool
+    risk_tier: str | None
+    executable: bool
+    formats: tuple[str, ...]
+    gaps: tuple[str, ...] = ()
+    documentation_gaps: tuple[str, ...] = ()
+    leaving: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A fair question whose answer is no: which rules, and the entry that says it was asked."""
+
+    version: Version
+    environment: str
+    verdict: Verdict
+    mode: Mode
+    entry_id: uuid.UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Promoted:
+    """A promotion that was carried out, or (`entry_id` None) stood already, or would be.
+
+    `verdict` is what the rules said; what it does not allow was carried out all the same where the
+    namespace does not enforce. `warnings` are for whoever asked, where the namespace warns.
+    """
+
+    version: Version
+    deployment: Deployment
+    verdict: Verdict
+    mode: Mode
+    entry_id: uuid.UUID | None
+    warnings: tuple[str, ...] = ()
+    ended: tuple[Deployment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """An alias where it was wanted; with a verdict where production resolves it."""
+
+    pointer: Pointer
+    verdict: Verdict | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A promotion that the rules did not allow, refused or carried out all the same."""
+
+    entry_id: uuid.UUID
+    asset_id: uuid.UUID
+    version_id: uuid.UUID | None
+    namespace: str
+    environment: str
+    at: dt.datetime
+    actor: Actor
+    mode: Mode
+    carried_out: bool
+    rules: tuple[str, ...]
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How often the rules of a namespace said no, and how often each rule did."""
+
+    refused: int
+    would_have_been_refused: int
+    by_rule: Mapping[str, int] = field(default_factory=dict)
+    last_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StageOf:
+    """A version's derived stage and what it follows from."""
+
+    stage: Stage
+    lifecycle: str
+    deprecated: bool
+    quarantined: bool
+    deployments: tuple[Deployment, ...]
+
+
+Payload = dict[str, Any]

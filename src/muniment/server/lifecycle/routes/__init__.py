@@ -1,0 +1,12 @@
+"""The lifecycle over HTTP: parse, call one action or read, render."""
+
+from __future__ import annotations
+
+from muniment.server.http.operation import Operation
+from muniment.server.lifecycle.routes import assets, namespaces, versions
+
+OPERATIONS: list[Operation] = [
+    *versions.OPERATIONS,
+    *assets.OPERATIONS,
+    *namespaces.OPERATIONS,
+]

@@ -1,0 +1,202 @@
+"""Move an alias, rename an asset, list its deployments; the environments there are."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+
+from muniment.core.errors import (
+    ApprovalPending,
+    BadBody,
+    BadCursor,
+    BadName,
+    BadRequest,
+    BadVersion,
+    EvidenceMissing,
+    LifecycleConflict,
+    NameReserved,
+    NotFound,
+    NotServed,
+    Refused,
+    StaleRevision,
+)
+from muniment.core.names import Alias, AssetName, SemVer, parse_version
+from muniment.server import catalog
+from muniment.server.catalog.records import AliasMove
+from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom, TxMode
+from muniment.server.http.paging import Page
+from muniment.server.http.preconditions import expected_revision
+from muniment.server.http.records import Scope, Verb
+from muniment.server.lifecycle import store
+from muniment.server.lifecycle.actions import naming, pointing
+from muniment.server.lifecycle.records import Refusal, Stage
+from muniment.server.lifecycle.routes import bodies, parts
+from muniment.server.ports.db import Tx
+
+_TAG: Final = "lifecycle"
+_ASSET: Final = "/api/v1/assets/{namespace}/{name}"
+_ALIAS: Final = f"{_ASSET}/aliases/{{alias}}"
+Unset = msgspec.UnsetType
+
+VersionText = Annotated[str, msgspec.Meta(max_length=128, description="A SemVer or a number.")]
+
+
+class AliasMoveBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the alias is to point; null is nowhere.
+
+    `expected_version`, if sent, is where it must point now (null: nowhere); `If-Match` with the
+    alias's revision says the same.
+    """
+
+    version: VersionText | None
+    reason: Annotated[str, msgspec.Meta(description="Why; kept in the history.")] | None = None
+    expected_version: VersionText | Unset | None = msgspec.UNSET
+
+
+class RenameBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to call the asset. Its old name stays reserved for it."""
+
+    name: str
+    reason: parts.Reason = ""
+
+
+class DeploymentsQuery(parts.PageQuery, frozen=True, kw_only=True):
+    """Which deployments: in one environment, live ones only, as of when."""
+
+    environment: Annotated[str, msgspec.Meta(max_length=63)] | None = None
+    live: bool = False
+    as_of: parts.AsOf | None = None
+
+
+class EnvironmentBody(msgspec.Struct, frozen=True, kw_only=True):
+    """An environment, and the stage that a deployment there brings about."""
+
+    name: str
+    stage: Stage
+
+
+async def put_alias(call: Call, tx: Tx) -> Reply:
+    """Point an alias at a version, or nowhere; refuse to where the rules do, and record that."""
+    body: AliasMoveBody = call.body
+    move = AliasMove(
+        asset=parts.asset_ref(call),
+        alias=Alias.parse(call.path["alias"]),
+        to=_version(body.version),
+        reason=body.reason or "",
+        expected_revision=expected_revision(call),
+        expects=body.expected_version is not msgspec.UNSET,
+        expected=None
+        if isinstance(body.expected_version, Unset)
+        else _version(body.expected_version),
+    )
+    answer = await pointing.point_alias(tx, move, parts.executor(call, move.asset), parts.by(call))
+    if isinstance(answer, Refusal):
+        return bodies.refused(call, answer)
+    shown = msgspec.to_builtins(catalog.alias_body(answer.pointer))
+    body_now = msgspec.convert({**shown, "warnings": answer.warnings}, bodies.GovernedAliasBody)
+    return Reply(body_now, headers={"ETag": f'"{answer.pointer.revision}"'})
+
+
+def _version(text: str | None) -> SemVer | int | None:
+    return None if text is None else parse_version(text)
+
+
+async def rename(call: Call, tx: Tx) -> Reply:
+    """Call an asset something else."""
+    body: RenameBody = call.body
+    ref, name = parts.asset_ref(call), AssetName.parse(body.name)
+    call.require(Verb.CREATE, Scope(str(ref.namespace), str(name)))
+    asset = await naming.rename(tx, ref, name, body.reason, parts.by(call))
+    return Reply(catalog.asset_body(asset), headers={"ETag": f'"{asset.revision}"'})
+
+
+async def list_deployments(call: Call, tx: Tx) -> Reply:
+    """List where an asset's versions are and were deployed, the latest first."""
+    asked: DeploymentsQuery = call.query
+    when = parts.as_of(asked.as_of)
+    asset = await catalog.get_asset(tx, parts.asset_ref(call), when)
+    if asked.environment is not None:
+        await store.get_environment(tx, asked.environment)
+    found = await store.deployments(
+        tx,
+        asset.id,
+        environment=asked.environment,
+        live=asked.live,
+        as_of=when,
+        before=parts.position(asked.cursor),
+        limit=asked.limit + 1,
+    )
+    shown = found[: asked.limit]
+    more = len(found) > asked.limit
+    cursor = parts.cursor_after(shown[-1].since, shown[-1].id) if more else None
+    return Reply(Page([bodies.deployment_body(one) for one in shown], cursor))
+
+
+async def list_environments(_call: Call, tx: Tx) -> Reply:
+    """List the environments, in the order versions take."""
+    found = await store.environments(tx)
+    return Reply(Page([EnvironmentBody(name=one.name, stage=one.stage) for one in found], None))
+
+
+OPERATIONS: list[Operation] = [
+    Operation(
+        method="PUT",
+        path=_ALIAS,
+        id="set_alias",
+        summary="Point an alias at a version, or nowhere",
+        handler=put_alias,
+        needs=Verb.ALIAS,
+        tx=TxMode.WRITE,
+        body=AliasMoveBody,
+        returns=bodies.GovernedAliasBody,
+        errors=(
+            NotFound,
+            BadName,
+            BadVersion,
+            BadBody,
+            StaleRevision,
+            NotServed,
+            Refused,
+            EvidenceMissing,
+            ApprovalPending,
+        ),
+        tag="aliases",
+    ),
+    Operation(
+        method="POST",
+        path=f"{_ASSET}/rename",
+        id="rename_asset",
+        summary="Call an asset something else; its old name stays reserved",
+        handler=rename,
+        needs=Verb.RETIRE,
+        tx=TxMode.WRITE,
+        body=RenameBody,
+        returns=catalog.AssetBody,
+        errors=(NotFound, BadName, BadBody, NameReserved, LifecycleConflict),
+        tag="assets",
+    ),
+    Operation(
+        method="GET",
+        path=f"{_ASSET}/deployments",
+        id="list_deployments",
+        summary="Where an asset's versions are and were deployed",
+        handler=list_deployments,
+        needs=Verb.READ,
+        query=DeploymentsQuery,
+        returns=Page[bodies.DeploymentBody],
+        errors=(NotFound, BadName, BadBody, BadRequest, BadCursor),
+        tag=_TAG,
+    ),
+    Operation(
+        method="GET",
+        path="/api/v1/environments",
+        id="list_environments",
+        summary="The environments versions are deployed to",
+        handler=list_environments,
+        needs=Verb.NOTHING,
+        scope=ScopeFrom.EVERYTHING,
+        returns=Page[EnvironmentBody],
+        tag=_TAG,
+    ),
+]

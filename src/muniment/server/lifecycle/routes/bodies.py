@@ -1,0 +1,220 @@
+"""Deployments, verdicts and refusals as the API shows them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from typing import Any
+
+import msgspec
+
+from muniment.server import catalog
+from muniment.server.catalog.records import Mode, Version
+from muniment.server.http import problems
+from muniment.server.http.operation import Call, Reply
+from muniment.server.ledger.records import Actor
+from muniment.server.lifecycle.records import (
+    Attempt,
+    Counts,
+    Decision,
+    Deployment,
+    DeployMode,
+    EndedAs,
+    Outcome,
+    Refusal,
+    RuleClass,
+    Stage,
+    StageOf,
+    Verdict,
+)
+from muniment.server.lifecycle.rules import verdict as rules
+
+
+class RuleResultBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What one rule says. `lacks`: what would make a failed one pass."""
+
+    id: str
+    rule_class: RuleClass = msgspec.field(name="class")
+    outcome: Outcome
+    message: str
+    remedy: str
+    lacks: str | None
+
+
+class VerdictBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What the rules say of a promotion, one result for each."""
+
+    decision: Decision
+    results: list[RuleResultBody]
+
+
+def verdict_body(found: Verdict) -> VerdictBody:
+    """Return `found` as the API shows it."""
+    return msgspec.convert(rules.verdict_json(found), VerdictBody)
+
+
+class DeploymentBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A version in an environment, from `since` until `ended_at` (null: it is live)."""
+
+    id: uuid.UUID
+    version: str
+    number: int
+    environment: str
+    alias: str | None
+    mode: DeployMode
+    since: dt.datetime
+    by: Actor
+    reason: str
+    entry_id: uuid.UUID
+    ended_at: dt.datetime | None
+    ended_as: EndedAs | None
+    ended_by: Actor | None
+    ended_entry_id: uuid.UUID | None
+
+
+def deployment_body(one: Deployment) -> DeploymentBody:
+    """Return `one` as the API shows it."""
+    return DeploymentBody(
+        id=one.id,
+        version=one.version,
+        number=one.number,
+        environment=one.environment,
+        alias=one.alias,
+        mode=one.mode,
+        since=one.since,
+        by=one.actor,
+        reason=one.reason,
+        entry_id=one.entry_id,
+        ended_at=one.ended_at,
+        ended_as=one.ended_as,
+        ended_by=one.ended_by,
+        ended_entry_id=one.ended_entry_id,
+    )
+
+
+class StageBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A version's derived stage, and what it follows from."""
+
+    version: str
+    number: int
+    stage: Stage
+    lifecycle: str
+    deprecated: bool
+    quarantined: bool
+    deployments: list[DeploymentBody]
+
+
+def stage_body(version: Version, found: StageOf) -> StageBody:
+    """Return the stage of `version` as the API shows it."""
+    return StageBody(
+        version=str(version.version),
+        number=version.number,
+        stage=found.stage,
+        lifecycle=found.lifecycle,
+        deprecated=found.deprecated,
+        quarantined=found.quarantined,
+        deployments=[deployment_body(one) for one in found.deployments],
+    )
+
+
+class PromotedBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A promotion that was carried out; with `dry_run`, or when it stood so already, `entry_id` is null.
+
+    `would_have_been_refused`: the rules did not allow it, and the namespace does not enforce them.
+    """
+
+    version: str
+    number: int
+    deployment: DeploymentBody
+    verdict: VerdictBody
+    enforcement: Mode
+    would_have_been_refused: bool
+    warnings: list[str]
+    superseded: list[DeploymentBody]
+    entry_id: uuid.UUID | None
+    dry_run: bool
+
+
+class AttemptBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A promotion that the rules did not allow; `carried_out` where the namespace did not enforce them."""
+
+    at: dt.datetime
+    subject: str
+    environment: str
+    actor: Actor
+    enforcement: Mode
+    carried_out: bool
+    rules: tuple[str, ...]
+    entry_id: uuid.UUID
+
+
+def attempt_body(one: Attempt) -> AttemptBody:
+    """Return `one` as the API shows it."""
+    return AttemptBody(
+        at=one.at,
+        subject=one.subject,
+        environment=one.environment,
+        actor=one.actor,
+        enforcement=one.mode,
+        carried_out=one.carried_out,
+        rules=one.rules,
+        entry_id=one.entry_id,
+    )
+
+
+class EnforcementBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What the rules of a namespace said no to: in all, and each rule."""
+
+    namespace: str
+    mode: Mode
+    refused: int
+    would_have_been_refused: int
+    by_rule: dict[str, int]
+    last_at: dt.datetime | None
+
+
+def enforcement_body(namespace: str, mode: Mode, found: Counts) -> EnforcementBody:
+    """Return the counts of a namespace as the API shows them."""
+    return EnforcementBody(
+        namespace=namespace,
+        mode=mode,
+        refused=found.refused,
+        would_have_been_refused=found.would_have_been_refused,
+        by_rule=dict(found.by_rule),
+        last_at=found.last_at,
+    )
+
+
+class GovernedAliasBody(catalog.AliasBody, frozen=True, kw_only=True):
+    """Where an alias points now. `warnings`: what the rules would have refused, where they warn."""
+
+    warnings: list[str] = msgspec.field(default_factory=list)
+
+
+def refused(call: Call, answer: Refusal) -> Reply:
+    """Return the answer to a refusal: what was recorded stays recorded."""
+    error = rules.refusal_class(answer.verdict)(
+        refusal_text(answer),
+        problems=[
+            {"field": one.id, "message": one.message, "fix": one.remedy}
+            for one in answer.verdict.failed
+        ],
+        extra=_more(answer),
+    )
+    return problems.reply_for(error, call.request_id)
+
+
+def _more(answer: Refusal) -> dict[str, Any]:
+    return {
+        "version": answer.version.name,
+        "environment": answer.environment,
+        "enforcement": answer.mode.value,
+        "verdict": rules.verdict_json(answer.verdict),
+        "entry_id": None if answer.entry_id is None else str(answer.entry_id),
+    }
+
+
+def refusal_text(answer: Refusal) -> str:
+    """Return a refusal in words: what, why, and what to do instead."""
+    why = "; ".join(rules.words(answer.verdict))
+    return f"{answer.version.name} is not promoted to {answer.environment}: {why}"

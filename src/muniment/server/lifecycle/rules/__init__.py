@@ -1,0 +1,1 @@
+"""The decisions of the lifecycle: pure functions over standings, deployments and facts."""

@@ -1,0 +1,272 @@
+"""Rows of environments, deployments and attempts. Every function takes a `Tx`; none commits."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Sequence
+from typing import Final, LiteralString
+
+from muniment.core.errors import BadBody
+from muniment.server.catalog.records import Mode
+from muniment.server.ledger.records import Actor
+from muniment.server.lifecycle.records import (
+    Attempt,
+    Counts,
+    Deployment,
+    DeployMode,
+    EndedAs,
+    Environment,
+    Stage,
+)
+from muniment.server.ports.db import Row, Tx
+
+
+async def environments(tx: Tx) -> list[Environment]:
+    """Return the environments, in the order versions take."""
+    rows = await tx.fetch("SELECT name, stage, position FROM environment ORDER BY position")
+    return [Environment(row["name"], Stage(row["stage"]), row["position"]) for row in rows]
+
+
+async def get_environment(tx: Tx, name: str) -> Environment:
+    """Return the environment of that name.
+
+    Raises:
+        BadBody: there is none; the message names those there are.
+    """
+    found = await environments(tx)
+    for one in found:
+        if one.name == name:
+            return one
+    known = ", ".join(one.name for one in found)
+    message = f"expected one of {known}, found {name[:80]!a}"
+    problem = {"field": "environment", "message": message, "fix": "choose one of them"}
+    raise BadBody(f"`environment`: {message}", problems=[problem])
+
+
+async def environment_at(tx: Tx, stage: Stage) -> Environment:
+    """Return the first environment that counts as `stage`: the one MLflow's stage stands for."""
+    return next(one for one in await environments(tx) if one.stage is stage)
+
+
+_DEPLOYMENT: Final[LiteralString] = """
+    SELECT d.id, d.asset_id, d.version_id, v.version, v.number, d.environment, d.alias, d.mode,
+           d.since, d.actor_kind, d.actor_id, d.reason, d.entry_id, d.ended_at, d.ended_as,
+           d.ended_actor_kind, d.ended_actor_id, d.ended_entry_id
+    FROM deployment d JOIN version v ON v.id = d.version_id"""
+_LATEST_FIRST: Final[LiteralString] = " ORDER BY d.since DESC, d.id DESC"
+
+
+async def live_of_asset(tx: Tx, asset_id: uuid.UUID) -> list[Deployment]:
+    """Return the live deployments of an asset's versions, the latest first."""
+    rows = await tx.fetch(
+        _DEPLOYMENT + " WHERE d.asset_id = $1 AND d.ended_at IS NULL" + _LATEST_FIRST, asset_id
+    )
+    return [to_deployment(row) for row in rows]
+
+
+async def live_of_version(
+    tx: Tx, version_id: uuid.UUID, as_of: dt.datetime | None = None
+) -> list[Deployment]:
+    """Return the deployments of a version that are live, or were at `as_of`; the latest first."""
+    rows = await tx.fetch(
+        _DEPLOYMENT
+        + """
+        WHERE d.version_id = $1
+          AND CASE WHEN $2::timestamptz IS NULL THEN d.ended_at IS NULL
+                   ELSE d.since <= $2 AND (d.ended_at IS NULL OR d.ended_at > $2) END
+        """
+        + _LATEST_FIRST,
+        version_id,
+        as_of,
+    )
+    return [to_deployment(row) for row in rows]
+
+
+async def deployments(
+    tx: Tx,
+    asset_id: uuid.UUID,
+    *,
+    environment: str | None,
+    live: bool,
+    as_of: dt.datetime | None,
+    before: tuple[dt.datetime, uuid.UUID] | None,
+    limit: int,
+) -> list[Deployment]:
+    """Return deployments of an asset's versions, the latest first, from the position on.
+
+    `as_of` leaves out later ones, and `live` those that had ended by then.
+    """
+    at, last = before or (None, None)
+    rows = await tx.fetch(
+        _DEPLOYMENT
+        + """
+        WHERE d.asset_id = $1 AND ($2::text IS NULL OR d.environment = $2)
+          AND d.since <= coalesce($4::timestamptz, 'infinity')
+          AND (NOT $3 OR d.ended_at IS NULL OR d.ended_at > $4)
+          AND ($5::timestamptz IS NULL OR (d.since, d.id) < ($5, $6::uuid))
+        """
+        + _LATEST_FIRST
+        + " LIMIT $7",
+        asset_id,
+        environment,
+        live,
+        as_of,
+        at,
+        last,
+        limit,
+    )
+    return [to_deployment(row) for row in rows]
+
+
+async def insert_deployment(tx: Tx, new: Deployment) -> None:
+    """Insert a live deployment."""
+    await tx.execute(
+        """
+        INSERT INTO deployment (id, asset_id, version_id, environment, alias, mode, since,
+                                actor_kind, actor_id, reason, entry_id)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        """,
+        new.id,
+        new.asset_id,
+        new.version_id,
+        new.environment,
+        new.alias,
+        new.mode.value,
+        new.since,
+        new.actor.kind,
+        new.actor.id,
+        new.reason,
+        new.entry_id,
+    )
+
+
+async def end_deployments(  # noqa: PLR0917 -- which, and the parts of their end
+    tx: Tx,
+    ids: Sequence[uuid.UUID],
+    ended_as: EndedAs,
+    at: dt.datetime,
+    actor: Actor,
+    entry_id: uuid.UUID,
+) -> None:
+    """End live deployments; the asset is locked."""
+    if not ids:
+        return
+    await tx.execute(
+        """
+        UPDATE deployment SET ended_at = $2, ended_as = $3, ended_actor_kind = $4,
+                              ended_actor_id = $5, ended_entry_id = $6
+        WHERE id = ANY($1)
+        """,
+        list(ids),
+        at,
+        ended_as.value,
+        actor.kind,
+        actor.id,
+        entry_id,
+    )
+
+
+def to_deployment(row: Row) -> Deployment:
+    """Return the deployment in `row`."""
+    ended = row["ended_at"] is not None
+    return Deployment(
+        id=row["id"],
+        asset_id=row["asset_id"],
+        version_id=row["version_id"],
+        version=row["version"],
+        number=row["number"],
+        environment=row["environment"],
+        alias=row["alias"],
+        mode=DeployMode(row["mode"]),
+        since=row["since"],
+        actor=Actor(row["actor_kind"], row["actor_id"]),
+        reason=row["reason"],
+        entry_id=row["entry_id"],
+        ended_at=row["ended_at"],
+        ended_as=EndedAs(row["ended_as"]) if ended else None,
+        ended_by=Actor(row["ended_actor_kind"], row["ended_actor_id"]) if ended else None,
+        ended_entry_id=row["ended_entry_id"],
+    )
+
+
+async def insert_attempt(tx: Tx, attempt: Attempt) -> None:
+    """Insert an attempt."""
+    await tx.execute(
+        """
+        INSERT INTO attempt (entry_id, asset_id, version_id, namespace, environment, at, actor_kind,
+                             actor_id, mode, carried_out, rules)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        """,
+        attempt.entry_id,
+        attempt.asset_id,
+        attempt.version_id,
+        attempt.namespace,
+        attempt.environment,
+        attempt.at,
+        attempt.actor.kind,
+        attempt.actor.id,
+        attempt.mode.value,
+        attempt.carried_out,
+        list(attempt.rules),
+    )
+
+
+async def attempts(
+    tx: Tx, namespace: str, before: tuple[dt.datetime, uuid.UUID] | None, limit: int
+) -> list[Attempt]:
+    """Return the attempts in a namespace, the latest first, from the position on."""
+    at, last = before or (None, None)
+    rows = await tx.fetch(
+        """
+        SELECT t.entry_id, t.asset_id, t.version_id, t.namespace, t.environment, t.at, t.actor_kind,
+               t.actor_id, t.mode, t.carried_out, t.rules,
+               a.name || coalesce('@' || v.version, '') AS subject
+        FROM attempt t JOIN asset a ON a.id = t.asset_id LEFT JOIN version v ON v.id = t.version_id
+        WHERE t.namespace = $1 AND ($2::timestamptz IS NULL OR (t.at, t.entry_id) < ($2, $3::uuid))
+        ORDER BY t.at DESC, t.entry_id DESC LIMIT $4
+        """,
+        namespace,
+        at,
+        last,
+        limit,
+    )
+    return [
+        Attempt(
+            entry_id=row["entry_id"],
+            asset_id=row["asset_id"],
+            version_id=row["version_id"],
+            namespace=row["namespace"],
+            environment=row["environment"],
+            at=row["at"],
+            actor=Actor(row["actor_kind"], row["actor_id"]),
+            mode=Mode(row["mode"]),
+            carried_out=row["carried_out"],
+            rules=tuple(row["rules"]),
+            subject=row["subject"],
+        )
+        for row in rows
+    ]
+
+
+async def counts(tx: Tx, namespace: str) -> Counts:
+    """Return how often the rules of a namespace said no."""
+    row = await tx.fetchrow(
+        """
+        SELECT count(*) FILTER (WHERE NOT carried_out) AS refused,
+               count(*) FILTER (WHERE carried_out) AS would, max(at) AS last_at
+        FROM attempt WHERE namespace = $1
+        """,
+        namespace,
+    )
+    by_rule = await tx.fetch(
+        """
+        SELECT rule, count(*) AS times FROM attempt, unnest(rules) rule
+        WHERE namespace = $1 GROUP BY rule ORDER BY rule
+        """,
+        namespace,
+    )
+    assert row is not None
+    return Counts(
+        row["refused"], row["would"], {one["rule"]: one["times"] for one in by_rule}, row["last_at"]
+    )
