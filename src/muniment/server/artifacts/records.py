@@ -8,6 +8,19 @@ import uuid
 from dataclasses import dataclass
 
 from muniment.core.digest import Digest
+from muniment.scan.records import Format, Formats
+
+__all__ = [
+    "Declared",
+    "File",
+    "FileChanges",
+    "Format",
+    "Formats",
+    "Manifest",
+    "Moved",
+    "Upload",
+    "UploadState",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +47,6 @@ class Manifest:
     def size_bytes(self) -> int:
         """The bytes of all files together."""
         return sum(file.size_bytes for file in self.files)
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """What a file is, as its bytes say; `executable` when loading it may run code in it."""
-
-    name: str
-    executable: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Formats:
-    """What the files of an artifact are: names sorted, and whether any may run code."""
-
-    names: tuple[str, ...]
-    executable: bool
 
 
 class UploadState(enum.StrEnum):

@@ -26,6 +26,7 @@ from muniment.core.errors import (
     VersionConflict,
 )
 from muniment.core.names import AssetRef, SemVer
+from muniment.scan.formats import detection as formats
 from muniment.server import catalog, ledger
 from muniment.server.artifacts import reads, store
 from muniment.server.artifacts.records import (
@@ -37,7 +38,7 @@ from muniment.server.artifacts.records import (
     Upload,
     UploadState,
 )
-from muniment.server.artifacts.rules import formats, manifest
+from muniment.server.artifacts.rules import manifest
 from muniment.server.catalog.records import (
     Asset,
     AssetState,

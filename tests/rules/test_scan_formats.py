@@ -22,8 +22,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from muniment.server.artifacts.records import Format
-from muniment.server.artifacts.rules import archives, formats, pickles
+from muniment.scan.formats import archives, following
+from muniment.scan.formats import detection as formats
+from muniment.scan.records import Format
 
 
 def detect(data: bytes) -> Format:
@@ -484,6 +485,6 @@ def _names(data: bytes) -> list[str]:
 
 
 def test_following_is_bounded() -> None:
-    assert pickles.follow(b"(" * 1001, 1001) is pickles.Finding.PICKLE
-    assert pickles.follow(b"N.", 2) is pickles.Finding.PICKLE
-    assert pickles.follow(b"N.", 3) is pickles.Finding.NO_PICKLE
+    assert following.follow(b"(" * 1001, 1001) is following.Finding.PICKLE
+    assert following.follow(b"N.", 2) is following.Finding.PICKLE
+    assert following.follow(b"N.", 3) is following.Finding.NO_PICKLE

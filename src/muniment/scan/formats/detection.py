@@ -16,9 +16,9 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from muniment.server.artifacts.records import Format, Formats
-from muniment.server.artifacts.rules import archives, pickles
-from muniment.server.artifacts.rules.pickles import Finding
+from muniment.scan.formats import archives, following
+from muniment.scan.formats.following import Finding
+from muniment.scan.records import Format, Formats
 
 #: How much of a file's beginning and end `detect` wants to see.
 HEAD_BYTES: Final = 64 << 10
@@ -47,7 +47,7 @@ def detect(head: bytes, tail: bytes, size_bytes: int) -> Format:
     found = _marked(head) or _tested(head, size_bytes)
     if found.executable:
         return found
-    as_pickle = pickles.follow(head, size_bytes)
+    as_pickle = following.follow(head, size_bytes)
     if as_pickle is Finding.PICKLE:
         return _pickle(head)
     # What reads zips finds them from their end, whatever stands before them.

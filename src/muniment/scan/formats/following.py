@@ -13,6 +13,7 @@ Source: R-095; pickletools (the operations); PEP 307, PEP 3154, PEP 574.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import io
 import pickletools
@@ -66,6 +67,20 @@ class _Window(io.BytesIO):
         if cut and (number or before in _LINE_ARGUMENTS):
             raise _BeyondWindowError
         return line
+
+
+def calls_an_import(head: bytes) -> bool:
+    """Say whether `head`, as a pickle from its first byte on, imports something and calls it."""
+    imported = False
+    with contextlib.suppress(_BeyondWindowError, *_DAMAGED):
+        for name, argument, _ in _fitting(head, len(head)):
+            if name in _IMPORTS and (not isinstance(argument, str) or _NAMES.fullmatch(argument)):
+                imported = True
+            if imported and name in _CALLS:
+                return True
+            if name == "STOP":
+                return False
+    return False
 
 
 def follow(head: bytes, size_bytes: int) -> Finding:

@@ -17,7 +17,7 @@ import zipfile
 import zlib
 from typing import Final
 
-from muniment.server.artifacts.records import Format
+from muniment.scan.records import Format
 
 NPY_MARK: Final = b"\x93NUMPY"
 _ANY_ZIP: Final = Format("zip", executable=True)

@@ -1,0 +1,1 @@
+"""What a file is, as its bytes say."""
