@@ -19,6 +19,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import asyncpg
+
 from muniment.core.names import Alias, AssetRef, SemVer
 from muniment.server import catalog, migrations
 from muniment.server.catalog.reads import search, searchable
@@ -324,16 +326,16 @@ def catalog_digest(n: int) -> Any:
     return digest_of(str(n).encode())
 
 
-async def run(url: str, count: int, *, explain: bool) -> None:
-    await migrations.migrate(url)
+async def run(owner_url: str, url: str, count: int, *, explain: bool) -> None:
+    await migrations.migrate(owner_url, server_role=embedded_postgres.ROLE)
     db = await open_database(url, mac=lambda _: bytes(32), max_size=16)
     start = time.perf_counter()
     async with db.transaction() as tx:
         await tx.execute("SET LOCAL statement_timeout = 0")
         await fill(tx, count)
-    async with db.transaction() as tx:
-        await tx.execute("SET LOCAL statement_timeout = 0")
-        await tx.execute("ANALYZE")
+    owner = await asyncpg.connect(owner_url)
+    await owner.execute("ANALYZE")
+    await owner.close()
     print(f"{count} versions in {time.perf_counter() - start:.0f} s")
     await searches(db, explain=explain)
     await keyed(db)
@@ -348,7 +350,7 @@ def main() -> None:
         embedded_postgres.start(Path(directory)) as postgres,
     ):
         count = counts[0] if counts else 100_000
-        asyncio.run(run(postgres.url, count, explain="--explain" in sys.argv))
+        asyncio.run(run(postgres.owner_url, postgres.url, count, explain="--explain" in sys.argv))
 
 
 if __name__ == "__main__":

@@ -104,7 +104,7 @@ async def register_first(peer: Muniment, sha256: str) -> None:
 async def fill_muniment(peer: Muniment, old: int, new: int) -> None:
     """Write versions [old, new) into the tables of a running server."""
     with embedded_postgres.attach_or_start(peer.data) as postgres:
-        db = await asyncpg.connect(postgres.url)
+        db = await asyncpg.connect(postgres.owner_url)
     try:
         digest = await db.fetchval("SELECT manifest_digest FROM version LIMIT 1")
         async with db.transaction():

@@ -52,8 +52,8 @@ async def _serve(server: str, data: Path, port: int) -> None:
     from muniment.server.settings import Settings  # noqa: PLC0415
 
     settings = Settings.from_env(os.environ, data_dir=data, port=port)
-    with wiring.database_url(settings) as url:
-        async with wiring.open_registry(settings, url) as opened:
+    with wiring.database(settings) as place:
+        async with wiring.open_registry(settings, place) as opened:
             if server == "uvicorn":
                 await listen(opened.app, "127.0.0.1", port, announce=lambda _: None)
             else:

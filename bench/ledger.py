@@ -106,7 +106,7 @@ async def proofs(db: PostgresDatabase, admin_url: str, size: int) -> list[float]
 
 
 async def measure(postgres: embedded_postgres.EmbeddedPostgres, directory: Path) -> None:
-    await migrations.migrate(postgres.url)
+    await migrations.migrate(postgres.owner_url, server_role=embedded_postgres.ROLE)
     keys: Any = open_keys(directory / "keys")
     db = await open_database(postgres.url, mac=keys.entry.mac, max_size=20)
     blobs = open_local_blobs(directory / "blobs")

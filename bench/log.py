@@ -112,7 +112,7 @@ async def _alone(home: Any) -> dict[str, float]:
     directory = home / "ledger"
     directory.mkdir()
     with embedded_postgres.start(directory) as postgres:
-        await migrations.migrate(postgres.url)
+        await migrations.migrate(postgres.owner_url, server_role=embedded_postgres.ROLE)
         keys = open_keys(directory / "keys")
         db = await open_database(postgres.url, mac=keys.entry.mac, max_size=20)
         blobs = open_local_blobs(directory / "blobs")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 from muniment.server.ports.clock import FixedClock
-from muniment.server.ports.embedded_postgres import EmbeddedPostgres
+from muniment.server.ports.embedded_postgres import OWNER, EmbeddedPostgres
 from muniment.server.ports.postgres import PostgresDatabase, open_database
 from tests.support.keys import MemoryKeys
 from tests.support.postgres import fresh_database, running_postgres
@@ -43,6 +43,16 @@ async def db_url(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
 async def db(db_url: str) -> AsyncIterator[PostgresDatabase]:
     """This test's own migrated database."""
     database = await open_database(db_url, mac=MemoryKeys().entry.mac, min_size=0, max_size=5)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def owner_db(postgres: EmbeddedPostgres, db_url: str) -> AsyncIterator[PostgresDatabase]:
+    """This test's own database as the role that owns its tables: only triggers stop it."""
+    name = db_url.partition("?")[0].rpartition("/")[2]
+    url = postgres.url_of(name, OWNER)
+    database = await open_database(url, mac=MemoryKeys().entry.mac, min_size=0, max_size=5)
     yield database
     await database.close()
 

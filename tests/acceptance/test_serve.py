@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import json
@@ -20,6 +21,7 @@ import httpx
 import pytest
 
 from muniment import Client
+from muniment.server.ports import embedded_postgres
 from tests.support.server_process import START_SECONDS, TOKEN, ServerProcess
 
 pytestmark = pytest.mark.slow
@@ -282,32 +284,73 @@ def test_a_killed_server_leaves_no_database_and_starts_again(home: Path) -> None
         assert server.stop() == 0
 
 
-def test_a_killed_database_is_a_503_until_the_next_start(home: Path) -> None:
+def test_a_killed_database_is_started_again_and_all_goes_on(home: Path) -> None:
     with ServerProcess(home) as server:
-        register(server, "kept")
-        postgres = postgres_pid(server.data)
-        assert postgres is not None
-        os.kill(postgres, signal.SIGKILL)
-        for _ in await_that("it is noticed"):
-            ready = httpx.get(f"{server.url}/readyz", timeout=20)
-            if ready.status_code != 200:
-                break
-        assert_down(ready)
-        for method, path, body in (
-            ("GET", "/api/v1/assets", None),
-            ("GET", "/api/v1/assets/default/kept/versions/1.0.0/files/model.bin", None),
-            ("POST", "/api/v1/assets", {"name": "a", "kind": "model", "owner": "b"}),
-            ("POST", "/api/v1/assets/default/kept/versions", {"version": "2.0.0", "files": []}),
-        ):
-            url = f"{server.url}{path}"
-            assert_down(httpx.request(method, url, headers=AUTHORIZED, json=body, timeout=20))
-        assert httpx.get(f"{server.url}/healthz").status_code == 200
-        assert server.stop() == 0
-        server.start()
+        for n in range(3):
+            register(server, f"kept-{n}")
+            killed = postgres_pid(server.data)
+            assert killed is not None
+            os.kill(killed, signal.SIGKILL)
+            for _ in await_that("it is back"):
+                if postgres_pid(server.data) != killed and is_ready(server):
+                    break
         with Client(server.url, TOKEN) as client:
-            assert [str(one.version) for one in client.versions.search("")] == ["1.0.0"]
-            assert client.verify("kept@1.0.0").ok
+            for n in range(3):
+                assert client.verify(f"kept-{n}@1.0.0").ok  # so the sequencer went on as well
+        said = server.log.read_text()
+        assert said.count("postgres_started_again") == 3
+        second = muniment(server, "serve", "--port", "0", "--data", str(server.data))
+        assert (second.returncode, "already runs a server" in second.stderr) == (1, True)
         assert server.stop() == 0
+
+
+def is_ready(server: ServerProcess) -> bool:
+    with contextlib.suppress(httpx.HTTPError):
+        return httpx.get(f"{server.url}/readyz", timeout=20).status_code == 200
+    return False
+
+
+def test_a_database_elsewhere_is_a_503_while_it_is_gone_and_reconnected_to(
+    home: Path, tmp_path: Path
+) -> None:
+    postgres = embedded_postgres.start(tmp_path)
+    environ = {
+        "MUNIMENT_DATABASE_URL": postgres.url,
+        "MUNIMENT_DATABASE_OWNER_URL": postgres.owner_url,
+    }
+    try:
+        with ServerProcess(home, environ=environ) as server:
+            register(server, "kept")
+            os.kill(postgres.pid, signal.SIGKILL)
+            postgres.stop()
+            for _ in await_that("it is noticed"):
+                ready = httpx.get(f"{server.url}/readyz", timeout=20)
+                if ready.status_code != 200:
+                    break
+            assert_down(ready)
+            for method, path, body in (
+                ("GET", "/api/v1/assets", None),
+                ("GET", "/api/v1/assets/default/kept/versions/1.0.0/files/model.bin", None),
+                ("POST", "/api/v1/assets", {"name": "a", "kind": "model", "owner": "b"}),
+                ("POST", "/api/v1/assets/default/kept/versions", {"version": "2.0.0", "files": []}),
+            ):
+                url = f"{server.url}{path}"
+                assert_down(httpx.request(method, url, headers=AUTHORIZED, json=body, timeout=20))
+            assert httpx.get(f"{server.url}/healthz").status_code == 200
+            postgres = embedded_postgres.start(tmp_path)
+            for _ in await_that("it is back"):
+                if is_ready(server):
+                    break
+            register(server, "later")
+            with Client(server.url, TOKEN) as client:
+                assert client.verify("kept@1.0.0").ok
+                assert client.verify("later@1.0.0").ok
+            assert server.stop() == 0
+        checked = muniment(server, "fsck", "--data", str(server.data), environ=environ)
+        assert checked.returncode == 0, checked.stdout
+        assert "owns its tables" not in checked.stdout
+    finally:
+        postgres.stop()
 
 
 def assert_down(answer: httpx.Response) -> None:

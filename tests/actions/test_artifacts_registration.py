@@ -347,10 +347,10 @@ SPOILED = {
 
 @pytest.mark.parametrize("sql", SPOILED.values(), ids=SPOILED)
 async def test_tables_that_were_changed_are_found(
-    house: House, db: PostgresDatabase, sql: str
+    house: House, owner_db: PostgresDatabase, sql: str
 ) -> None:
     await house.sender().registered(TREE)
-    async with db.transaction() as tx:
+    async with owner_db.transaction() as tx:
         await tx.execute("ALTER TABLE manifest DISABLE TRIGGER USER")
         await tx.execute("ALTER TABLE manifest_blob DISABLE TRIGGER USER")
         await tx.execute(sql)
@@ -358,11 +358,11 @@ async def test_tables_that_were_changed_are_found(
         await house.check()
 
 
-async def test_manifests_cannot_be_changed(house: House, db: PostgresDatabase) -> None:
+async def test_manifests_cannot_be_changed(house: House, owner_db: PostgresDatabase) -> None:
     await house.sender().registered(TREE)
     for sql in (SPOILED["files"], SPOILED["blob less"], "TRUNCATE manifest CASCADE"):
         with pytest.raises(Exception, match="never change"):
-            async with db.transaction() as tx:
+            async with owner_db.transaction() as tx:
                 await tx.execute(sql)
 
 

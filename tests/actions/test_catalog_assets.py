@@ -229,7 +229,10 @@ async def test_an_asset_s_history_has_its_versions_and_aliases(db: PostgresDatab
         "TRUNCATE namespace CASCADE",
     ],
 )
-async def test_the_database_refuses_to_rewrite(db: PostgresDatabase, sql: str) -> None:
+async def test_the_database_refuses_its_owner_to_rewrite(
+    owner_db: PostgresDatabase, sql: str
+) -> None:
+    db = owner_db
     made_by = Catalog()
     async with db.transaction() as tx:
         await made_by.asset(tx)

@@ -112,8 +112,9 @@ async def test_the_tables_follow_from_the_log(db: PostgresDatabase, clock: Fixed
 
 
 async def test_a_row_changed_behind_our_back_no_longer_follows(
-    db: PostgresDatabase, clock: FixedClock
+    owner_db: PostgresDatabase, clock: FixedClock
 ) -> None:
+    db = owner_db
     async with db.transaction() as tx:
         ada = await make(tx, clock, "ada", VIEWER)
         await issue(tx, clock, ada)
@@ -269,8 +270,9 @@ async def test_two_administrators_cannot_demote_each_other_at_once(
     ],
 )
 async def test_what_was_made_stays_as_it_was(
-    db: PostgresDatabase, clock: FixedClock, statement: LiteralString
+    owner_db: PostgresDatabase, clock: FixedClock, statement: LiteralString
 ) -> None:
+    db = owner_db
     async with db.transaction() as tx:
         await issue(tx, clock, await make(tx, clock, "ada"))
     with pytest.raises(asyncpg.RestrictViolationError, match="never change"):

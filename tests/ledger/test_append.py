@@ -17,6 +17,7 @@ from muniment.core.errors import BadBody, BadJson, MunimentError, TooLarge
 from muniment.core.receipt import TrustedKeys, verify
 from muniment.server.http.records import Caller, PrincipalKind
 from muniment.server.ledger import Actor, Subject, actor_of, append, entry, receipt
+from muniment.server.ports.postgres import PostgresDatabase
 from tests.support.ledger import ORIGIN, Log, an_entry
 
 PREDICATE = "https://muniment.example/decision/v1"
@@ -146,11 +147,13 @@ STATEMENTS = [
 
 
 @pytest.mark.parametrize("statement", STATEMENTS)
-async def test_the_database_refuses_change(log: Log, statement: Any) -> None:
+async def test_the_database_refuses_its_owner_change(
+    log: Log, owner_db: PostgresDatabase, statement: Any
+) -> None:
     await log.append(2)
     await log.settle()
     with pytest.raises(asyncpg.RestrictViolationError, match="muniment: rows of ledger_"):
-        async with log.db.transaction() as tx:
+        async with owner_db.transaction() as tx:
             await tx.execute(statement)
 
 

@@ -51,6 +51,7 @@ async def full(log: Log, superuser: Any) -> Log:
     await superuser.execute("CREATE TABLE thing (number int PRIMARY KEY, changes int NOT NULL)")
     await superuser.execute(f"INSERT INTO thing SELECT i, 0 FROM generate_series(0, {COUNT - 1}) i")
     await superuser.execute("GRANT SELECT ON thing TO PUBLIC")
+    await superuser.execute("ALTER TABLE thing OWNER TO muniment_owner")
     return log
 
 
@@ -64,6 +65,8 @@ async def test_a_sound_log_is_clean(full: Log) -> None:
     report = await check(full, progress=lambda what, _: told.append(what))
     assert report.findings == []
     assert report.clean
+    assert report.counts.pop("guards") > 10
+    assert report.notes == []
     assert report.counts == {
         "entries": COUNT - 1,
         "checkpoints": 2,
@@ -145,6 +148,64 @@ FORGERIES = {
     "row deleted": ("DELETE FROM thing WHERE number = 123", "table", "thing, row 123"),
     "row invented": ("INSERT INTO thing VALUES (9999, 0)", "table", "thing, row 9999"),
 }  # fmt: skip
+
+
+#: How the guards of the tables may be gone, and what is named.
+UNGUARDED = {
+    "switched off": ("ALTER TABLE ledger_entry DISABLE TRIGGER immutable", "ledger_entry, trigger immutable"),
+    "all switched off": ("ALTER TABLE version DISABLE TRIGGER USER", "version, trigger"),
+    "in replicas only": ("ALTER TABLE asset ENABLE REPLICA TRIGGER immutable", "asset, trigger immutable"),
+    "dropped": ("DROP TRIGGER grow_only ON ledger_tile", "ledger_tile, trigger grow_only"),
+    "for less": (
+        ("DROP TRIGGER immutable ON ledger_leaf; CREATE TRIGGER immutable BEFORE DELETE ON ledger_leaf"
+        " FOR EACH ROW EXECUTE FUNCTION refuse_change()"),
+        "ledger_leaf, trigger immutable",
+    ),
+    "when it suits": (
+        ("DROP TRIGGER immutable ON ledger_leaf; CREATE TRIGGER immutable BEFORE UPDATE OR DELETE ON"
+        " ledger_leaf FOR EACH ROW WHEN (current_user <> 'postgres') EXECUTE FUNCTION refuse_change()"),
+        "ledger_leaf, trigger immutable",
+    ),
+    "a function that does nothing": (
+        ("CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$BEGIN RETURN NEW; END$$"),
+        "function refuse_change",
+    ),
+    "one more": (
+        ("CREATE FUNCTION swap() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NEW; END$$;"
+        "CREATE TRIGGER zz BEFORE INSERT ON role_grant FOR EACH ROW EXECUTE FUNCTION swap()"),
+        "role_grant, trigger zz",
+    ),
+    "a rule": ("CREATE RULE quiet AS ON INSERT TO ledger_refused DO INSTEAD NOTHING", "ledger_refused, rule quiet"),
+    "off for a role": ("ALTER ROLE muniment SET session_replication_role = replica", "setting of muniment"),
+    "off in this database": (
+        ("DO $$BEGIN EXECUTE format('ALTER DATABASE %I SET session_replication_role = replica',"
+        " current_database()); END$$"),
+        "setting of every role",
+    ),
+    "another owner": ("ALTER TABLE token OWNER TO muniment", "token, owner"),
+    "everybody may write": ("GRANT INSERT ON role_grant TO PUBLIC", "role_grant, role everybody (PUBLIC)"),
+    "the server may truncate": ("GRANT TRUNCATE ON ledger_pending TO muniment", "ledger_pending, role muniment"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", UNGUARDED)
+async def test_a_guard_that_is_gone_is_named(log: Log, superuser: Any, way: str) -> None:
+    statement, where = UNGUARDED[way]
+    await superuser.execute(statement)
+    try:
+        report = await fsck(log.db, log.blobs, Options(keys=log.keys, origin=ORIGIN))
+    finally:
+        await superuser.execute("ALTER ROLE muniment RESET session_replication_role")
+    assert report.findings
+    assert {finding.kind for finding in report.findings} == {"guard"}
+    assert any(where in finding.where for finding in report.findings), report.findings
+    assert all(finding.expected != finding.found for finding in report.findings)
+
+
+async def test_a_server_that_owns_its_tables_is_told(log: Log, owner_db: Any) -> None:
+    report = await fsck(owner_db, log.blobs, Options(keys=log.keys, origin=ORIGIN))
+    assert any("owns its tables" in note for note in report.notes)
 
 
 @pytest.mark.parametrize("forgery", FORGERIES)

@@ -204,9 +204,19 @@ class TestTheRegistrysOwn:
             assert numbers(await migrate(empty_url, versions=tmp_path)) == [migration.number]
         assert await catalogue(empty_url) == await catalogue(pg_url) != []
 
-    async def test_everything_belongs_to_the_servers_role(self, pg_url: str) -> None:
+    async def test_everything_belongs_to_the_owner_and_the_server_works_in_it(
+        self, pg_url: str
+    ) -> None:
         owners = {line.split()[-1] for line in await catalogue(pg_url) if " owned by " in line}
-        assert owners == {"muniment"}
+        assert owners == {"muniment_owner"}
+        connection = await asyncpg.connect(pg_url)
+        found = await connection.fetch(
+            "SELECT has_table_privilege(oid, 'SELECT, INSERT, UPDATE, DELETE'), relname FROM pg_class"
+            " WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+            " AND NOT has_table_privilege(oid, 'INSERT')"
+        )
+        await connection.close()
+        assert [row["relname"] for row in found] == ["alembic_version"]
 
     async def test_they_run_on_a_database_that_is_not_ours(self, empty_url: str) -> None:
         """Without a superuser and without extensions."""

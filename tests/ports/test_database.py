@@ -17,9 +17,10 @@ import uvloop
 
 from muniment.core.errors import Conflict, Contended, DatabaseDown, Unavailable
 from muniment.server.ports.db import Database, Tx
-from muniment.server.ports.embedded_postgres import EmbeddedPostgres
+from muniment.server.ports.embedded_postgres import OWNER, EmbeddedPostgres
 from muniment.server.ports.postgres import PostgresDatabase, open_database
 from muniment.server.ports.postgres_errors import translated, without_password
+from tests.support.postgres import fresh_database
 
 _TABLE = """
 CREATE TABLE thing (
@@ -30,6 +31,13 @@ CREATE TABLE thing (
     EXCLUDE USING gist (span WITH &&)
 )
 """
+
+
+@pytest.fixture
+async def db_url(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
+    """A database of this test's own, as its owner: tables are made here."""
+    async with fresh_database(postgres) as url:
+        yield postgres.url_of(url.partition("?")[0].rpartition("/")[2], OWNER)
 
 
 @pytest.fixture

@@ -122,9 +122,10 @@ async def test_closing_waits_for_who_uses_one_and_serves_nobody_after(db_url: st
 
 
 @pytest.fixture
-async def things(db: PostgresDatabase) -> PostgresDatabase:
-    async with db.transaction() as tx:
+async def things(db: PostgresDatabase, owner_db: PostgresDatabase) -> PostgresDatabase:
+    async with owner_db.transaction() as tx:
         await tx.execute("CREATE TABLE thing (id int PRIMARY KEY)")
+        await tx.execute("GRANT ALL ON thing TO muniment")
     return db
 
 

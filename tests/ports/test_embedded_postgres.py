@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import pwd
@@ -21,8 +22,10 @@ import asyncpg
 import pytest
 
 from muniment.core.errors import DatabaseDown
+from muniment.server import migrations
 from muniment.server.ports import embedded_postgres, postgres_cluster
 from muniment.server.ports.embedded_postgres import (
+    ROLE,
     DirectoryHeld,
     EmbeddedPostgres,
     attach,
@@ -137,15 +140,35 @@ async def test_commits_are_durable_and_pages_are_checked(data_dir: Path) -> None
             assert await ask(postgres.url, "SELECT current_setting($1)", name) == value, name
 
 
-async def test_the_servers_role_owns_its_database_and_cannot_switch_triggers_off(
+async def test_the_servers_role_owns_nothing_and_cannot_switch_triggers_off(
     data_dir: Path,
 ) -> None:
     with start(data_dir) as postgres:
         assert await ask(postgres.url, "SHOW is_superuser") == "off"
+        assert await ask(postgres.owner_url, "SHOW is_superuser") == "off"
         assert await ask(postgres.admin_url, "SHOW is_superuser") == "on"
-        await ask(postgres.url, "CREATE TABLE mine (id int)")
+        await migrations.migrate(postgres.owner_url, server_role=ROLE)
+        for sql in (
+            "SET session_replication_role = replica",
+            "SET ROLE muniment_owner",
+            "CREATE TABLE mine (id int)",
+            "ALTER TABLE ledger_entry DISABLE TRIGGER USER",
+            "ALTER TABLE ledger_entry DISABLE TRIGGER immutable",
+            "DROP TRIGGER immutable ON ledger_entry",
+            "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS ''",
+            "TRUNCATE ledger_pending",
+            "DROP TABLE ledger_pending",
+            "DELETE FROM alembic_version",
+            "CREATE TRIGGER t BEFORE INSERT ON ledger_entry EXECUTE FUNCTION refuse_change()",
+            "CREATE RULE r AS ON INSERT TO ledger_entry DO INSTEAD NOTHING",
+            "ALTER ROLE muniment SET session_replication_role = replica",
+            "ALTER DATABASE muniment SET session_replication_role = replica",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await ask(postgres.url, sql)
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await ask(postgres.url, "SET session_replication_role = replica")
+            await ask(postgres.owner_url, "SET session_replication_role = replica")
+        assert await migrations.migrate(postgres.owner_url, server_role=ROLE) == []
 
 
 def test_nothing_is_open_to_other_accounts(data_dir: Path) -> None:
@@ -240,26 +263,28 @@ async def test_a_postgres_left_over_by_a_killed_server_is_stopped_and_its_data_k
     cluster = data_dir / "postgres" / "cluster"
     with a_server(data_dir, "untied") as (server, pid):
         with attach(data_dir) as other:
-            await ask(other.url, "CREATE TABLE kept AS SELECT 42 AS answer")
+            await ask(other.owner_url, "CREATE TABLE kept AS SELECT 42 AS answer")
         server.kill()
         server.wait()
         with start(data_dir) as postgres:
             assert postgres.pid != pid
             assert not postgres_cluster.runs(pid, cluster)
-            assert await ask(postgres.url, "SELECT answer FROM kept") == 42
+            assert await ask(postgres.owner_url, "SELECT answer FROM kept") == 42
 
 
 async def test_a_killed_postgres_recovers_what_was_committed(data_dir: Path) -> None:
     with start(data_dir) as postgres:
-        await ask(postgres.url, "CREATE TABLE kept (id int)")
-        await ask(postgres.url, "INSERT INTO kept SELECT generate_series(1, 1000)")
-        busy = await asyncpg.connect(postgres.url)
+        await ask(postgres.owner_url, "CREATE TABLE kept (id int)")
+        await ask(postgres.owner_url, "INSERT INTO kept SELECT generate_series(1, 1000)")
+        busy = await asyncpg.connect(postgres.owner_url)
         await busy.execute("BEGIN; INSERT INTO kept VALUES (-1)")
         os.kill(postgres.pid, signal.SIGKILL)
         until(lambda: not postgres.alive)
         busy.terminate()
     with start(data_dir) as postgres:
-        assert await ask(postgres.url, "SELECT count(*) || ' ' || min(id) FROM kept") == "1000 1"
+        assert (
+            await ask(postgres.owner_url, "SELECT count(*) || ' ' || min(id) FROM kept") == "1000 1"
+        )
 
 
 @pytest.fixture
@@ -271,6 +296,61 @@ def a_stranger() -> Iterator[int]:
     assert process.poll() is None  # nobody took it for PostgreSQL
     process.stdin.close()
     process.wait()
+
+
+async def test_one_that_dies_is_started_again_with_all_it_had(data_dir: Path) -> None:
+    with start(data_dir) as postgres:
+        await ask(postgres.owner_url, "CREATE TABLE kept (n int)")
+        keeping = asyncio.create_task(embedded_postgres.keep_running(postgres))
+        try:
+            for n in range(2):
+                killed = postgres.pid
+                await ask(postgres.owner_url, f"INSERT INTO kept VALUES ({n})")
+                os.kill(killed, signal.SIGKILL)
+                for _ in range(600):
+                    await asyncio.sleep(0.1)
+                    if postgres.pid != killed and await answers(postgres.url):
+                        break
+                assert await ask(postgres.owner_url, "SELECT count(*) FROM kept") == n + 1
+            with pytest.raises(DirectoryHeld):
+                start(data_dir)
+        finally:
+            keeping.cancel()
+            await asyncio.wait([keeping])
+        last = postgres.pid
+    assert not postgres_cluster.runs(last, data_dir / "postgres" / "cluster")
+    with start(data_dir):
+        pass
+
+
+async def answers(url: str) -> bool:
+    try:
+        return bool(await ask(url, "SELECT true"))
+    except (OSError, asyncpg.PostgresError):
+        return False
+
+
+async def test_one_that_does_not_start_again_says_why_and_is_tried_again(data_dir: Path) -> None:
+    with start(data_dir) as postgres:
+        cluster = data_dir / "postgres" / "cluster"
+        os.kill(postgres.pid, signal.SIGKILL)
+        (cluster / "PG_VERSION").rename(cluster / "hidden")
+        async with asyncio.timeout(60):
+            with pytest.raises(DatabaseDown, match="did not start again"):
+                await postgres.start_again()
+            (cluster / "hidden").rename(cluster / "PG_VERSION")
+            while not postgres.alive or not await answers(postgres.url):
+                with contextlib.suppress(DatabaseDown):
+                    await postgres.start_again()
+
+
+def test_the_wait_grows_while_it_keeps_ending() -> None:
+    waits = [embedded_postgres.next_wait(0.2, lived=1)]
+    for _ in range(20):
+        waits.append(embedded_postgres.next_wait(waits[-1], lived=1))
+    assert waits == sorted(waits)
+    assert (waits[0], waits[-1]) == (0.4, 30.0)
+    assert embedded_postgres.next_wait(30.0, lived=3600) == 0.2
 
 
 async def test_a_stale_pid_that_now_is_another_programs_is_no_obstacle(

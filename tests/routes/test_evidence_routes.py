@@ -198,19 +198,24 @@ async def test_what_is_not_there_is_not_found(house: House) -> None:
 
 
 @pytest.mark.parametrize("table", ["evidence", "component", "evidence_component"])
-async def test_nothing_of_it_can_be_changed_or_deleted(house: House, table: str) -> None:
+async def test_nothing_of_it_can_be_changed_or_deleted(
+    house: House, owner_db: PostgresDatabase, table: str
+) -> None:
     await added(house.sender(), {"bom.json": BOM})
     for sql in (f"DELETE FROM {table}", f"TRUNCATE {table} CASCADE"):
         with pytest.raises(asyncpg.RestrictViolationError):
-            async with house.registry.deps.db.transaction() as tx:
+            async with owner_db.transaction() as tx:
                 await tx.execute(sql)
 
 
-async def test_fsck_sees_what_was_planted_past_the_triggers(house: House) -> None:
+async def test_fsck_sees_what_was_planted_past_the_triggers(
+    house: House, owner_db: PostgresDatabase
+) -> None:
     [made] = await added(house.sender(), {"bom.json": BOM})
     await house.check()
-    async with house.registry.deps.db.transaction() as tx:
+    async with owner_db.transaction() as tx:
         await tx.execute("ALTER TABLE evidence DISABLE TRIGGER immutable")
         await tx.execute("UPDATE evidence SET flags = '{}', parsed = parsed || ' '")
+        await tx.execute("ALTER TABLE evidence ENABLE TRIGGER immutable")
     with pytest.raises(AssertionError, match=made["id"]):
         await house.check()

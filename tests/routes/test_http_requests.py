@@ -24,6 +24,7 @@ from muniment.server.ports.db import Tx
 from muniment.server.ports.keys import Keys
 from muniment.server.ports.postgres import PostgresDatabase
 from tests.support.app import RegistrySimulator, app_client
+from tests.support.keys import MemoryKeys
 
 SECONDS = dt.timedelta(seconds=1)
 
@@ -151,11 +152,19 @@ def notes(tmp_path: Path) -> Notes:
 
 
 @pytest.fixture
-async def registry(
-    notes: Notes, db: PostgresDatabase, blobs: FakeBlobs, keys: Keys, clock: FixedClock
-) -> AsyncIterator[RegistrySimulator]:
-    async with db.transaction() as tx:
+async def noted(owner_db: PostgresDatabase) -> None:
+    """A table for what the operations here write."""
+    async with owner_db.transaction() as tx:
         await tx.execute("CREATE TABLE note (text text)")
+        await tx.execute("GRANT ALL ON note TO muniment")
+
+
+@pytest.fixture
+async def registry(
+    noted: None, notes: Notes, db: PostgresDatabase, blobs: FakeBlobs, clock: FixedClock
+) -> AsyncIterator[RegistrySimulator]:
+    del noted
+    keys = MemoryKeys()
     async with app_client(
         db, blobs, keys, clock, notes.operations(), max_body_bytes=1000
     ) as registry:

@@ -13,7 +13,7 @@ import asyncpg
 
 from muniment.server import migrations
 from muniment.server.ports import embedded_postgres
-from muniment.server.ports.embedded_postgres import EmbeddedPostgres
+from muniment.server.ports.embedded_postgres import OWNER, ROLE, EmbeddedPostgres
 
 TEMPLATE = "muniment"
 _numbers = itertools.count(1)
@@ -25,7 +25,7 @@ def running_postgres() -> Iterator[EmbeddedPostgres]:
     with tempfile.TemporaryDirectory(prefix="mt-", ignore_cleanup_errors=True) as directory:
         overrides = embedded_postgres.NOT_DURABLE
         with embedded_postgres.start(Path(directory), overrides=overrides) as postgres:
-            asyncio.run(migrations.migrate(postgres.url))
+            asyncio.run(migrations.migrate(postgres.owner_url, server_role=ROLE))
             yield postgres
 
 
@@ -33,15 +33,19 @@ def running_postgres() -> Iterator[EmbeddedPostgres]:
 async def fresh_database(
     postgres: EmbeddedPostgres, *, template: str = TEMPLATE
 ) -> AsyncIterator[str]:
-    """URL of a new database, dropped afterwards; `template="template1"` gives an empty one."""
+    """URL of a new database, dropped afterwards, for the server's role.
+
+    `template="template1"` gives an empty one, and its owner's URL: the server's could do nothing.
+    """
+    role = ROLE if template == TEMPLATE else OWNER
     name = f"t{next(_numbers)}"
     admin = await asyncpg.connect(postgres.admin_url)
     try:
         await admin.execute(
-            f"CREATE DATABASE {name} TEMPLATE {template} OWNER muniment STRATEGY file_copy"
+            f"CREATE DATABASE {name} TEMPLATE {template} OWNER {OWNER} STRATEGY file_copy"
         )
         try:
-            yield postgres.url_of(name)
+            yield postgres.url_of(name, role)
         finally:
             await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:

@@ -65,8 +65,8 @@ def serve(
     from muniment.server import wiring  # noqa: PLC0415 -- slow; not for `--help`
     from muniment.server.listening import listen  # noqa: PLC0415 -- the same
 
-    async def main(url: str) -> None:
-        async with wiring.open_registry(settings, url) as registry:
+    async def main(place: wiring.Place) -> None:
+        async with wiring.open_registry(settings, place) as registry:
             await listen(
                 registry.app,
                 settings.host,
@@ -74,8 +74,8 @@ def serve(
                 announce=lambda at: _announce(registry, at, session),
             )
 
-    with wiring.database_url(settings) as url:
-        _run(lambda: main(url))
+    with wiring.database(settings) as place:
+        _run(lambda: main(place))
 
 
 @app.command()
@@ -94,17 +94,17 @@ def worker(
     settings = Settings.from_env(os.environ, data_dir=data, jobs_at_once=at_once)
     from muniment.server import wiring  # noqa: PLC0415 -- slow; not for `--help`
 
-    async def main(url: str) -> None:
+    async def main(place: wiring.Place) -> None:
         over = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, over.set)
-        async with wiring.open_worker(settings, url):
+        async with wiring.open_worker(settings, place):
             typer.echo("The worker is ready")
             sys.stdout.flush()
             await over.wait()
 
-    with wiring.database_url(settings, attach=True) as url:
-        _run(lambda: main(url))
+    with wiring.database(settings, attach=True) as place:
+        _run(lambda: main(place))
 
 
 @app.command()
@@ -120,11 +120,12 @@ def migrate(
 
     settings = Settings.from_env(os.environ, data_dir=data)
     phase: migrations.Phase = "pre" if only_pre else "all"
-    with wiring.database_url(settings, attach=True) as url:
+    with wiring.database(settings, attach=True) as place:
         if dry_run:
-            typer.echo(_run(lambda: migrations.plan(url, phase=phase)) or "-- nothing is pending")
+            planned = _run(lambda: migrations.plan(place.owner_url, phase=phase))
+            typer.echo(planned or "-- nothing is pending")
             return
-        ran = _run(lambda: migrations.migrate(url, phase=phase))
+        ran = _run(lambda: place.migrate(phase))
     for migration in ran:
         typer.echo(f"ran {migration.path.name}")
     if not ran:
@@ -148,8 +149,8 @@ def fsck(
 
     settings = Settings.from_env(os.environ, data_dir=data)
     count = _sample(sample)
-    with wiring.database_url(settings, attach=True) as url:
-        report = _run(lambda: wiring.check(settings, url, sample=count, progress=_progress()))
+    with wiring.database(settings, attach=True) as place:
+        report = _run(lambda: wiring.check(settings, place.url, sample=count, progress=_progress()))
     if as_json:
         typer.echo(json.dumps(msgspec.to_builtins(report), indent=2))
     else:
@@ -171,8 +172,8 @@ def state(
 
     settings = Settings.from_env(os.environ, data_dir=data)
     at = _moment(as_of)
-    with wiring.database_url(settings, attach=True) as url:
-        tables = _run(lambda: wiring.rebuild(settings, url, at))
+    with wiring.database(settings, attach=True) as place:
+        tables = _run(lambda: wiring.rebuild(settings, place.url, at))
     if table is not None and table not in tables:
         raise BadRequest(f"expected one of {', '.join(sorted(tables))}, found {table!r}")
     shown = {table: tables[table]} if table else tables
@@ -259,6 +260,8 @@ def _tell(report: Any) -> None:
         typer.echo(f"  expected: {finding.expected}")
         typer.echo(f"  found:    {finding.found}")
         typer.echo(f"  remedy:   {finding.remedy}")
+    for note in report.notes:
+        typer.echo(f"note: {note}")
     counted = ", ".join(f"{count:,} {what}" for what, count in report.counts.items())
     verdict = "everything agrees" if report.clean else f"{len(report.findings)} differences"
     typer.echo(f"{verdict}: checked {counted}")

@@ -57,6 +57,8 @@ class Settings:
     data_dir: Path = field(metadata={"read": directory, "secret": False})
     #: `postgresql://…`; None: the embedded PostgreSQL in `data_dir`.
     database_url: str | None = _option(text, None, secret=True)
+    #: The same database as the role that owns its tables, for migrations; None: `database_url` does.
+    database_owner_url: str | None = _option(text, None, secret=True)
     #: Connections for reads, and as many for writes, each process.
     database_connections: int = _option(number, 10)
     host: str = _option(text, "127.0.0.1")
@@ -156,6 +158,7 @@ _Check = tuple[bool, str, str, str]
 
 def _network(settings: Settings) -> list[_Check]:
     scheme = urlsplit(settings.database_url or "postgresql://").scheme
+    owner = urlsplit(settings.database_owner_url or "postgresql://").scheme
     public = urlsplit(settings.public_url or "http://localhost")
     return [
         (
@@ -163,6 +166,13 @@ def _network(settings: Settings) -> list[_Check]:
             "database_url",
             "expected a URL that starts with postgresql://",
             "use postgresql://USER:PASSWORD@HOST/DATABASE, or unset it for the embedded PostgreSQL",
+        ),
+        (
+            owner not in ("postgresql", "postgres")
+            or (settings.database_owner_url is not None and settings.database_url is None),
+            "database_owner_url",
+            "expected a URL that starts with postgresql://, beside MUNIMENT_DATABASE_URL",
+            "name the database of MUNIMENT_DATABASE_URL with the role that owns its tables",
         ),
         (
             not 1 <= settings.database_connections <= 1000,  # noqa: PLR2004 -- a sane bound

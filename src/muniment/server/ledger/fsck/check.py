@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from muniment.server.ledger.fsck.folding import Folding
+from muniment.server.ledger.fsck.guards import check_guards
 from muniment.server.ledger.fsck.log import LogCheck
 from muniment.server.ledger.fsck.options import Options
 from muniment.server.ledger.fsck.stored import check_blobs, check_published
@@ -24,6 +25,7 @@ async def fsck(db: Database, blobs: Blobs, options: Options) -> Report:
     # Before the snapshot: the guard must not be newer than what it is compared with.
     guard = await blobs.get_object(GUARD_KEY)
     async with db.transaction(read_only=True, repeatable=True) as tx:
+        await check_guards(tx, report)
         folding = Folding(options.folds, report)
         await LogCheck(tx, options, report, folding).run(guard)
         await check_published(tx, blobs, report, options)
