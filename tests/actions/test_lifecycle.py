@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import json
 from typing import Any
 
 import pytest
@@ -23,12 +22,12 @@ from muniment.core.names import Alias, AssetName, AssetRef, Namespace, SemVer, V
 from muniment.server import catalog, lifecycle
 from muniment.server.catalog.records import AliasMove, Lifecycle, Mode, NamespaceChange, RiskTier
 from muniment.server.http.records import PrincipalKind
-from muniment.server.ledger.records import Actor, Recorded, Subject
 from muniment.server.lifecycle import Deprecation
 from muniment.server.lifecycle.records import Executor, Moved, Promoted, Promotion, Refusal, Stage
-from muniment.server.ports.db import Database, Tx
+from muniment.server.ports.db import Tx
 from muniment.server.ports.postgres import PostgresDatabase
 from tests.support.catalog import FULL_METADATA, Catalog
+from tests.support.folded import agrees
 
 PIPELINE = Executor(PrincipalKind.WORKLOAD, may=True)
 PERSON = Executor(PrincipalKind.PERSON, may=True)
@@ -49,33 +48,6 @@ async def made(tx: Tx, by: Catalog, mode: Mode = Mode.ENFORCE, name: str = "frau
     await by.asset(tx, name, **TEAM)
     await by.version(tx, name, "1.0.0", metadata=FULL_METADATA)
     await by.version(tx, name, "2.0.0", metadata=FULL_METADATA)
-
-
-async def agrees(db: Database) -> None:
-    """Every table of catalog and lifecycle is what folding the log gives."""
-    async with db.transaction(read_only=True) as tx:
-        rows = await tx.fetch(
-            "SELECT * FROM ledger_entry e JOIN ledger_pending p ON p.entry_id = e.id"
-            " ORDER BY p.arrival"
-        )
-        entries = [
-            Recorded(
-                id=row["id"],
-                at=row["at"],
-                act=row["act"],
-                actor=Actor(row["actor_kind"], row["actor_id"]),
-                subject=Subject(row["subject_kind"], row["subject_id"], row["subject_name"]),
-                payload=json.loads(row["payload"]),
-                index=None,
-            )
-            for row in rows
-        ]
-        for fold in (*catalog.FOLDS, *lifecycle.FOLDS):
-            folded: dict[str, dict[str, Any]] = {}
-            for entry in entries:
-                fold.apply(folded, entry)
-            stored = {key: fields async for key, fields in fold.stored(tx)}
-            assert folded == stored, fold.table
 
 
 async def acts(tx: Tx) -> list[str]:
@@ -412,10 +384,10 @@ async def test_a_deleted_asset_keeps_everything_and_takes_nothing(db: PostgresDa
         "DELETE FROM namespace",
     ],
 )
-async def test_the_database_refuses_to_rewrite_what_was_done(
-    db: PostgresDatabase, change: Any
+async def test_the_database_refuses_its_owner_to_rewrite_what_was_done(
+    owner_db: PostgresDatabase, change: Any
 ) -> None:
-    by = Catalog()
+    db, by = owner_db, Catalog()
     async with db.transaction() as tx:
         await made(tx, by)
         await promoted(tx, by, ONE, PERSON)

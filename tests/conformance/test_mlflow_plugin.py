@@ -227,7 +227,7 @@ REFUSED = {
     "missing uri": ("RESOURCE_DOES_NOT_EXIST", "not_found", "version=99"),
     "missing file": ("RESOURCE_DOES_NOT_EXIST", "not_found", "nothing"),
     "outside": ("INVALID_PARAMETER_VALUE", "bad_reference", ".."),
-    "delete": ("PERMISSION_DENIED", "not_allowed", "stays"),
+    "delete": ("RESOURCE_CONFLICT", "lifecycle_conflict", "is deployed in production"),
     "write": ("PERMISSION_DENIED", "not_allowed", "never changes"),
     "address": ("INVALID_PARAMETER_VALUE", "bad_reference", "MUNIMENT_TOKEN"),
 }

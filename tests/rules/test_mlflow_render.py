@@ -53,7 +53,7 @@ def test_a_model_shows_its_latest_version() -> None:
         "creation_timestamp": AT_MS,
         "last_updated_timestamp": AT_MS,
     }
-    full = FoundModel("m", AT, AT, "d", {"a": "b"}, [("champion", 3)], version())
+    full = FoundModel("m", AT, AT, "d", {"a": "b"}, [("champion", 3)], [version()])
     shown = render.model_json(full)
     assert shown["latest_versions"] == [render.version_json(version())]
     assert shown["aliases"] == [{"alias": "champion", "version": "3"}]

@@ -37,15 +37,23 @@ BASE_URL = "http://muniment.test"
 class _TokenAuth(httpx.Auth):
     """Makes the principal and its token on the first request, then sends the token."""
 
-    def __init__(self, registry: RegistrySimulator, grants: tuple[Grant, ...], name: str) -> None:
-        self._registry, self._grants, self._name = registry, grants, name
+    def __init__(
+        self,
+        registry: RegistrySimulator,
+        grants: tuple[Grant, ...],
+        name: str,
+        kind: PrincipalKind = PrincipalKind.PERSON,
+    ) -> None:
+        self._registry, self._grants, self._name, self._kind = registry, grants, name, kind
         self.issued: Issued | None = None
 
     async def async_auth_flow(
         self, request: httpx.Request
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
         if self.issued is None:
-            self.issued = await self._registry.issue(*self._grants, name=self._name)
+            self.issued = await self._registry.issue(
+                *self._grants, name=self._name, kind=self._kind
+            )
         request.headers["authorization"] = f"Bearer {self.issued.text}"
         yield request
 
@@ -85,6 +93,12 @@ class RegistrySimulator:
         """Sends the token of a person with one role."""
         return self.with_grants(Grant(role, scope))
 
+    def workload(self, role: Role, scope: Scope = EVERYTHING) -> Client:
+        """Sends the token of a pipeline with one role."""
+        grants = (Grant(role, scope),)
+        key = ("workload", grants)
+        return self._client(key, _TokenAuth(self, grants, "pipeline", PrincipalKind.WORKLOAD))
+
     def with_grants(self, *grants: Grant) -> Client:
         """Sends the token of a person with these roles; the same grants, the same person."""
         name = " ".join([g.role.value for g in grants] or ["nobody"])
@@ -103,12 +117,17 @@ class RegistrySimulator:
             )
         return self._clients[key]
 
-    async def issue(self, *grants: Grant, name: str = "somebody") -> Issued:
-        """Make a person with these roles and a token for it."""
+    async def issue(
+        self,
+        *grants: Grant,
+        name: str = "somebody",
+        kind: PrincipalKind = PrincipalKind.PERSON,
+    ) -> Issued:
+        """Make a principal with these roles and a token for it."""
         by = By(Actor("system", "tests"), self.deps.clock.now(), self.deps.clock.new_id)
         async with self.deps.db.transaction() as tx:
             number = await tx.fetchval("SELECT count(*) FROM principal")
-            new = NewPrincipal(PrincipalKind.PERSON, f"{name} {number}", grants=grants)
+            new = NewPrincipal(kind, f"{name} {number}", grants=grants)
             principal = await identity.create_principal(tx, new, by)
             token = NewToken(principal.id, "tests")
             return await identity.create_token(tx, token, by, maker=None)

@@ -133,7 +133,7 @@ def refusals(client: MlflowClient) -> None:
         "missing uri": refused(lambda: client.get_model_version_download_uri("churn model", "99")),
         "missing file": refused(lambda: mlflow.artifacts.download_artifacts(f"{uri}/nothing")),
         "outside": refused(lambda: mlflow.artifacts.download_artifacts(f"{uri}/../x")),
-        "delete": refused(lambda: client.delete_model_version("churn model", "1")),
+        "delete": refused(lambda: client.delete_registered_model("churn model")),
         "write": refused(
             lambda: mlflow.store.artifact.artifact_repository_registry.get_artifact_repository(
                 uri

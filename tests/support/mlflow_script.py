@@ -124,7 +124,7 @@ def point_and_load() -> None:
 
 
 def describe() -> None:
-    """Tags, descriptions, stages."""
+    """Tags and descriptions."""
     client.set_registered_model_tag("churn model", "owner", "ada")
     client.set_model_version_tag("churn model", "1", "checked", "yes")
     client.set_model_version_tag("churn model", "2", "checked", "no")
@@ -137,12 +137,6 @@ def describe() -> None:
     SEEN["version"] = [version.description, version.tags, version.current_stage]
     client.delete_registered_model_tag("churn model", "owner")
     SEEN["untagged"] = client.get_registered_model("churn model").tags
-    SEEN["stage"] = refused(
-        lambda: client.transition_model_version_stage("churn model", "1", "Production")
-    )
-    SEEN["rename"] = refused(lambda: client.rename_registered_model("churn model", "other"))
-    SEEN["delete"] = refused(lambda: client.delete_registered_model("churn model"))
-    SEEN["delete_version"] = refused(lambda: client.delete_model_version("churn model", "1"))
     SEEN["latest"] = [v.version for v in client.get_latest_versions("churn model")]
 
 

@@ -56,6 +56,14 @@ def duration(value: str) -> dt.timedelta:
     return dt.timedelta(seconds=int(match[1]) * _TIME_UNITS[match[2]])
 
 
+def enforcement(value: str) -> str:
+    """Read an enforcement mode."""
+    known = ("observe", "warn", "enforce")
+    if value.strip().lower() not in known:
+        raise ValueError(f"expected one of {', '.join(known)}, found {value!r}")
+    return value.strip().lower()
+
+
 def directory(value: str) -> Path:
     """Read a directory; `~` is the home directory."""
     return Path(text(value)).expanduser()

@@ -20,6 +20,7 @@ from muniment.core.errors import MunimentError
 from muniment.server.setting_values import (
     directory,
     duration,
+    enforcement,
     names,
     number,
     size_bytes,
@@ -83,6 +84,9 @@ class Settings:
     blob_allow_http: bool = _option(switch, False)
     #: Within which time every stored byte is read again.
     scrub_period: dt.timedelta = _option(duration, 7 * _DAY)  # noqa: RUF009 -- it cannot change
+    #: How a namespace that MLflow's API makes takes what its rules do not allow: `observe` (done and
+    #: counted), `warn` (the same, and said) or `enforce` (refused). Namespaces made otherwise enforce.
+    mlflow_mode: str = _option(enforcement, "observe")
     #: How long an upload may stay unfinished.
     upload_ttl: dt.timedelta = _option(duration, _DAY)  # noqa: RUF009 -- it cannot change
     max_file_bytes: int = _option(size_bytes, 512 * _GIB)

@@ -21,7 +21,7 @@ from muniment.server.catalog.rules.comparing import compare
 from muniment.server.catalog.rules.governing import resolves
 from muniment.server.catalog.rules.metadata import check_metadata, metadata_problems, template_variables, window_overlaps
 from muniment.server.catalog.rules.required import completeness, missing
-from muniment.server.catalog.rules.standing import check_served, standing_json
+from muniment.server.catalog.rules.standing import check_served, not_served, standing_json
 from muniment.server.catalog.rules.terms import metrics_of
 from muniment.server.catalog.rules.versions import alias_payload, higher_payload, metadata_digest, parse_as_of, timestamp, version_payload
 from muniment.server.catalog.store.aliases import pointers, standing as alias_standing
@@ -35,6 +35,6 @@ __all__ = [
     "alias_payload", "alias_standing", "annotate_asset", "annotate_version", "asset_body", "check_alias_standing", "check_metadata", "check_served",
     "check_version_state", "compare", "completeness", "completeness_body", "create_asset", "create_namespace", "find_asset",
     "find_version", "get_asset", "get_namespace", "get_version", "govern_namespace", "higher_payload", "is_derived_tag",
-    "lock_asset", "metadata_digest", "metadata_problems", "metrics_of", "missing", "moment_after", "move_alias", "note_act",
+    "lock_asset", "metadata_digest", "metadata_problems", "metrics_of", "missing", "moment_after", "move_alias", "not_served", "note_act",
     "parse_as_of", "pointers", "put_standing", "rename_asset", "resolves", "search_assets", "search_versions", "set_alias", "standing_json", "template_variables", "text_problems", "timestamp", "tombstone_asset", "version_body", "version_etag", "version_payload", "window_overlaps",
 ]

@@ -20,12 +20,18 @@ from muniment.server.lifecycle.actions.standings import (
 )
 from muniment.server.lifecycle.reads import FOLDS, STAGE
 from muniment.server.lifecycle.rules.stages import stage_of
-from muniment.server.lifecycle.rules.verdict import RULES, refusal_class, verdict, words
-from muniment.server.lifecycle.store import environment_at, live_of_version
+from muniment.server.lifecycle.rules.verdict import (
+    RULES,
+    refusal_class,
+    refusal_text,
+    verdict,
+    words,
+)
+from muniment.server.lifecycle.store import environment_at, live_beside, live_of_version
 
 # fmt: off
 __all__ = [
-    "FOLDS", "RULES", "STAGE", "Deprecation", "deprecate", "environment_at", "live_of_version",
-    "point_alias", "promote", "quarantine", "refusal_class", "reinstate", "release", "rename",
+    "FOLDS", "RULES", "STAGE", "Deprecation", "deprecate", "environment_at", "live_beside", "live_of_version",
+    "point_alias", "promote", "quarantine", "refusal_class", "refusal_text", "reinstate", "release", "rename",
     "retire", "stage_of", "tombstone", "tombstone_asset", "verdict", "withdraw", "words",
 ]

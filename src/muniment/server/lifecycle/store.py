@@ -83,6 +83,12 @@ async def live_of_version(
     return [to_deployment(row) for row in rows]
 
 
+async def live_beside(tx: Tx, version_id: uuid.UUID) -> list[Deployment]:
+    """Return the live deployments of the other versions of a version's asset, the latest first."""
+    asset_id = await tx.fetchval("SELECT asset_id FROM version WHERE id = $1", version_id)
+    return [one for one in await live_of_asset(tx, asset_id) if one.version_id != version_id]
+
+
 async def deployments(
     tx: Tx,
     asset_id: uuid.UUID,

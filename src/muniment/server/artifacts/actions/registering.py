@@ -21,6 +21,7 @@ from muniment.core.errors import (
     BadManifest,
     BadMetadata,
     BadRequest,
+    LifecycleConflict,
     NotFound,
     UploadConflict,
     VersionConflict,
@@ -135,12 +136,18 @@ async def check(
     Raises:
         NotFound: there is no such asset, and the offer does not say how to create it; or bytes are
             missing and the session it names is not the caller's.
+        LifecycleConflict: the asset was deleted: what it has is retired, and it takes no more.
         UploadConflict: bytes are missing and the session it names is over.
         BadManifest: paths, sizes, digests or bytes are not right; `problems` has all, metadata's too.
         BadMetadata: only the metadata is not right.
         VersionConflict: the version was registered with other bytes or metadata.
     """
     asset = await catalog.find_asset(tx, offer.asset)
+    if asset is not None and asset.tombstoned_at is not None:
+        raise LifecycleConflict(
+            f"{offer.asset} was deleted through MLflow's API: its versions are retired and it takes"
+            " no more; register this under another name"
+        )
     kind, said = _kind_and_state(asset, offer)
     problems = manifest.problems(kind, offer.files, max_file_bytes=max_file_bytes)
     about_metadata = catalog.metadata_problems(kind, offer.metadata)

@@ -7,19 +7,32 @@ from __future__ import annotations
 
 import msgspec
 
-from muniment.core.errors import BadName, BadRange, BadVersion, BlobStoreDown, NotFound
+from muniment.core.errors import (
+    BadName,
+    BadRange,
+    BadVersion,
+    BlobStoreDown,
+    NotAllowed,
+    NotFound,
+    NotServed,
+)
+from muniment.server import catalog
 from muniment.server.artifacts import reads
 from muniment.server.artifacts.records import File
 from muniment.server.artifacts.routes.versions import ONE, version_of
 from muniment.server.http.held import held_file
 from muniment.server.http.operation import Call, Operation, Reply, TxMode
-from muniment.server.http.records import Verb
+from muniment.server.http.records import Scope, Verb
 
 
 class FileQuery(msgspec.Struct, frozen=True):
-    """`direct`: be sent to where the store keeps the bytes, if it can be reached directly."""
+    """`direct`: be sent to where the store keeps the bytes, if it can be reached directly.
+
+    `audit`: read what is retired or quarantined, which is otherwise not handed out.
+    """
 
     direct: bool = False
+    audit: bool = False
 
 
 async def get(call: Call) -> Reply:
@@ -34,9 +47,15 @@ async def _file(call: Call) -> File:
 
     Raises:
         NotFound: the version has no such file.
+        NotServed: it is retired or quarantined, and this is no audit.
+        NotAllowed: this is to be an audit, and the caller's roles are not for that.
     """
+    if call.query.audit:
+        call.require(Verb.AUDIT, Scope(call.path["namespace"], call.path["name"]))
     async with call.deps.db.transaction(read_only=True) as tx:
         version = await version_of(call, tx)
+        if not call.query.audit:
+            catalog.check_served(version)
         file = await reads.find_file(tx, version.manifest_digest, call.path["path"])
     if file is None:
         raise NotFound(f"{version.name} has no file `{call.path['path'][:200]}`")
@@ -55,7 +74,7 @@ OPERATIONS: list[Operation] = [
         query=FileQuery,
         returns=bytes,
         also=(206, 304, 307),
-        errors=(NotFound, BadName, BadVersion, BadRange, BlobStoreDown),
+        errors=(NotFound, BadName, BadVersion, BadRange, BlobStoreDown, NotServed, NotAllowed),
         tag="versions",
         media_type="application/octet-stream",
     ),

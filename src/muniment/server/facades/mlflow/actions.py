@@ -96,6 +96,7 @@ async def _of_version(tx: Tx, source: sources.OfVersion, call: Call) -> Origin:
     asset = source.ref.asset
     call.require(Verb.READ, Scope(str(asset.namespace), str(asset.name)))
     version = await catalog.get_version(tx, source.ref)
+    catalog.check_served(version)
     if version.kind is Kind.PROMPT:
         raise BadRequest(
             f"Invalid model version source: {version.name[:200]!a} is a prompt, which has no files"

@@ -12,35 +12,66 @@ from typing import Any, Final, LiteralString
 
 import msgspec
 
+from muniment.server import lifecycle
 from muniment.server.catalog.records import Kind
-from muniment.server.facades.mlflow.records import FoundModel, FoundVersion, Seen
-from muniment.server.facades.mlflow.rules import prompts
+from muniment.server.facades.mlflow.records import FoundModel, FoundVersion, Known, Seen
+from muniment.server.facades.mlflow.rules import derived, prompts
 from muniment.server.facades.mlflow.rules.filters import Comparison, Order, Search
+from muniment.server.lifecycle.records import Stage
 from muniment.server.ports.db import Row, Tx
 
-_VERSION: Final[LiteralString] = """
+_COLUMNS: Final[LiteralString] = """
     SELECT v.id, a.name, v.number, a.kind, v.registered_at, l.updated_at, l.description, l.tags,
            v.metadata->'run'->>'id' AS run_id, v.metadata->'extra'->'mlflow' AS about,
            CASE a.kind WHEN 'prompt' THEN v.metadata->'prompt' END AS prompt,
-           array(SELECT p.name FROM alias p WHERE p.version_id = v.id ORDER BY p.name) AS aliases
+           array(SELECT p.name FROM alias p WHERE p.version_id = v.id ORDER BY p.name) AS aliases,
+           v.version, v.manifest_digest, l.metrics, coalesce(k.mark, 'draft') AS lifecycle,
+           coalesce(k.quarantined, false) AS quarantined,
+           jsonb_build_object('code', v.metadata->'code', 'pipeline', v.metadata->'pipeline',
+                              'training_datasets', v.metadata->'training_datasets') AS said"""
+_FROM: Final[LiteralString] = """
     FROM version_label l
     JOIN version v ON v.id = l.version_id
     JOIN asset a ON a.id = l.asset_id
-    WHERE a.namespace = 'default'"""
+    LEFT JOIN version_standing k ON k.version_id = l.version_id
+    WHERE a.namespace = 'default' AND a.tombstoned_at IS NULL AND k.tombstoned IS NOT TRUE"""
+_VERSION: Final[LiteralString] = _COLUMNS + f", {lifecycle.STAGE} AS stage" + _FROM
 
 _AMONG: Final[LiteralString] = """
     AND (a.name, v.number) IN (SELECT * FROM unnest($1::text[], $2::integer[]))"""
 
-_MODEL: Final[LiteralString] = """
+_SHOWN_OF_MODEL: Final[LiteralString] = """
     SELECT a.name, a.kind, a.created_at, greatest(a.updated_at, t.registered_at) AS updated_at,
            a.description, a.tags,
            (SELECT coalesce(json_agg(json_build_array(p.name, w.number) ORDER BY p.name), '[]')
             FROM alias p JOIN version w ON w.id = p.version_id WHERE p.asset_id = a.id)::text
-           AS aliases, t.number AS latest
+           AS aliases, array(SELECT DISTINCT ON (c.stage) c.number FROM ("""
+#: The highest version of each stage: of those of which something was said or that are deployed, and
+#: of the others, which are all at None, the highest.
+_LATEST: Final[LiteralString] = (
+    "SELECT v.number, "  # noqa: S608 -- constants only
+    + lifecycle.STAGE
+    + """ AS stage
+            FROM version v LEFT JOIN version_standing k ON k.version_id = v.id
+            WHERE v.id IN (SELECT s.version_id FROM version_standing s WHERE s.asset_id = a.id
+                           UNION SELECT d.version_id FROM deployment d
+                                 WHERE d.asset_id = a.id AND d.ended_at IS NULL)
+              AND k.tombstoned IS NOT TRUE
+            UNION ALL
+            (SELECT v.number, 'None' FROM version v WHERE v.asset_id = a.id
+                AND NOT EXISTS (SELECT FROM version_standing s WHERE s.version_id = v.id)
+                AND NOT EXISTS (SELECT FROM deployment d
+                                WHERE d.version_id = v.id AND d.ended_at IS NULL)
+             ORDER BY v.number DESC LIMIT 1)"""
+)
+_FROM_MODEL: Final[LiteralString] = """
     FROM asset a
-    LEFT JOIN LATERAL (SELECT v.number, v.registered_at FROM version v WHERE v.asset_id = a.id
+    LEFT JOIN LATERAL (SELECT v.registered_at FROM version v WHERE v.asset_id = a.id
                        ORDER BY v.number DESC LIMIT 1) t ON true
-    WHERE a.namespace = 'default'"""
+    WHERE a.namespace = 'default' AND a.tombstoned_at IS NULL"""
+_MODEL: Final[LiteralString] = (
+    _SHOWN_OF_MODEL + _LATEST + ") c ORDER BY c.stage, c.number DESC) AS latest" + _FROM_MODEL
+)
 
 _VERSION_COLUMNS: Final[Mapping[str, LiteralString]] = {
     "name": "a.name",
@@ -110,6 +141,7 @@ _VERSIONS: Final = _Found(
         prompts.TEXT: """(coalesce(v.metadata->'extra'->'mlflow'->>'prompt_text',
                                    v.metadata->'prompt'->>'template'))""",
         prompts.TYPE: "(v.metadata->'extra'->'mlflow'->>'prompt_type')",
+        derived.LIFECYCLE: "(k.mark)",
     },
 )
 _MODELS: Final = _Found("a.id", "a.id", "a.tags", _MODEL_COLUMNS)
@@ -213,25 +245,43 @@ async def find_version(tx: Tx, name: str, at: int | str) -> FoundVersion | None:
     return None if row is None else _version(row)
 
 
-async def find_bytes(tx: Tx, version_id: uuid.UUID) -> tuple[str, str, bytes] | None:
-    """Return namespace, name and manifest digest (32 bytes) of a version, or None."""
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Whose version it is, its manifest's digest (32 bytes), and why it is not handed out, if so."""
+
+    namespace: str
+    name: str
+    manifest_digest: bytes
+    barred: str | None
+
+
+async def find_bytes(tx: Tx, version_id: uuid.UUID) -> Held | None:
+    """Return where the bytes of a version are, or None."""
     row = await tx.fetchrow(
         """
-        SELECT a.namespace, a.name, v.manifest_digest
-        FROM version v JOIN asset a ON a.id = v.asset_id WHERE v.id = $1
+        SELECT a.namespace, a.name, v.manifest_digest,
+               CASE WHEN k.mark = 'retired' THEN 'retired'
+                    WHEN k.quarantined THEN 'quarantined' END AS barred
+        FROM version v JOIN asset a ON a.id = v.asset_id
+        LEFT JOIN version_standing k ON k.version_id = v.id
+        WHERE v.id = $1 AND a.tombstoned_at IS NULL AND k.tombstoned IS NOT TRUE
         """,
         version_id,
     )
-    return None if row is None else (row["namespace"], row["name"], row["manifest_digest"])
+    if row is None:
+        return None
+    return Held(row["namespace"], row["name"], row["manifest_digest"], row["barred"])
 
 
 async def _models(tx: Tx, rows: Sequence[Row]) -> list[FoundModel]:
     latest = await tx.fetch(
         _VERSION + _AMONG,
-        [row["name"] for row in rows if row["latest"] is not None],
-        [row["latest"] for row in rows if row["latest"] is not None],
+        [row["name"] for row in rows for _ in row["latest"]],
+        [number for row in rows for number in row["latest"]],
     )
-    by_name = {row["name"]: _version(row) for row in latest}
+    by_name: dict[str, list[FoundVersion]] = {}
+    for row in latest:
+        by_name.setdefault(row["name"], []).append(_version(row))
     return [
         FoundModel(
             name=row["name"],
@@ -241,7 +291,9 @@ async def _models(tx: Tx, rows: Sequence[Row]) -> list[FoundModel]:
             description=row["description"],
             tags=msgspec.json.decode(row["tags"]),
             aliases=[(name, number) for name, number in msgspec.json.decode(row["aliases"])],
-            latest=by_name.get(row["name"]),
+            latest_versions=sorted(
+                by_name.get(row["name"], []), key=lambda one: list(Stage).index(one.stage)
+            ),
         )
         for row in rows
     ]
@@ -262,4 +314,20 @@ def _version(row: Row) -> FoundVersion:
         about=about if isinstance(about, dict) else {},
         prompt=msgspec.json.decode(row["prompt"]) if row["prompt"] else None,
         aliases=tuple(row["aliases"]),
+        stage=Stage(row["stage"]),
+        barred=_barred(row),
+        known=Known(
+            version=row["version"],
+            lifecycle=row["lifecycle"],
+            quarantined=row["quarantined"],
+            manifest_digest="sha256:" + row["manifest_digest"].hex(),
+            metadata=msgspec.json.decode(row["said"]),
+            metrics=msgspec.json.decode(row["metrics"]),
+        ),
     )
+
+
+def _barred(row: Row) -> str | None:
+    if row["lifecycle"] == "retired":
+        return "retired"
+    return "quarantined" if row["quarantined"] else None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from muniment.server.catalog.records import Kind
+from muniment.server.lifecycle.records import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,8 @@ class FoundVersion:
     """A version as MLflow shows it.
 
     `about` is what was said when it was registered through MLflow, `prompt` what a prompt says.
+    `stage` is derived; `barred` says why it is not handed out, if it is not (retired, quarantined).
+    `known` is what is shown as derived tags: `rules.derived`.
     """
 
     id: uuid.UUID
@@ -30,11 +33,26 @@ class FoundVersion:
     aliases: Sequence[str] = ()
     kind: Kind = Kind.MODEL
     prompt: Mapping[str, Any] | None = None
+    stage: Stage = Stage.NONE
+    barred: str | None = None
+    known: Known | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a version that derived tags show."""
+
+    version: str
+    lifecycle: str
+    quarantined: bool
+    manifest_digest: str
+    metadata: Mapping[str, Any]
+    metrics: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class FoundModel:
-    """An asset as MLflow shows it, with its highest version and its aliases by name."""
+    """An asset as MLflow shows it: the highest version of each stage, and its aliases by name."""
 
     name: str
     created_at: dt.datetime
@@ -42,8 +60,13 @@ class FoundModel:
     description: str
     tags: Mapping[str, str]
     aliases: Sequence[tuple[str, int]] = ()
-    latest: FoundVersion | None = None
+    latest_versions: Sequence[FoundVersion] = ()
     kind: Kind = Kind.MODEL
+
+    @property
+    def latest(self) -> FoundVersion | None:
+        """Its highest version."""
+        return max(self.latest_versions, key=lambda one: one.number, default=None)
 
 
 @dataclass(frozen=True, slots=True)

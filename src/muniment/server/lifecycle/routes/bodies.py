@@ -194,7 +194,7 @@ class GovernedAliasBody(catalog.AliasBody, frozen=True, kw_only=True):
 def refused(call: Call, answer: Refusal) -> Reply:
     """Return the answer to a refusal: what was recorded stays recorded."""
     error = rules.refusal_class(answer.verdict)(
-        refusal_text(answer),
+        rules.refusal_text(answer),
         problems=[
             {"field": one.id, "message": one.message, "fix": one.remedy}
             for one in answer.verdict.failed
@@ -212,9 +212,3 @@ def _more(answer: Refusal) -> dict[str, Any]:
         "verdict": rules.verdict_json(answer.verdict),
         "entry_id": None if answer.entry_id is None else str(answer.entry_id),
     }
-
-
-def refusal_text(answer: Refusal) -> str:
-    """Return a refusal in words: what, why, and what to do instead."""
-    why = "; ".join(rules.words(answer.verdict))
-    return f"{answer.version.name} is not promoted to {answer.environment}: {why}"

@@ -25,6 +25,7 @@ from muniment.server.lifecycle.records import (
     Facts,
     Lacks,
     Outcome,
+    Refusal,
     RuleClass,
     RuleResult,
     Stage,
@@ -279,6 +280,12 @@ def refusal_class(found: Verdict) -> type[Refused]:
 def words(found: Verdict) -> list[str]:
     """Return what is in the way, a line each, with what to do."""
     return [f"{one.id}: {one.message}; {one.remedy}" for one in found.failed]
+
+
+def refusal_text(answer: Refusal) -> str:
+    """Return a refusal in words: what, why, and what to do instead."""
+    why = "; ".join(words(answer.verdict))
+    return f"{answer.version.name} is not promoted to {answer.environment}: {why}"
 
 
 def facts_json(facts: Facts) -> dict[str, Any]:

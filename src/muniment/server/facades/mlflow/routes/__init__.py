@@ -1,12 +1,15 @@
 """MLflow's endpoints."""
 
 from muniment.server.facades.mlflow.routes import (
+    aliases,
     artifacts,
+    endings,
     experiments,
     logged_models,
     registered_models,
     runs,
     server,
+    stages,
     uploaded,
     versions,
 )
@@ -17,6 +20,9 @@ OPERATIONS: list[Operation] = [
     *server.OPERATIONS,
     *registered_models.OPERATIONS,
     *versions.OPERATIONS,
+    *aliases.OPERATIONS,
+    *stages.OPERATIONS,
+    *endings.OPERATIONS,
     *experiments.OPERATIONS,
     *runs.OPERATIONS,
     *logged_models.OPERATIONS,

@@ -18,7 +18,7 @@ import msgspec
 
 from muniment.core.digest import Digest
 from muniment.core.errors import BadRequest, NotAllowed, NotFound, TooLarge
-from muniment.server import artifacts, tracking
+from muniment.server import artifacts, catalog, tracking
 from muniment.server.artifacts.records import Declared
 from muniment.server.facades.mlflow import reads
 from muniment.server.facades.mlflow.routes.dialect import endpoint, tracking_allowed
@@ -168,9 +168,10 @@ async def _version_files(call: Call, tx: Tx, path: str) -> list[Artifact]:
         found = None
     if found is None:
         raise NotFound(f"No such artifact: '{path[:300]}'")
-    namespace, name, digest = found
-    call.require(Verb.READ, Scope(namespace, name))
-    manifest = await artifacts.get_manifest(tx, Digest(digest))
+    call.require(Verb.READ, Scope(found.namespace, found.name))
+    if found.barred is not None:
+        raise catalog.not_served(f"a version of {found.name}", found.barred, "")
+    manifest = await artifacts.get_manifest(tx, Digest(found.manifest_digest))
     return [Artifact(file.path, file.digest, file.size_bytes) for file in manifest.files]
 
 

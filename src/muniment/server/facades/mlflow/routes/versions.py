@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final, NoReturn
+from typing import Final
 
 import msgspec
 
-from muniment.core.errors import NotAllowed
 from muniment.server import catalog
 from muniment.server.catalog.records import Kind, VersionState
 from muniment.server.facades.mlflow import actions, reads
@@ -22,8 +21,8 @@ from muniment.server.facades.mlflow.routes.dialect import (
     seen_by,
     token_for,
 )
-from muniment.server.facades.mlflow.routes.registered_models import check_stage, found, no_version
-from muniment.server.facades.mlflow.rules import filters, prompts
+from muniment.server.facades.mlflow.routes.registered_models import found, no_version
+from muniment.server.facades.mlflow.rules import derived, filters, prompts, sources
 from muniment.server.facades.mlflow.rules.render import merged, prompt_tags, version_json
 from muniment.server.facades.mlflow.rules.sources import PROXY
 from muniment.server.facades.mlflow.rules.wire import given
@@ -88,16 +87,12 @@ class UntaggedVersion(msgspec.Struct):
     key: str
 
 
-class Staged(msgspec.Struct):
-    """A version, and the stage somebody would like it to be at."""
+async def found_version(tx: Tx, name: str, version: str) -> FoundVersion:
+    """Return a version.
 
-    name: str
-    version: str
-    stage: str
-    archive_existing_versions: bool = False
-
-
-async def _found(tx: Tx, name: str, version: str) -> FoundVersion:
+    Raises:
+        NotFound: there is none of that number.
+    """
     number = number_of(version)
     one = await reads.find_version(tx, name, number)
     if one is None:
@@ -117,7 +112,10 @@ async def create_model_version(call: Call) -> Reply:
         run_link=body.run_link,
         state=VersionState(
             description=body.description,
-            tags=merged([{"key": tag.key, "value": tag.value} for tag in body.tags]),
+            tags=derived.without_derived(
+                merged([{"key": tag.key, "value": tag.value} for tag in body.tags]),
+                copied=sources.is_of_version(body.source),
+            ),
         ),
     )
     db = call.deps.db
@@ -131,7 +129,7 @@ async def create_model_version(call: Call) -> Reply:
     metadata = await actions.metadata_of(call, wanted, origin)
     async with db.transaction() as tx:
         version = await actions.register(tx, call, wanted, origin, metadata)
-        shown = await _found(tx, body.name, str(version.number))
+        shown = await found_version(tx, body.name, str(version.number))
     return Reply({"model_version": version_json(shown)})
 
 
@@ -139,7 +137,7 @@ async def _create_prompt_version(call: Call, wanted: actions.Wanted) -> Reply:
     asked, metadata = actions.prompt_of(wanted)
     async with call.deps.db.transaction() as tx:
         version = await actions.register(tx, call, asked, actions.Origin(()), metadata)
-        shown = await _found(tx, str(wanted.asset.name), str(version.number))
+        shown = await found_version(tx, str(wanted.asset.name), str(version.number))
     return Reply({"model_version": version_json(shown)})
 
 
@@ -147,7 +145,9 @@ async def get_model_version(call: Call, tx: Tx) -> Reply:
     """Return a version."""
     query: VersionAt = call.query
     asset_of(call, query.name, Verb.READ)
-    return Reply({"model_version": version_json(await _found(tx, query.name, query.version))})
+    return Reply(
+        {"model_version": version_json(await found_version(tx, query.name, query.version))}
+    )
 
 
 async def search_model_versions(call: Call, tx: Tx) -> Reply:
@@ -170,7 +170,7 @@ async def update_model_version(call: Call, tx: Tx) -> Reply:
     body: UpdatedVersion = call.body
     fields = {} if body.description is None else {"description": body.description}
     await _annotate(call, tx, body, catalog.Change(fields=fields, reason=WHY))
-    return Reply({"model_version": version_json(await _found(tx, body.name, body.version))})
+    return Reply({"model_version": version_json(await found_version(tx, body.name, body.version))})
 
 
 async def set_model_version_tag(call: Call, tx: Tx) -> Reply:
@@ -194,48 +194,19 @@ async def _annotate(
     change: catalog.Change,
 ) -> None:
     ref = asset_of(call, body.name, Verb.ANNOTATE)
-    version = await _found(tx, body.name, body.version)
+    version = await found_version(tx, body.name, body.version)
     shown = prompt_tags(version)
     if all(prompts.check_version_tag(shown, key, value) for key, value in change.tags.items()):
         await catalog.annotate_version(tx, ref, version.number, change, by(call))
-
-
-async def transition_model_version_stage(call: Call, tx: Tx) -> Reply:
-    """Refuse to set a stage: it follows from what was decided and what is deployed."""
-    body: Staged = call.body
-    asset_of(call, body.name, Verb.ANNOTATE)
-    check_stage(body.stage)
-    version = await _found(tx, body.name, body.version)
-    if body.stage.lower() != "none":
-        _refuse(
-            f"stages are derived here from approvals and deployments, and nobody sets them:"
-            f" version {version.number} of {body.name[:300]} stays at None. To point production at"
-            " it, move an alias that production resolves: set_registered_model_alias"
-            f"('{body.name[:300]}', 'champion', {version.number})"
-        )
-    return Reply({"model_version": version_json(version)})
-
-
-async def delete_model_version(call: Call, tx: Tx) -> Reply:
-    """Refuse to delete a version."""
-    body: VersionAt = call.body
-    asset_of(call, body.name, Verb.ANNOTATE)
-    version = await _found(tx, body.name, body.version)
-    _refuse(
-        f"version {version.number} of {body.name[:300]} stays: what was registered is never deleted"
-        " here. Say in its description or tags that it is not to be used, and move its aliases"
-    )
-
-
-def _refuse(message: str) -> NoReturn:
-    raise NotAllowed(message)
 
 
 async def get_model_version_download_uri(call: Call, tx: Tx) -> Reply:
     """Return where the files of a version are read: at this server, whatever tracks the runs."""
     query: VersionAt = call.query
     asset_of(call, query.name, Verb.READ)
-    version = await _found(tx, query.name, query.version)
+    version = await found_version(tx, query.name, query.version)
+    if version.barred is not None:
+        raise catalog.not_served(f"{version.name} version {version.number}", version.barred, "")
     return Reply({"artifact_uri": f"{call.base_url}{PROXY}versions/{version.id}"})
 
 
@@ -251,8 +222,6 @@ OPERATIONS: list[Operation] = [
     *endpoint("GET", f"{_V}/get", get_model_version, VersionAt),
     *endpoint("GET", f"{_V}/search", search_model_versions, SearchedVersions),
     *endpoint("PATCH", f"{_V}/update", update_model_version, UpdatedVersion, needs=Verb.ANNOTATE),
-    *endpoint("POST", f"{_V}/transition-stage", transition_model_version_stage, Staged),
-    *endpoint("DELETE", f"{_V}/delete", delete_model_version, VersionAt),
     *endpoint("GET", f"{_V}/get-download-uri", get_model_version_download_uri, VersionAt),
     *endpoint("POST", f"{_V}/set-tag", set_model_version_tag, TaggedVersion, needs=Verb.ANNOTATE),
     *endpoint(

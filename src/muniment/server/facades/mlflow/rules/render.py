@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from muniment.server.catalog.records import Kind
 from muniment.server.facades.mlflow.records import FoundModel, FoundVersion
-from muniment.server.facades.mlflow.rules import prompts
+from muniment.server.facades.mlflow.rules import derived, prompts
 from muniment.server.facades.mlflow.rules.wire import given, milliseconds, pairs
 from muniment.server.tracking.records import Experiment, LoggedModel, Metric, Run
 
 Json = dict[str, Any]
-STAGES: Final = ("None", "Staging", "Production", "Archived")
 
 
 def version_json(version: FoundVersion) -> Json:
@@ -24,14 +23,14 @@ def version_json(version: FoundVersion) -> Json:
         version=str(version.number),
         creation_timestamp=milliseconds(version.registered_at),
         last_updated_timestamp=milliseconds(version.updated_at),
-        current_stage="None",
+        current_stage=version.stage.value,
         description=version.description or None,
         source=about.get("source") or f"mlflow-artifacts:/versions/{version.id}",
         run_id=version.run_id,
         status="READY",
         run_link=about.get("run_link"),
         model_id=about.get("model_id"),
-        tags=pairs({**version.tags, **prompt_tags(version)}),
+        tags=pairs({**version.tags, **prompt_tags(version), **derived.tags_of(version)}),
         aliases=list(version.aliases),
     )
 
@@ -42,15 +41,14 @@ def prompt_tags(version: FoundVersion) -> dict[str, str]:
 
 
 def model_json(model: FoundModel) -> Json:
-    """Return a registered model with its latest version."""
-    latest = model.latest
+    """Return a registered model with the latest version of each stage."""
     kind = {prompts.IS_PROMPT: "true"} if model.kind is Kind.PROMPT else {}
     return given(
         name=model.name,
         creation_timestamp=milliseconds(model.created_at),
         last_updated_timestamp=milliseconds(model.updated_at),
         description=model.description or None,
-        latest_versions=[] if latest is None else [version_json(latest)],
+        latest_versions=[version_json(one) for one in model.latest_versions],
         tags=pairs({**model.tags, **kind}),
         aliases=[{"alias": name, "version": str(number)} for name, number in model.aliases],
     )

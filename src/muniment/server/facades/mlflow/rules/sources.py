@@ -92,6 +92,11 @@ def parse_source(text: str, *, base_url: str) -> Source:
     )
 
 
+def is_of_version(text: str) -> bool:
+    """Say whether a source names a registered version, so that a new one is a copy of it."""
+    return _VERSION.fullmatch(text) is not None
+
+
 def _path(text: str) -> str:
     return unquote(text).strip("/")
 
