@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from muniment.server.http.records import Role
 from muniment.server.ports.blobs import Blobs
-from muniment.server.ports.clock import Clock
+from muniment.server.ports.clock import Clock, FixedClock
 from muniment.server.ports.keys import Keys
 from muniment.server.ports.postgres import PostgresDatabase
 from muniment.server.wiring import DIALECTS, FACADES, OPERATIONS
@@ -376,3 +377,42 @@ async def test_who_may_not_is_refused(registry: RegistrySimulator, ada: Client) 
         ):
             assert error_of(answer) == (403, "PERMISSION_DENIED"), (role, answer.url)
         assert (await acts(ada)).count("promotion.refuse") == 0
+
+
+# --- creates that are sent again ---------------------------------------------------------------
+
+
+def over(registry: RegistrySimulator, ada: Client, port: int, agent: str = "") -> httpx.AsyncClient:
+    """The same caller over another connection."""
+    headers = {"authorization": f"Bearer {ada.issued.text}", "user-agent": agent or "curl/8"}
+    transport = httpx.ASGITransport(registry.app, client=("127.0.0.1", port))
+    return httpx.AsyncClient(transport=transport, base_url="http://muniment.test", headers=headers)
+
+
+async def test_a_create_sent_again_makes_one_version(
+    registry: RegistrySimulator, ada: Client, clock: FixedClock
+) -> None:
+    await a_version(ada)
+    body = {"name": "m", "source": "models:/m/1", "description": "copy"}
+    path = f"{API}/model-versions/create"
+
+    async def number(client: httpx.AsyncClient, **more: Any) -> str:
+        made = await ok(await client.post(path, json=body | more))
+        return str(made["model_version"]["version"])
+
+    one, two = over(registry, ada, 1001), over(registry, ada, 1002)
+    new = over(registry, ada, 1003, "mlflow-python-client/3.18.0")
+    assert await number(one) == "2"
+    assert await number(two) == "2"  # the answer was lost: the client asks again
+    assert await number(two) == "3"  # it has read that answer, and asks for another
+    assert await number(one, description="other") == "4"
+    assert await number(new, description="other") == "5"
+    assert await number(registry.as_(Role.ADMIN), description="other") == "6"
+    assert await number(one, description="last") == "7"
+    tag = {"name": "m", "version": "7", "key": "k", "value": "v"}
+    await ok(await ada.post(f"{API}/model-versions/set-tag", json=tag))
+    assert await number(two, description="last") == "8"
+    clock.advance(dt.timedelta(minutes=3))
+    assert await number(one, description="last") == "9"
+    for client in (one, two, new):
+        await client.aclose()

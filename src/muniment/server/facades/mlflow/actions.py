@@ -39,7 +39,7 @@ class Origin:
     """What there is at a source: files by path, and the run and logged model they are of.
 
     `params` are those of the run where others keep it; `reach` is where else its blobs may be
-    taken from than from what lies here.
+    taken from than from what lies here. `beside` are files that are named and not read.
     """
 
     files: Sequence[File]
@@ -47,6 +47,7 @@ class Origin:
     model: LoggedModel | None = None
     params: Mapping[str, str] = field(default_factory=dict)
     reach: artifacts.Reach | None = None
+    beside: Sequence[File] = ()
 
 
 async def origin_of(tx: Tx, wanted: Wanted, call: Call) -> Origin:
@@ -159,7 +160,7 @@ async def metadata_of(call: Call, wanted: Wanted, origin: Origin) -> dict[str, A
     """
     described = await _mlmodel(call, origin.files)
     about = mlmodel.about(described) | {"source": wanted.source}
-    run_id = wanted.run_id or (origin.run.id if origin.run else "")
+    run_id = wanted.run_id or (origin.run.id if origin.run else mlmodel.run_of(described))
     model_id = wanted.model_id or (origin.model.id if origin.model else "")
     about |= {
         key: text
@@ -179,6 +180,9 @@ async def metadata_of(call: Call, wanted: Wanted, origin: Origin) -> dict[str, A
         **origin.params,
     }
     found = least | mlmodel.metadata(described)
+    digests = {one.path: str(one.digest) for one in (*origin.files, *origin.beside)}
+    if environment := mlmodel.environment(described, digests):
+        found["environment"] = environment
     if params:
         found["hyperparameters"] = params
     problems = catalog.metadata_problems(Kind.MODEL, found)

@@ -5,6 +5,7 @@ Every piece of SQL is written here; what a caller wrote is only ever a parameter
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -242,6 +243,29 @@ async def find_version(tx: Tx, name: str, at: int | str) -> FoundVersion | None:
         by = """ AND a.name = $1
             AND v.id = (SELECT p.version_id FROM alias p WHERE p.asset_id = a.id AND p.name = $2)"""
     row = await tx.fetchrow(_VERSION + by, name, at)
+    return None if row is None else _version(row)
+
+
+_UNTOUCHED: Final[
+    LiteralString
+] = """ AND a.name = $1 AND l.actor_id = $2 AND l.registered_at > $3 AND l.revision = 1
+    AND v.number = a.next_number - 1
+    AND k.version_id IS NULL
+    AND NOT EXISTS (SELECT FROM alias_event e WHERE e.asset_id = a.id
+                    AND v.id IN (e.version_id, e.previous_version_id))
+    AND NOT EXISTS (SELECT FROM deployment d WHERE d.version_id = v.id)"""
+
+
+async def newest_untouched(
+    tx: Tx, name: str, actor_id: str, since: dt.datetime
+) -> FoundVersion | None:
+    """Return the newest version of an asset if that caller made it since then and nobody touched it."""
+    row = await tx.fetchrow(
+        _VERSION + _UNTOUCHED,
+        name,
+        actor_id,
+        since,
+    )
     return None if row is None else _version(row)
 
 

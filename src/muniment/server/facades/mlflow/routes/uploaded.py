@@ -103,7 +103,7 @@ async def _only_described(tx: Tx, origin: actions.Origin, reach: artifacts.Reach
     digests = [one.digest for one in origin.files if one.path == MLMODEL]
     usable = await artifacts.usable_blobs(tx, digests, reach) if digests else {}
     files = [File(MLMODEL, one.size_bytes, digest) for digest, one in usable.items()]
-    return actions.Origin(files, params=origin.params)
+    return actions.Origin(files, params=origin.params, beside=origin.files)
 
 
 OPERATIONS: list[Operation] = [

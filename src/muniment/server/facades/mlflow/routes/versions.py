@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -10,6 +10,7 @@ from muniment.server import catalog
 from muniment.server.catalog.records import Kind, VersionState
 from muniment.server.facades.mlflow import actions, reads
 from muniment.server.facades.mlflow.records import FoundVersion
+from muniment.server.facades.mlflow.routes import repeats
 from muniment.server.facades.mlflow.routes.bodies import Pair, number_of
 from muniment.server.facades.mlflow.routes.dialect import (
     WHY,
@@ -24,6 +25,7 @@ from muniment.server.facades.mlflow.routes.dialect import (
 from muniment.server.facades.mlflow.routes.registered_models import found, no_version
 from muniment.server.facades.mlflow.rules import derived, filters, prompts, sources
 from muniment.server.facades.mlflow.rules.render import merged, prompt_tags, version_json
+from muniment.server.facades.mlflow.rules.repeats import Asked
 from muniment.server.facades.mlflow.rules.sources import PROXY
 from muniment.server.facades.mlflow.rules.wire import given
 from muniment.server.http.operation import Call, Operation, Reply, TxMode
@@ -127,18 +129,33 @@ async def create_model_version(call: Call) -> Reply:
     if model.kind is Kind.PROMPT:
         return await _create_prompt_version(call, wanted)
     metadata = await actions.metadata_of(call, wanted, origin)
-    async with db.transaction() as tx:
-        version = await actions.register(tx, call, wanted, origin, metadata)
-        shown = await found_version(tx, body.name, str(version.number))
+    return await _register(call, wanted, origin, metadata)
+
+
+async def _register(
+    call: Call, wanted: actions.Wanted, origin: actions.Origin, metadata: dict[str, Any]
+) -> Reply:
+    asked = Asked(
+        wanted.source,
+        wanted.run_id,
+        wanted.model_id,
+        wanted.run_link,
+        wanted.state.description,
+        wanted.state.tags,
+    )
+    async with call.deps.db.transaction() as tx:
+        await catalog.lock_asset(tx, wanted.asset)
+        shown = await repeats.earlier(tx, call, wanted.asset, asked)
+        if shown is None:
+            version = await actions.register(tx, call, wanted, origin, metadata)
+            shown = await found_version(tx, str(wanted.asset.name), str(version.number))
+    repeats.answered(call, shown)
     return Reply({"model_version": version_json(shown)})
 
 
 async def _create_prompt_version(call: Call, wanted: actions.Wanted) -> Reply:
     asked, metadata = actions.prompt_of(wanted)
-    async with call.deps.db.transaction() as tx:
-        version = await actions.register(tx, call, asked, actions.Origin(()), metadata)
-        shown = await found_version(tx, str(wanted.asset.name), str(version.number))
-    return Reply({"model_version": version_json(shown)})
+    return await _register(call, asked, actions.Origin(()), metadata)
 
 
 async def get_model_version(call: Call, tx: Tx) -> Reply:

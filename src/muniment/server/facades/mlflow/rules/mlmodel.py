@@ -9,6 +9,7 @@ Source: R-024, R-030; MLflow's model format.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -16,6 +17,9 @@ import yaml
 
 MLMODEL: Final = "MLmodel"
 MLMODEL_MAX_BYTES: Final = 1 << 20
+#: What pins the environment, the narrowest first.
+_LOCKS: Final = ("requirements.txt", "conda.yaml", "python_env.yaml")
+_RUN: Final = re.compile(r"[0-9a-f]{32}")
 _FIELDS_MAX: Final = 2000
 _TEXT_MAX: Final = 200
 _ABOUT: Final = ("model_uuid", "mlflow_version", "utc_time_created", "prompts")
@@ -51,6 +55,29 @@ def metadata(model: Mapping[str, Any]) -> dict[str, Any]:
     if signature := _signature(model.get("signature")):
         found["signature"] = signature
     return found
+
+
+def environment(model: Mapping[str, Any], digests: Mapping[str, str]) -> dict[str, str] | None:
+    """Return the environment by the digest of its lock: the first there is of MLflow's files for it.
+
+    `digests` are those of a version's files, by path, with their algorithm.
+    """
+    lock = next((path for path in _LOCKS if path in digests), None)
+    if lock is None:
+        return None
+    found = {"lock_file": lock, "lock_digest": digests[lock]}
+    flavors = model.get("flavors")
+    function = flavors.get("python_function") if isinstance(flavors, dict) else None
+    python = function.get("python_version") if isinstance(function, dict) else None
+    if isinstance(python, str) and 0 < len(python) <= _TEXT_MAX:
+        found["python"] = python
+    return found
+
+
+def run_of(model: Mapping[str, Any]) -> str:
+    """Return the id of the run that saved the model, as the file says; empty if it does not."""
+    said = model.get("run_id")
+    return said if isinstance(said, str) and _RUN.fullmatch(said) else ""
 
 
 def about(model: Mapping[str, Any]) -> dict[str, Any]:
