@@ -13,7 +13,7 @@ from muniment.__main__ import server_commands
 from muniment.client.cli.app import COMMANDS
 from muniment.client.cli.lazy import load
 from muniment.core.errors import CODES
-from muniment.server import settings
+from muniment.server import evidence, settings
 
 REFERENCE = Path(__file__).parent / "reference"
 _NOTE = "<!-- Written by `make docs`; change the code, not this page. -->\n"
@@ -117,7 +117,18 @@ def _text(text: str | None) -> str:
     return re.sub(r"\s+", " ", text or "").strip().replace("|", "\\|")
 
 
-PAGES = {"errors.md": errors, "settings.md": settings_page, "command-line.md": command_page}
+def _schema(name: str) -> str:
+    """A schema of ours, as the server checks with it."""
+    return (Path(evidence.__file__).parent / "schemas" / name).read_text(encoding="utf-8")
+
+
+PAGES = {
+    "errors.md": errors,
+    "settings.md": settings_page,
+    "command-line.md": command_page,
+    "evaluation.v1.schema.json": lambda: _schema("evaluation.v1.json"),
+    "gate_plan.v1.schema.json": lambda: _schema("gate_plan.v1.json"),
+}
 
 
 def main() -> None:

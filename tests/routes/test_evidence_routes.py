@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
+from muniment.server.http.paging import encode_cursor
 from muniment.server.http.records import Role, Scope
 from muniment.server.ports.blobs_fake import FakeBlobs
 from muniment.server.ports.clock import FixedClock
@@ -154,6 +155,9 @@ async def test_lists_are_paged_oldest_first_and_by_kind(house: House) -> None:
     assert rest["next_cursor"] is None
     only = fine(await sender.client.get(url, params={"kind": "sbom"}))
     assert [one["kind"] for one in only["items"]] == ["sbom"]
+    for at in ("2026-01-01T00:00:00", "0001-01-01T00:00:00+14:00"):
+        forged = encode_cursor({"at": at, "id": first["items"][0]["id"]})
+        assert (await sender.client.get(url, params={"cursor": forged})).status_code == 422
     assert (await sender.client.get(url, params={"cursor": "e30"})).status_code == 422
 
 

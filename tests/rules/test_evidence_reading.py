@@ -58,7 +58,7 @@ def at_most_bytes(most: int) -> Iterator[None]:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.text()
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text()
     | st.floats(allow_nan=False, allow_infinity=False),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=20,
@@ -117,6 +117,10 @@ def test_what_is_not_taken_is_named_with_its_place(data: bytes, place: str, mess
     found = problem_of(data)
     assert found["field"] == place
     assert message in found["message"]
+
+
+def test_integers_that_a_double_cannot_tell_apart_are_read_as_one() -> None:
+    assert value_of("[9007199254740993, 100000000000000000000000]").value == [2.0**53, 1e23]
 
 
 def test_commas_in_text_are_no_values() -> None:

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from muniment.core.statement import public_key_pem
 from muniment.server.setting_values import duration, names, number, size_bytes, switch
 from muniment.server.settings import BadSettings, Settings
+from tests.support.keys import MemoryKeys
 
 
 def read(**variables: str) -> Settings:
@@ -196,3 +198,12 @@ def test_settings_of_what_is_done_later_are_checked(variable: str, value: str, w
     with pytest.raises(BadSettings) as caught:
         Settings.from_env({variable: value})
     assert any(why in problem["message"] for problem in caught.value.problems)
+
+
+def test_keys_that_vouch_for_runs_are_p256_in_pem() -> None:
+    key = MemoryKeys().record.public_key_der
+    pem = public_key_pem(key)
+    assert read(data_dir="/d", evidence_keys=pem + pem).evidence_keys == (key, key)
+    other = public_key_pem(b"x" * 91)
+    for wrong in ("nothing", pem + "rest", other, pem.replace("MFk", "MFj")):
+        assert "MUNIMENT_EVIDENCE_KEYS" in problems(data_dir="/d", evidence_keys=wrong)

@@ -18,7 +18,7 @@ warnings.filterwarnings("ignore")
 
 import mlflow  # type: ignore[import-not-found]  # noqa: E402
 import numpy as np  # noqa: E402
-import pandas as pd  # type: ignore[import-untyped]  # noqa: E402
+import pandas as pd  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
 from mlflow.exceptions import (  # type: ignore[import-not-found]  # noqa: E402
     MlflowException,

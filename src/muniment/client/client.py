@@ -14,6 +14,7 @@ from muniment.client.aliases import Aliases
 from muniment.client.artifacts import Artifacts
 from muniment.client.assets import Assets
 from muniment.client.check import check_version
+from muniment.client.evidence import EvidenceCalls
 from muniment.client.jobs import Jobs
 from muniment.client.lifecycle import Lifecycle
 from muniment.client.log import Log
@@ -60,6 +61,7 @@ class Client:
         self.versions = Versions(self.transport)
         self.aliases = Aliases(self.transport)
         self.artifacts = Artifacts(self.transport)
+        self.evidence = EvidenceCalls(self.transport)
         self.lifecycle = Lifecycle(self.transport, self.versions)
         self.namespaces = Namespaces(self.transport)
         self.log = Log(self.transport)

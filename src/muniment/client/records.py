@@ -225,6 +225,61 @@ class Change(Record, frozen=True, kw_only=True):
     previous_version: str | None = None
 
 
+class Evidence(Record, frozen=True, kw_only=True):
+    """A recorded claim about a version, in its tool's own file.
+
+    `standing` is `verified` or `asserted`; `stale` says that it tells of something else than the
+    version asked for, `changes` of what. `parsed` is there when it was asked for alone.
+    """
+
+    id: str | None = None
+    kind: str
+    format: str
+    file_name: str
+    digest: str
+    size_bytes: int = 0
+    subject: str = ""
+    standing: str = "asserted"
+    signer: str | None = None
+    flags: list[str] = []
+    bound: dict[str, str] = {}
+    stale: bool = False
+    changes: list[dict[str, Any]] = []
+    tool: dict[str, str] = {}
+    summary: dict[str, Any] = {}
+    produced_at: dt.datetime | None = None
+    recorded_at: dt.datetime | None = None
+    recorded_by: dict[str, Any] = {}
+    context_digest: str | None = None
+    entry_id: str | None = None
+    parsed: dict[str, Any] = {}
+    said_by: dict[str, str] = {}
+
+
+class AddedEvidence(Evidence, frozen=True, kw_only=True):
+    """Evidence, and whether this request recorded it."""
+
+    created: bool = False
+
+
+class Covered(Record, frozen=True, kw_only=True):
+    """One dimension of an evaluation: `covered`, `missing` or `not_applicable`, and why."""
+
+    dimension: str
+    state: str
+    reason: str = ""
+    metrics: int = 0
+    evidence: list[str] = []
+    flags: list[str] = []
+
+
+class Coverage(Record, frozen=True, kw_only=True):
+    """How far a version's evaluations cover the six dimensions; `complete` when none is missing."""
+
+    complete: bool
+    items: list[Covered]
+
+
 class Principal(Record, frozen=True, kw_only=True):
     """A person, a service or a workload identity."""
 

@@ -5,6 +5,7 @@ Raises (every function): ValueError, with what was expected.
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import re
 from pathlib import Path
@@ -14,6 +15,9 @@ _GIB = 1 << 30
 _SIZE_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _SIZE_UNITS |= {"KIB": 1 << 10, "MIB": _MIB, "GIB": _GIB, "TIB": 1 << 40}
 _TIME_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_PEM = re.compile(r"-----BEGIN PUBLIC KEY-----([A-Za-z0-9+/=\s]+)-----END PUBLIC KEY-----")
+_P256 = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200")
+_P256_BYTES = 91
 
 
 def text(value: str) -> str:
@@ -72,3 +76,14 @@ def directory(value: str) -> Path:
 def names(value: str) -> tuple[str, ...]:
     """Read names separated by commas, or none at all."""
     return tuple(each.strip() for each in value.split(",") if each.strip())
+
+
+def public_keys(value: str) -> tuple[bytes, ...]:
+    """Read P-256 public keys in PEM; each comes back as SubjectPublicKeyInfo in DER."""
+    blocks = _PEM.findall(value)
+    keys = tuple(base64.b64decode("".join(block.split()), validate=True) for block in blocks)
+    if not keys or _PEM.sub("", value).strip():
+        raise ValueError("expected PEM blocks `-----BEGIN PUBLIC KEY-----`")
+    if not all(len(key) == _P256_BYTES and key.startswith(_P256) for key in keys):
+        raise ValueError("expected ECDSA P-256 public keys (`openssl ec -pubout`)")
+    return keys

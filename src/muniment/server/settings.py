@@ -23,6 +23,7 @@ from muniment.server.setting_values import (
     enforcement,
     names,
     number,
+    public_keys,
     size_bytes,
     switch,
     text,
@@ -119,6 +120,8 @@ class Settings:
     max_body_bytes: int = _option(size_bytes, 16 * _MIB)
     #: The largest file of evidence that is read; each takes several times its size in memory.
     max_evidence_bytes: int = _option(size_bytes, 64 * _MIB)
+    #: Public keys (PEM, P-256, one after the other) that vouch for evaluation runs.
+    evidence_keys: tuple[bytes, ...] = _option(public_keys, ())
 
     #: Variables of the client, which are not settings of the server.
     OTHERS: ClassVar[frozenset[str]] = frozenset(

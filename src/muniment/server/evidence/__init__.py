@@ -13,13 +13,15 @@ from muniment.server.evidence.plugins import Parser, add_parser
 from muniment.server.evidence.reads import (
     FOLDS, about, components, find_evidence, of, page, required_blobs,
 )
-from muniment.server.evidence.rules.binding import about_version, components_of, freshness
+from muniment.server.evidence.rules.binding import (
+    about_version, components_of, freshness, of_version,
+)
 from muniment.server.evidence.rules.reading import (
     Document, Limits, clean, items_at, problem, read, refusal, text_at, walk,
 )
 
 __all__ = [
     "FOLDS", "Document", "Limits", "Parser", "about", "about_version", "add_parser", "clean",
-    "components", "components_of", "find_evidence", "freshness", "items_at", "keep", "of", "page",
+    "components", "components_of", "find_evidence", "freshness", "items_at", "keep", "of", "of_version", "page",
     "parse_held", "problem", "read", "record", "refusal", "refused", "required_blobs", "text_at", "walk",
 ]

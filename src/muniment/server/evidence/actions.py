@@ -8,8 +8,9 @@ of the same subject, kind and context is recorded once, however often it is sent
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from muniment.core.canon import canonical
@@ -18,15 +19,22 @@ from muniment.core.errors import BadEvidence
 from muniment.server import ledger
 from muniment.server.evidence import plugins, store
 from muniment.server.evidence.records import (
-    Dimension,
+    About,
+    Attested,
     Evidence,
     EvidenceKind,
     New,
     Parsed,
+    Standing,
     Unreadable,
 )
-from muniment.server.evidence.rules import binding, folding
-from muniment.server.evidence.rules.parsed import flags_of, merged, parsed_json, run_json
+from muniment.server.evidence.rules import binding, contexts, folding, gates
+from muniment.server.evidence.rules.parsed import (
+    context_json,
+    flags_of,
+    merged,
+    parsed_json,
+)
 from muniment.server.evidence.rules.reading import Limits, clean, too_large
 from muniment.server.identity.records import By
 from muniment.server.ledger.records import Entry, Subject
@@ -70,6 +78,51 @@ async def parse_held(
         if data is None:
             return too_large(name, size_bytes, limits)
         return await asyncio.to_thread(plugins.parse, data, name, kind=kind, limits=limits)
+
+
+async def read_context(
+    blobs: Blobs,
+    digest: Digest,
+    size_bytes: int,
+    name: str,
+    *,
+    of: Digest,
+    about: About,
+    keys: Sequence[bytes],
+) -> Attested | Unreadable:
+    """Read the held context of the file `of`, checking who vouches for it with `keys`."""
+    data = await load(blobs, digest, size_bytes, contexts.MAX_BYTES)
+    if data is None:
+        return too_large(name, size_bytes, Limits(max_bytes=contexts.MAX_BYTES))
+    return contexts.parse_context(data, name, of, about.digests, keys)
+
+
+def judge(
+    plan: Evidence, evaluations: Sequence[Evidence], about: About, by: By
+) -> list[tuple[New, bytes]]:
+    """Run a recorded plan's gates; return each gate's record as evidence to be, with its file.
+
+    Nothing is written, and the files are not held yet (`keep`).
+    """
+    rules = gates.plan_from(plan.parsed["details"], plan.recorded_at, str(plan.digest))
+    judged = gates.Judged(about.name, tuple(sorted(map(str, about.components.values()))))
+    found = []
+    for record in gates.run_gates(rules, evaluations, judged, started=by.at, ended=by.at):
+        data = canonical(record)
+        name = f"gate-{record['order']}-{record['gate']}.json"
+        parsed = plugins.parse(data, name, kind=EvidenceKind.GATE)
+        assert isinstance(parsed, Parsed), "what is written here is read here"
+        new = New(
+            about=about,
+            file_name=name,
+            digest=digest_of(data),
+            size_bytes=len(data),
+            parsed=parsed,
+            standing=Standing.VERIFIED,
+            signer="registry",
+        )
+        found.append((new, data))
+    return found
 
 
 async def keep(blobs: Blobs, data: bytes, new_id: uuid.UUID) -> Digest:
@@ -132,11 +185,8 @@ async def record(tx: Tx, new: New, by: By, signer: Signer) -> tuple[Evidence, bo
 
 def evidence_of(new: New, by: By) -> Evidence:
     """Return the evidence `record` would write; nothing is written."""
-    parsed, context = parsed_json(new.parsed), new.context
-    if context is not None:
-        parsed["context"] = run_json(context.run)
-        if context.dimension is not None:
-            _measure(parsed, context.dimension)
+    context = new.context
+    parsed = _whole(new.parsed, None if context is None else context_json(context))
     run = merged(new.parsed.run, None if context is None else context.run)
     return Evidence(
         id=by.new_id(),
@@ -156,7 +206,7 @@ def evidence_of(new: New, by: By) -> Evidence:
         signer=new.signer if context is None else context.signer,
         context_digest=None if context is None else context.digest,
         bound=binding.bound(new.parsed.kind, new.about.components),
-        flags=flags_of(new.parsed, context),
+        flags=flags_of(new.parsed, context, by.at),
         tool_name=run.tool_name,
         tool_version=run.tool_version,
         produced_at=run.ended,
@@ -166,10 +216,38 @@ def evidence_of(new: New, by: By) -> Evidence:
     )
 
 
-def _measure(parsed: dict[str, Any], dimension: Dimension) -> None:
-    """Say of metrics that name no dimension of their own that they are of `dimension`."""
-    for metric in parsed["metrics"]:
-        metric.setdefault("dimension", dimension.value)
+def _whole(parsed: Parsed, context: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what is stored of a file and its context.
+
+    Metrics that name no dimension of their own are of the context's.
+    """
+    whole = parsed_json(parsed)
+    if context is not None:
+        whole["context"] = dict(context)
+        for metric in whole["metrics"] if "dimension" in context else ():
+            metric["dimension"] = context["dimension"]
+    return whole
+
+
+async def reparse(blobs: Blobs, evidence: Evidence, limits: Limits) -> list[str]:
+    """Read the file of recorded evidence again; return how it differs from what is recorded.
+
+    Source: R-083.
+    """
+    kind = EvidenceKind.OTHER if evidence.format == plugins.UNKNOWN else None
+    found = await parse_held(
+        blobs, evidence.digest, evidence.size_bytes, evidence.file_name, kind=kind, limits=limits
+    )
+    if isinstance(found, Unreadable):
+        return [f"{one['field']}: {one['message']}" for one in found.problems]
+    if kind is not None:
+        found = dataclasses.replace(found, kind=evidence.kind)
+    now = _whole(found, evidence.parsed.get("context"))
+    return [
+        f"{name}: was read as {evidence.parsed.get(name)!r:.120}, is now read as {now.get(name)!r:.120}"
+        for name in sorted({*now, *evidence.parsed})
+        if canonical(now.get(name)) != canonical(evidence.parsed.get(name))
+    ]
 
 
 def _entry(evidence: Evidence, new: New) -> Entry:

@@ -122,6 +122,30 @@ async def find_evidence(tx: Tx, about_: About, evidence_id: uuid.UUID) -> Eviden
     return to_evidence(row)
 
 
+async def find_plan(tx: Tx, asset_id: uuid.UUID, plan_id: uuid.UUID | None) -> Evidence:
+    """Return a gate plan recorded of any version of an asset: that of an id, or else the newest.
+
+    Raises:
+        NotFound: there is none.
+    """
+    row = await tx.fetchrow(_PLAN, asset_id, plan_id)
+    if row is None:
+        raise NotFound(
+            "this asset has no such gate plan: add one with `muniment evidence add`"
+            " (`muniment/gate-plan/v1`) before its evaluations run"
+        )
+    return to_evidence(row)
+
+
+_PLAN: Final[LiteralString] = (
+    COLUMNS
+    + """
+    WHERE e.asset_id = $1 AND e.kind = 'gate' AND e.format = 'gate-plan'
+      AND ($2::uuid IS NULL OR e.id = $2)
+    ORDER BY e.recorded_at DESC, e.id DESC LIMIT 1"""
+)
+
+
 async def held_files(tx: Tx, about_: About, digests: Sequence[Digest]) -> dict[Digest, int]:
     """Return those of `digests` that are files of the subject's evidence already, with their sizes."""
     rows = await tx.fetch(

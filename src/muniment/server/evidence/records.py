@@ -69,7 +69,9 @@ class Flag(enum.StrEnum):
     MISSING_UNCERTAINTY = "missing_uncertainty"
     MISSING_DIRECTION = "missing_direction"
     MISSING_JUDGE = "missing_judge"
+    FUTURE = "future"  # its run ended after it was recorded, by its own word
     SECRETS = "secrets"  # something in the file looks like a key or a password
+    UNSIGNED = "unsigned"  # an attestation without a signature
     UNKNOWN_SIGNER = "unknown_signer"  # the context is signed by a key the registry does not know
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final, LiteralString
 
 import msgspec
 
-from muniment.core.canon import canonical
+from muniment.core.canon import canonical, loads_strict
 from muniment.core.digest import Digest, digest_of
 from muniment.server.evidence.records import Component, Evidence, EvidenceKind, Standing
 from muniment.server.evidence.rules.parsed import component_json
@@ -37,7 +37,7 @@ def to_evidence(row: Row) -> Evidence:
         digest=Digest(row["digest"]),
         size_bytes=row["size_bytes"],
         file_name=row["file_name"],
-        parsed=msgspec.json.decode(row["parsed"]),
+        parsed=loads_strict(row["parsed"]),
         parsed_digest=Digest(row["parsed_digest"]),
         standing=Standing(row["standing"]),
         signer=row["signer"],

@@ -15,6 +15,16 @@ from muniment.server.evidence.plugins.formats import (
     find_parser,
     parse,
     unparsed,
+    version_of,
 )
 
-__all__ = ["PARSERS", "UNKNOWN", "Parser", "add_parser", "find_parser", "parse", "unparsed"]
+__all__ = [
+    "PARSERS",
+    "UNKNOWN",
+    "Parser",
+    "add_parser",
+    "find_parser",
+    "parse",
+    "unparsed",
+    "version_of",
+]

@@ -6,9 +6,26 @@ import math
 from collections.abc import Iterator
 from typing import Final, Protocol
 
-from muniment.server.evidence.plugins import cyclonedx
-from muniment.server.evidence.records import EvidenceKind, Flag, Metric, Parsed, Unreadable
-from muniment.server.evidence.rules.parsed import MAX_METRICS
+from muniment.core.canon import canonical
+from muniment.core.errors import BadJson, MunimentError
+from muniment.server.evidence.plugins import (
+    attestations,
+    cyclonedx,
+    deepeval,
+    evidently,
+    fairlearn,
+    garak,
+    gates,
+    generic,
+    helm,
+    inspect_ai,
+    lm_eval,
+    mlflow,
+    promptfoo,
+    spdx,
+)
+from muniment.server.evidence.records import EvidenceKind, Metric, Parsed, Unreadable
+from muniment.server.evidence.rules.parsed import MAX_BYTES, MAX_METRICS, parsed_json
 from muniment.server.evidence.rules.reading import Document, Limits, problem, read, refusal
 
 
@@ -34,10 +51,28 @@ class Parser(Protocol):
 
 
 #: Every format, in the order they are asked.
-PARSERS: Final[list[Parser]] = [cyclonedx.PARSER]
+PARSERS: Final[list[Parser]] = [
+    generic.PARSER,
+    fairlearn.PARSER,
+    gates.PLAN,
+    gates.RECORD,
+    cyclonedx.PARSER,
+    spdx.PARSER,
+    attestations.PROVENANCE,
+    attestations.SIGNATURE,
+    lm_eval.PARSER,
+    inspect_ai.PARSER,
+    promptfoo.PARSER,
+    deepeval.PARSER,
+    evidently.PARSER,
+    garak.PARSER,
+    helm.PARSER,
+    mlflow.PARSER,
+]
 
 #: The format of what no parser read.
 UNKNOWN: Final = "unknown"
+MISREAD: Final = "cannot be read as"
 _SHOWN: Final = 20
 
 
@@ -50,6 +85,13 @@ def add_parser(parser: Parser) -> None:
 def find_parser(document: Document) -> Parser | None:
     """Return the first parser that recognises `document`."""
     return next((parser for parser in PARSERS if parser.recognises(document)), None)
+
+
+def version_of(name: str) -> str:
+    """Return the version of the parser of a format; that of `unknown` is 1, of one gone `gone`."""
+    if name == UNKNOWN:
+        return "1"
+    return next((parser.version for parser in PARSERS if parser.name == name), "gone")
 
 
 def unparsed(kind: EvidenceKind) -> Parsed:
@@ -96,10 +138,23 @@ def read_with(parser: Parser, document: Document) -> Parsed | Unreadable:
                 for place in document.nonfinite[:_SHOWN]
             )
         )
-    parsed = parser.parse(document)
+    try:
+        parsed = parser.parse(document)
+    except (
+        TypeError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        MunimentError,
+    ) as error:
+        # A parser must not raise; should one, its mistake is not to be the sender's 500.
+        return refusal(document.name, f"{MISREAD} {parser.name}: {type(error).__name__}", _OTHER)
     if isinstance(parsed, Unreadable):
         return Unreadable(parsed.problems[:100])
-    problems = tuple(_problems(parsed, document.name))
+    problems = tuple(_problems(parsed, document.name)) or tuple(
+        _size_problems(parsed, document.name)
+    )
     return Unreadable(problems[:100]) if problems else parsed
 
 
@@ -110,11 +165,21 @@ def _problems(parsed: Parsed, name: str) -> Iterator[dict[str, str]]:
     if len(parsed.metrics) > MAX_METRICS:
         message = f"expected at most {MAX_METRICS} metrics, found {len(parsed.metrics)}"
         yield problem(name, message, "add the files of several runs one by one")
-    if Flag.NOT_A_NUMBER in parsed.flags:
-        return
     for metric in parsed.metrics:
         if not all(math.isfinite(number) for number in _numbers(metric)):
             yield problem(f"{name} {metric.task} {metric.metric}", "expected a finite number")
+
+
+def _size_problems(parsed: Parsed, name: str) -> Iterator[dict[str, str]]:
+    """What keeps that from being stored which was read from a file."""
+    try:
+        size_bytes = len(canonical(parsed_json(parsed)))
+    except BadJson as error:
+        yield problem(name, error.message)
+        return
+    if size_bytes > MAX_BYTES:
+        message = f"expected to read at most {MAX_BYTES} bytes from it, found {size_bytes}"
+        yield problem(name, message, "add the files of several runs one by one")
 
 
 def _numbers(metric: Metric) -> Iterator[float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from muniment.server.evidence.routes import adding, reading
+from muniment.server.evidence.routes import adding, judging, reading
 from muniment.server.http.operation import Operation
 
-OPERATIONS: list[Operation] = [*adding.OPERATIONS, *reading.OPERATIONS]
+OPERATIONS: list[Operation] = [*adding.OPERATIONS, *reading.OPERATIONS, *judging.OPERATIONS]

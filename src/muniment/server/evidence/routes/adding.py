@@ -39,11 +39,15 @@ _FRESH = Freshness()
 
 
 class EvidenceFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A file to add: what it is called, its SHA-256 in hex; `kind` null is told from its content."""
+    """A file to add: what it is called, its SHA-256 in hex; `kind` null is told from its content.
+
+    `context_sha256` names the file that says what the run was made with; it was sent as well.
+    """
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
     sha256: Annotated[str, msgspec.Meta(max_length=80)]
     kind: EvidenceKind | None = None
+    context_sha256: Annotated[str, msgspec.Meta(max_length=80)] | None = None
 
 
 class NewEvidenceBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,6 +80,8 @@ class _Held:
     file: EvidenceFile
     digest: Digest
     size_bytes: int
+    context: Digest | None
+    context_bytes: int
 
 
 async def add(call: Call) -> Reply:
@@ -86,16 +92,17 @@ async def add(call: Call) -> Reply:
     found = await _read(call, about, held)
     by = By(ledger.actor_of(call.caller), call.now, call.new_id)
     if request.dry_run:
-        return Reply(AddedBody([_added(actions.evidence_of(one, by)) for one in found]))
+        return Reply(AddedBody([added(actions.evidence_of(one, by)) for one in found]))
     async with call.deps.db.transaction() as tx:
         done = [await actions.record(tx, one, by, call.deps.keys.record) for one in found]
     return Reply(
-        AddedBody([_added(evidence, recorded=True, created=new) for evidence, new in done]),
+        AddedBody([added(evidence, recorded=True, created=new) for evidence, new in done]),
         status=201 if any(new for _, new in done) else 200,
     )
 
 
-def _added(evidence: Evidence, *, recorded: bool = False, created: bool = False) -> AddedEvidence:
+def added(evidence: Evidence, *, recorded: bool = False, created: bool = False) -> AddedEvidence:
+    """Return evidence as the answer to adding it shows it."""
     shown = body(evidence, _FRESH, recorded=recorded)
     return AddedEvidence(**msgspec.structs.asdict(shown), created=created)
 
@@ -110,7 +117,8 @@ async def _held(call: Call, tx: Tx, request: NewEvidenceBody) -> tuple[About, li
     version = await version_of(call, tx)
     manifest = await artifacts.get_manifest(tx, version.manifest_digest)
     about = binding.about_version(version, (file.digest for file in manifest.files))
-    digests = [Digest.parse(file.sha256) for file in request.files]
+    pairs = [(Digest.parse(one.sha256), _context_of(one)) for one in request.files]
+    digests = [each for pair in pairs for each in pair if each is not None]
     reach = artifacts.Reach(
         call.caller.id, call.now, visible_scopes(call.caller.grants), request.upload_id
     )
@@ -118,16 +126,24 @@ async def _held(call: Call, tx: Tx, request: NewEvidenceBody) -> tuple[About, li
     sizes = {digest: one.size_bytes for digest, one in usable.items()}
     sizes |= await reads.held_files(tx, about, digests)
     missing = [
-        problem(
-            file.name, "was not sent", "send it in an upload session and name that: `upload_id`"
-        )
-        for file, digest in zip(request.files, digests, strict=True)
-        if digest not in sizes
+        problem(f"{file.name}{what}", "was not sent", _SEND)
+        for file, pair in zip(request.files, pairs, strict=True)
+        for digest, what in zip(pair, ("", " (context)"), strict=True)
+        if digest is not None and digest not in sizes
     ]
     if missing:
         raise actions.refused(missing)
-    pairs = zip(request.files, digests, strict=True)
-    return about, [_Held(file, digest, sizes[digest]) for file, digest in pairs]
+    return about, [
+        _Held(file, digest, sizes[digest], context, 0 if context is None else sizes[context])
+        for file, (digest, context) in zip(request.files, pairs, strict=True)
+    ]
+
+
+_SEND = "send it in an upload session and name that: `upload_id`"
+
+
+def _context_of(file: EvidenceFile) -> Digest | None:
+    return None if file.context_sha256 is None else Digest.parse(file.context_sha256)
 
 
 async def _read(call: Call, about: About, held: list[_Held]) -> list[New]:
@@ -140,25 +156,41 @@ async def _read(call: Call, about: About, held: list[_Held]) -> list[New]:
     problems: list[Any] = []
     found = []
     for one in held:
-        parsed = await actions.parse_held(
-            call.deps.blobs, one.digest, one.size_bytes, one.file.name,
-            kind=one.file.kind, limits=limits,
-        )  # fmt: skip
-        if isinstance(parsed, Unreadable):
-            problems += parsed.problems
+        new = await _read_one(call, about, one, limits)
+        if isinstance(new, Unreadable):
+            problems += new.problems
             continue
-        new = New(
-            about=about,
-            file_name=one.file.name,
-            digest=one.digest,
-            size_bytes=one.size_bytes,
-            parsed=parsed,
-        )
         problems += actions.check_subject(new)
         found.append(new)
     if problems:
         raise actions.refused(problems)
     return found
+
+
+async def _read_one(call: Call, about: About, one: _Held, limits: Limits) -> New | Unreadable:
+    blobs, name = call.deps.blobs, one.file.name
+    parsed = await actions.parse_held(
+        blobs, one.digest, one.size_bytes, name, kind=one.file.kind, limits=limits
+    )
+    context = None
+    if one.context is not None:
+        context = await actions.read_context(
+            blobs, one.context, one.context_bytes, f"{name} (context)",
+            of=one.digest, about=about, keys=call.deps.settings.evidence_keys,
+        )  # fmt: skip
+    wrong = [each for each in (parsed, context) if isinstance(each, Unreadable)]
+    if wrong:
+        return Unreadable(tuple(problem for each in wrong for problem in each.problems))
+    assert not isinstance(parsed, Unreadable)
+    assert not isinstance(context, Unreadable)
+    return New(
+        about=about,
+        file_name=name,
+        digest=one.digest,
+        size_bytes=one.size_bytes,
+        parsed=parsed,
+        context=context,
+    )
 
 
 OPERATIONS: list[Operation] = [

@@ -18,8 +18,8 @@ from muniment.core.errors import (
     NotFound,
 )
 from muniment.server.catalog.records import Version
-from muniment.server.evidence import reads
-from muniment.server.evidence.records import Evidence, EvidenceKind, Freshness
+from muniment.server.evidence import actions, plugins, reads
+from muniment.server.evidence.records import Evidence, EvidenceKind
 from muniment.server.evidence.routes.bodies import (
     ONE,
     TAG,
@@ -32,6 +32,7 @@ from muniment.server.evidence.routes.bodies import (
 )
 from muniment.server.evidence.rules import binding
 from muniment.server.evidence.rules.parsed import component_json
+from muniment.server.evidence.rules.reading import Limits
 from muniment.server.http.held import held_file
 from muniment.server.http.operation import Call, Operation, Reply, TxMode
 from muniment.server.http.paging import LIMIT_DEFAULT, Cursor, Limit, Page, cut, read_cursor
@@ -63,25 +64,21 @@ async def list_(call: Call, tx: Tx) -> Reply:
     wanted = reads.Wanted(kind=query.kind, earlier=query.earlier, limit=query.limit)
     if query.cursor is not None:
         after = read_cursor(query.cursor, _Position)
-        if after.at.tzinfo is None:
-            raise BadCursor
-        wanted = dataclasses.replace(wanted, after=(after.at, after.id))
+        wanted = dataclasses.replace(wanted, after=(_in_utc(after.at), after.id))
     found = await reads.page(tx, version, wanted)
-    shown = [item(one, fresh(one, version, call.now)) for one in found]
+    shown = [item(one, binding.of_version(one, version, call.now)) for one in found]
     last = found[query.limit - 1] if len(found) > query.limit else None
     position = None if last is None else {"at": last.recorded_at.isoformat(), "id": str(last.id)}
     return Reply(Page(*cut(shown, query.limit, position)))
 
 
-def fresh(evidence: Evidence, version: Version, now: dt.datetime) -> Freshness:
-    """Say whether `evidence` tells of `version`."""
-    return binding.freshness(
-        evidence.kind,
-        evidence.bound,
-        binding.components_of(version),
-        made_at=evidence.produced_at or evidence.recorded_at,
-        at=now,
-    )
+def _in_utc(at: dt.datetime) -> dt.datetime:
+    if at.tzinfo is None:
+        raise BadCursor
+    try:
+        return at.astimezone(dt.UTC)
+    except OverflowError:
+        raise BadCursor from None
 
 
 async def _one(call: Call, tx: Tx) -> tuple[Evidence, Version]:
@@ -93,7 +90,7 @@ async def _one(call: Call, tx: Tx) -> tuple[Evidence, Version]:
 async def get(call: Call, tx: Tx) -> Reply:
     """Show one piece of evidence with all that was read from its file."""
     evidence, version = await _one(call, tx)
-    return Reply(body(evidence, fresh(evidence, version, call.now)))
+    return Reply(body(evidence, binding.of_version(evidence, version, call.now)))
 
 
 async def get_file(call: Call) -> Reply:
@@ -112,6 +109,27 @@ async def get_context(call: Call) -> Reply:
     if digest is None or size_bytes is None:
         raise NotFound("this evidence came without a context")
     return await held_file(call, digest, size_bytes, f"{evidence.file_name}.context.json")
+
+
+class ReparseBody(msgspec.Struct, frozen=True):
+    """Whether reading the file again says the same, and if not what differs."""
+
+    same: bool
+    differences: list[str]
+    recorded_by: str
+    reads_now: str
+
+
+async def reparse(call: Call) -> Reply:
+    """Read the file of a piece of evidence again, and compare with what is recorded of it."""
+    deps = call.deps
+    async with deps.db.transaction(read_only=True) as tx:
+        evidence, _ = await _one(call, tx)
+    limits = Limits(max_bytes=deps.settings.max_evidence_bytes)
+    found = await actions.reparse(deps.blobs, evidence, limits)
+    now = plugins.version_of(evidence.format)
+    was = f"{evidence.format} {evidence.format_version}"
+    return Reply(ReparseBody(not found, found, was, f"{evidence.format} {now}"))
 
 
 class ComponentBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -199,6 +217,18 @@ OPERATIONS: list[Operation] = [
         errors=(*_ERRORS, BadRange, BlobStoreDown),
         tag=TAG,
         media_type="application/octet-stream",
+    ),
+    Operation(
+        method="GET",
+        path=f"{_ITEM}/reparse",
+        id="reparse_evidence",
+        summary="Read the file of a piece of evidence again and compare",
+        handler=reparse,
+        needs=Verb.READ,
+        tx=TxMode.NONE,
+        returns=ReparseBody,
+        errors=(*_ERRORS, BlobStoreDown),
+        tag=TAG,
     ),
     Operation(
         method="GET",

@@ -18,7 +18,13 @@ from typing import Any, Final
 from muniment.core.canon import canonical
 from muniment.core.digest import Digest, digest_of
 from muniment.server.catalog.records import Version
-from muniment.server.evidence.records import About, Change, EvidenceKind, Freshness
+from muniment.server.evidence.records import (
+    About,
+    Change,
+    Evidence,
+    EvidenceKind,
+    Freshness,
+)
 
 _FILES: Final = frozenset({"model", "adapter", "prompt"})
 _BEHAVIOUR: Final = _FILES | {
@@ -96,6 +102,30 @@ def changes(kind: EvidenceKind, was: Mapping[str, str], now: Mapping[str, str]) 
         for name in sorted({*was, *current})
         if was.get(name) != current.get(name)
     ]
+
+
+def made_at(evidence: Evidence) -> dt.datetime:
+    """Return since when evidence ages: when its run ended, but never after it was recorded."""
+    if evidence.produced_at is None:
+        return evidence.recorded_at
+    return min(evidence.produced_at, evidence.recorded_at)
+
+
+def of_version(
+    evidence: Evidence,
+    version: Version,
+    at: dt.datetime,
+    max_age: dt.timedelta | None = None,
+) -> Freshness:
+    """Say whether `evidence` tells of `version` at a moment."""
+    return freshness(
+        evidence.kind,
+        evidence.bound,
+        components_of(version),
+        made_at=made_at(evidence),
+        at=at,
+        max_age=max_age,
+    )
 
 
 def freshness(

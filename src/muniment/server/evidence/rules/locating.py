@@ -58,7 +58,7 @@ def _offends(piece: str, levels: list[_Level], offence: Offence, max_depth: int)
             return _is_infinite(piece)
         case Offence.CONSTANT:
             return piece in _CONSTANTS
-        case Offence.DEPTH:
+        case _:
             return piece in "{[" and len(levels) >= max_depth
 
 

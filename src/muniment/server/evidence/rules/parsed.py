@@ -27,6 +27,8 @@ from muniment.server.evidence.records import (
 
 MAX_METRICS: Final = 10_000
 MAX_BYTES: Final = 4 << 20
+#: How far clocks of others may be ahead of ours.
+CLOCK_SKEW: Final = dt.timedelta(minutes=5)
 
 
 def parsed_json(parsed: Parsed) -> dict[str, Any]:
@@ -56,6 +58,12 @@ def run_json(run: Run) -> dict[str, Any]:
         if value is not None:
             said[each.name] = time_text(value) if isinstance(value, dt.datetime) else value
     return said
+
+
+def context_json(context: Attested) -> dict[str, Any]:
+    """Return what a context says of a run, and of what it looked at."""
+    said = run_json(context.run)
+    return said if context.dimension is None else said | {"dimension": context.dimension.value}
 
 
 def metric_json(metric: Metric) -> dict[str, Any]:
@@ -108,9 +116,12 @@ def components_digest(components: Iterable[Mapping[str, Any]]) -> Digest:
     return digest_of(b"".join(digest_of(canonical(one)).raw for one in components))
 
 
-def flags_of(parsed: Parsed, context: Attested | None) -> tuple[str, ...]:
+def flags_of(parsed: Parsed, context: Attested | None, recorded_at: dt.datetime) -> tuple[str, ...]:
     """Return the flags of evidence, sorted: the file's, less what a context supplies, plus its own."""
     flags = set(parsed.flags)
+    ended = merged(parsed.run, None if context is None else context.run).ended
+    if ended is not None and ended > recorded_at + CLOCK_SKEW:
+        flags.add(Flag.FUTURE)
     if context is not None:
         flags |= context.flags
         run = context.run

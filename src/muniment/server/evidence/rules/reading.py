@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from muniment.core.canon import MAX_INTEGER
 from muniment.server.evidence.records import Unreadable
 from muniment.server.evidence.rules import locating
 from muniment.server.evidence.rules.locating import Offence
@@ -255,7 +256,9 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(digits: str) -> int | float:
-    return int(digits) if len(digits) <= _INTEGER_DIGITS else _number(digits)
+    """Integers that a double cannot tell apart are read as the double they are nearest to."""
+    number = int(digits) if len(digits) <= _INTEGER_DIGITS else _number(digits)
+    return number if abs(number) <= MAX_INTEGER else float(number)
 
 
 def _number(digits: str) -> float:
@@ -366,7 +369,9 @@ def number_at(value: Any, *path: str | int) -> float | None:
 def count_at(value: Any, *path: str | int) -> int | None:
     """Return the whole number of at least 0 at `path`; None where there is none."""
     number = number_at(value, *path)
-    return int(number) if number is not None and number >= 0 and number.is_integer() else None
+    if number is None or not 0 <= number <= MAX_INTEGER or not number.is_integer():
+        return None
+    return int(number)
 
 
 def items_at(value: Any, *path: str | int) -> list[Any]:

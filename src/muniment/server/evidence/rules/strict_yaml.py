@@ -16,6 +16,8 @@ from typing import Any, Final
 
 import yaml
 
+from muniment.core.canon import MAX_INTEGER
+
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NUMBER: Final = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]*)?([eE][-+]?[0-9]{1,4})?")
 _CONSTANT: Final = re.compile(r"[-+]?\.(inf|Inf|INF|nan|NaN|NAN)")
@@ -24,7 +26,6 @@ _WORDS: Final[dict[str, bool | None]] = {
     "false": False, "False": False, "FALSE": False,
     "null": None, "Null": None, "NULL": None, "~": None, "": None,
 }  # fmt: skip
-_INTEGER_DIGITS: Final = 19
 
 
 class NotYaml(ValueError):
@@ -97,17 +98,13 @@ class _Builder:
 
     def _list(self, depth: int) -> list[Any]:
         items = []
-        for event in self._events:
-            if isinstance(event, yaml.SequenceEndEvent):
-                break
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
             items.append(self._value(event, depth))
         return items
 
     def _mapping(self, depth: int) -> dict[str, Any]:
         members: dict[str, Any] = {}
-        for event in self._events:
-            if isinstance(event, yaml.MappingEndEvent):
-                break
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             name = self._name(event)
             if name in members:
                 message = f"expected each member once, found {name[:80]!r} again"
@@ -136,9 +133,9 @@ class _Builder:
             return None
         if not _NUMBER.fullmatch(text):
             return text
-        if text.lstrip("-+").isdigit() and len(text) <= _INTEGER_DIGITS:
-            return int(text)
         number = float(text)
+        if text.lstrip("-+").isdigit() and abs(number) <= MAX_INTEGER:
+            return int(text)
         if math.isinf(number):
             raise NotYaml("expected a number that a double can hold", event.start_mark)
         return number

@@ -2,7 +2,8 @@
 
 What the directory of a zip says of sizes is not believed: bytes are counted as they are unpacked.
 Refused: encrypted members, two of one name, names that leave the archive, more members than
-`MAX_MEMBERS`, and what does not unpack to what its checksum says.
+`MAX_MEMBERS`, and what does not unpack to what its checksum says. Zstandard is read too: some tools
+write it.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from __future__ import annotations
 import io
 import lzma
 import struct
-import zipfile
 import zlib
 from typing import Final
+
+from backports import zstd
+from backports.zstd import zipfile
 
 MAX_MEMBERS: Final = 20_000
 _ENCRYPTED: Final = 0x1
@@ -20,6 +23,7 @@ _UNREADABLE: Final = (
     zipfile.BadZipFile,
     zlib.error,
     lzma.LZMAError,
+    zstd.ZstdError,
     struct.error,
     ValueError,
     EOFError,
