@@ -120,6 +120,7 @@ def test_no_slice_file_has_a_name_of_its_own() -> None:
         "catalog",
         "artifacts",
         "evidence",
+        "scanning",
         "ledger",
         "tracking",
         "facades/mlflow",

@@ -34,6 +34,21 @@ def detect(data: bytes) -> Format:
     return formats.detect(head, tail, len(data))
 
 
+@pytest.mark.parametrize(
+    ("head", "calls"),
+    [
+        (b"cos\nsystem\n(S'x'\ntR.", True),
+        (b"cos\nsystem\n.", False),
+        (b"N.", False),
+        (b"c os\n\xff\n)R.", False),
+        (b"NNN", False),
+        (b"", False),
+    ],
+)
+def test_what_calls_an_import(head: bytes, calls: bool) -> None:
+    assert following.calls_an_import(head) is calls
+
+
 def code(name: str) -> Format:
     return Format(name, executable=True)
 

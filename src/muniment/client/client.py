@@ -23,6 +23,7 @@ from muniment.client.principals import Principals
 from muniment.client.progress import OnProgress
 from muniment.client.records import Principal, Registered, Version
 from muniment.client.report import Report
+from muniment.client.scans import Scans
 from muniment.client.storage import Storage
 from muniment.client.tokens import Tokens
 from muniment.client.transport import Transport
@@ -67,6 +68,7 @@ class Client:
         self.log = Log(self.transport)
         self.tokens = Tokens(self.transport)
         self.jobs = Jobs(self.transport)
+        self.scans = Scans(self.transport, self.versions)
         self.principals = Principals(self.transport)
         self.storage = Storage(self.transport)
 

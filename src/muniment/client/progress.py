@@ -9,7 +9,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A transfer so far: `stage` is `hash`, `upload`, `download` or `verify`."""
+    """A transfer so far: `stage` is `hash`, `upload`, `download`, `verify` or `scan`."""
 
     stage: str
     bytes_done: int

@@ -4,10 +4,29 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 from muniment.scan.catalogue import RULES
 from muniment.scan.reader import OutOfBoundsError, Reader
-from muniment.scan.records import DEFAULT_LIMITS, Finding, Limits, Place, Totals
+from muniment.scan.records import DEFAULT_LIMITS, Finding, Limits, Place
+
+#: Of how many streams of pickles a second opinion is asked.
+PICKLED_KEPT = 100
+
+
+@dataclass(slots=True)
+class Totals:
+    """What was spent so far of the limits, for one file and all that is in it.
+
+    `pickled` are the streams of pickles that were met, at most `PICKLED_KEPT` of them.
+    """
+
+    inflated_bytes: int = 0
+    members: int = 0
+    pickles: int = 0
+    executable: bool = False
+    findings: list[Finding] = field(default_factory=list)
+    pickled: list[Reader] = field(default_factory=list)
 
 
 class StopScan(Exception):

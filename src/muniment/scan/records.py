@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,26 +117,6 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Where in the file itself a stream of pickles is, as it is: not in anything compressed."""
-
-    start: int
-    end: int
-
-
-@dataclass(slots=True)
-class Totals:
-    """What was spent so far of the limits, for one file and all that is in it."""
-
-    inflated_bytes: int = 0
-    members: int = 0
-    pickles: int = 0
-    executable: bool = False
-    findings: list[Finding] = field(default_factory=list)
-    pickled: list[Span] = field(default_factory=list)
 
 
 def verdict_of(findings: tuple[Finding, ...], *, executable: bool) -> VerdictClass:

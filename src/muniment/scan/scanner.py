@@ -118,6 +118,17 @@ def scan(
     `siblings` are the paths of the artifact's files, where they are known. Memory is bounded by
     `limits` whatever the file holds; time is not, see `muniment.scan.process`.
     """
+    return scan_with_pickles(reader, name, siblings=siblings, limits=limits)[0]
+
+
+def scan_with_pickles(
+    reader: Reader,
+    name: str,
+    *,
+    siblings: frozenset[str] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> tuple[FileReport, list[Reader]]:
+    """Return the same, and the streams of pickles that were met, for others to look at."""
     context = Context(name, limits=limits, siblings=siblings, scan=_scan_inside)
     found = Format("unknown")
     with contextlib.suppress(StopScan):
@@ -125,4 +136,5 @@ def scan(
     findings = tuple(context.findings)
     executable = context.totals.executable
     verdict = verdict_of(findings, executable=executable)
-    return FileReport(found.name, executable, verdict, findings)
+    report = FileReport(found.name, executable, verdict, findings)
+    return report, context.totals.pickled

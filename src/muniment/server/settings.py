@@ -122,6 +122,10 @@ class Settings:
     max_evidence_bytes: int = _option(size_bytes, 64 * _MIB)
     #: Public keys (PEM, P-256, one after the other) that vouch for evaluation runs.
     evidence_keys: tuple[bytes, ...] = _option(public_keys, ())
+    #: The memory (addresses) that the process in which a file is scanned may take.
+    scan_memory_bytes: int = _option(size_bytes, 1024 * _MIB)
+    #: How long the scan of one file may take; a second more for each 10 MB of it.
+    scan_time: dt.timedelta = _option(duration, dt.timedelta(minutes=2))  # noqa: RUF009 -- it cannot change
 
     #: Variables of the client, which are not settings of the server.
     OTHERS: ClassVar[frozenset[str]] = frozenset(
@@ -317,6 +321,18 @@ def _work(settings: Settings) -> list[_Check]:
             "fetch_secret_key",
             "an access key and a secret key only work together",
             "set both MUNIMENT_FETCH_ACCESS_KEY and MUNIMENT_FETCH_SECRET_KEY, or neither",
+        ),
+        (
+            settings.scan_memory_bytes < 128 * _MIB,
+            "scan_memory_bytes",
+            f"expected at least 128 MiB, found {settings.scan_memory_bytes} bytes",
+            "1GiB suits most models",
+        ),
+        (
+            settings.scan_time < dt.timedelta(seconds=1),
+            "scan_time",
+            f"expected at least one second, found {settings.scan_time}",
+            "2m suits most models",
         ),
         (
             not 2 <= settings.jobs_at_once <= 1000,  # noqa: PLR2004 -- a sane bound

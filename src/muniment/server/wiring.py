@@ -28,6 +28,7 @@ from muniment.server import (
     ledger,
     lifecycle,
     migrations,
+    scanning,
 )
 from muniment.server.artifacts import jobs as artifact_jobs
 from muniment.server.artifacts import routes as artifact_routes
@@ -53,6 +54,8 @@ from muniment.server.ports.db import Tx
 from muniment.server.ports.key_files import open_keys
 from muniment.server.ports.postgres import open_database, role_of
 from muniment.server.ports.queue import Handler, Periodic
+from muniment.server.scanning import jobs as scanning_jobs
+from muniment.server.scanning import routes as scanning_routes
 from muniment.server.settings import Settings
 
 _log = structlog.get_logger("muniment.server")
@@ -63,6 +66,7 @@ OPERATIONS: list[Operation] = [
     *catalog_routes.OPERATIONS,
     *artifact_routes.OPERATIONS,
     *evidence_routes.OPERATIONS,
+    *scanning_routes.OPERATIONS,
     *lifecycle_routes.OPERATIONS,
     *ledger_routes.OPERATIONS,
     *http_jobs.OPERATIONS,
@@ -80,6 +84,7 @@ FOLDS: tuple[Fold, ...] = (
     *catalog.FOLDS,
     *artifacts.FOLDS,
     *evidence.FOLDS,
+    *scanning.FOLDS,
     *lifecycle.FOLDS,
 )
 
@@ -87,7 +92,7 @@ FOLDS: tuple[Fold, ...] = (
 GAUGES: tuple[Gauges, ...] = (ledger.gauges, artifacts.gauges)
 
 #: What workers do, and what they do by the clock.
-_WITH_JOBS = (http_jobs, identity_jobs, artifact_jobs)
+_WITH_JOBS = (http_jobs, identity_jobs, artifact_jobs, scanning_jobs)
 HANDLERS: list[Handler] = [each for part in _WITH_JOBS for each in part.HANDLERS]
 PERIODIC: list[Periodic] = [each for part in _WITH_JOBS for each in part.PERIODIC]
 

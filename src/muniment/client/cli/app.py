@@ -41,6 +41,7 @@ COMMANDS: dict[str, Later] = {
     "quarantine": Later(_LIFECYCLE, "Stop handing a version out.", _GOVERN, "quarantine"),
     "release": Later(_LIFECYCLE, "End a version's quarantine.", _GOVERN, "release"),
     "namespace": Later(f"{_HERE}.namespace", "How namespaces enforce their rules.", _GOVERN),
+    "scan": Later(f"{_HERE}.scan", "Say what loading files would run.", _PROVE),
     "verify": Later(f"{_HERE}.verify", "Check a version, or a receipt without network.", _PROVE),
     "sbom": Later(f"{_HERE}.sbom", "Print the ML-BOM of a version.", _PROVE),
     "history": Later(f"{_HERE}.history", "Show every act on a version or asset.", _PROVE),

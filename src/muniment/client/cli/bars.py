@@ -25,6 +25,7 @@ _TITLES = {
     "upload": "Uploading",
     "download": "Downloading",
     "verify": "Checking",
+    "scan": "Scanning",
 }
 
 

@@ -13,14 +13,14 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from muniment.scan.context import Context, StopScan
+from muniment.scan.context import PICKLED_KEPT, Context, StopScan, Totals
 from muniment.scan.formats import following
 from muniment.scan.pickles import allowlist, arrays, calls, data  # noqa: F401 -- fill the table
 from muniment.scan.pickles.machine import STOP, Machine, MalformedError
 from muniment.scan.pickles.table import TABLE
 from muniment.scan.pickles.values import Global, Kind, Made, Use
 from muniment.scan.reader import Cursor, OutOfBoundsError, Reader
-from muniment.scan.records import Severity, Totals
+from muniment.scan.records import Severity
 
 STACK_DEPTH: Final = 1_000_000
 _CHECK_EVERY: Final = 1 << 16
@@ -207,6 +207,8 @@ def scan_stream(reader: Reader, context: Context, loader: Loader | None = None) 
         StopScan: they cannot be followed to the end; noted.
     """
     context.totals.executable = True
+    if len(context.totals.pickled) < PICKLED_KEPT:
+        context.totals.pickled.append(reader)
     cursor = Cursor(reader)
     chosen = loader or Loader()
     made = _one(cursor, context, chosen)

@@ -17,12 +17,12 @@ from muniment.scan.validators.jinja import check_template
 from muniment.scan.validators.keras import check_config
 
 _OVERLAP: Final = 256
-_PROGRAMS: Final = (
+PROGRAMS: Final = (
     ".py", ".pyx", ".pyw", ".sh", ".bash", ".zsh", ".ps1", ".bat", ".cmd", ".js", ".mjs", ".ts",
     ".rb", ".pl", ".php", ".lua", ".r", ".jl", ".ipynb", ".java", ".scala", ".go", ".rs", ".c",
     ".cpp", ".cu", ".pth",
 )  # fmt: skip
-_TEMPLATES: Final = (".jinja", ".jinja2", ".j2")
+TEMPLATES: Final = (".jinja", ".jinja2", ".j2")
 _YAML_OBJECT: Final = re.compile(rb"!!python/|!<?tag:yaml\.org,2002:python|!python/")
 _REMOTE: Final = re.compile(
     rb"(?im)^\s*['\"]?trust_remote_code['\"]?\s*:\s*['\"]?(?:true|yes|on|1)\b"
@@ -41,15 +41,15 @@ def check_script(reader: Reader, context: Context) -> None:
 
 def _note_program(context: Context) -> None:
     context.totals.executable = True
-    context.found("script.code", f"`{_shown(context.name)}` is a program")
+    context.found("script.code", "it is a program")
 
 
 def check_text(reader: Reader, context: Context) -> None:
     """Look for programs, templates, and YAML that makes objects."""
     name = context.name.lower()
-    if name.endswith(_PROGRAMS):
+    if name.endswith(PROGRAMS):
         _note_program(context)
-    elif name.endswith(_TEMPLATES) or "chat_template" in name:
+    elif name.endswith(TEMPLATES) or "chat_template" in name:
         check_template(_whole(reader, context), context)
     for offset, _ in _search(reader, _YAML_OBJECT):
         context.found("yaml.python-object", "a tag that makes a Python object", offset)

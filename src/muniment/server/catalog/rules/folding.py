@@ -73,24 +73,31 @@ def fold_asset_naming(rows: Rows, entry: Recorded) -> None:
         }
 
 
+def _standing_said(entry: Recorded) -> Fields | None:
+    """Return the payload of an act on what may be done with a version; evidence has a standing too."""
+    payload = entry.payload
+    said = payload is not None and entry.subject.kind == "version" and "standing" in payload
+    return dict(payload or {}) if said else None
+
+
 def fold_version_standing(rows: Rows, entry: Recorded) -> None:
     """Apply every act that says what may be done with a version: what holds now."""
-    if entry.payload is not None and "standing" in entry.payload:
+    if (payload := _standing_said(entry)) is not None:
         rows[entry.subject.id] = {
-            "asset_id": entry.payload["event"]["asset_id"],
-            "revision": entry.payload["revision"],
+            "asset_id": payload["event"]["asset_id"],
+            "revision": payload["revision"],
             "at": timestamp(entry.at),
-            **entry.payload["standing"],
+            **payload["standing"],
         }
 
 
 def fold_version_standing_event(rows: Rows, entry: Recorded) -> None:
     """Apply every act that says what may be done with a version: one more revision."""
-    if entry.payload is not None and "standing" in entry.payload:
-        rows[f"{entry.subject.id}/{entry.payload['revision']}"] = {
-            "asset_id": entry.payload["event"]["asset_id"],
+    if (payload := _standing_said(entry)) is not None:
+        rows[f"{entry.subject.id}/{payload['revision']}"] = {
+            "asset_id": payload["event"]["asset_id"],
             "at": timestamp(entry.at),
-            **entry.payload["standing"],
+            **payload["standing"],
             "entry_id": str(entry.id),
         }
 

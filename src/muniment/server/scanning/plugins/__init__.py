@@ -1,0 +1,1 @@
+"""What evidence needs to read of scans: the parser of their reports."""

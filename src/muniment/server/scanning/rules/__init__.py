@@ -1,0 +1,1 @@
+"""What follows from scans alone; pure."""

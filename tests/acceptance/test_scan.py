@@ -1,0 +1,57 @@
+"""A version is scanned by a real server's worker, and the command line says what it found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.gadgets import SYSTEM
+from tests.support.server_process import ServerProcess
+
+pytestmark = pytest.mark.slow
+
+SAMPLES = Path(__file__).parents[1] / "samples" / "models"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with ServerProcess(tmp_path_factory.mktemp("registry")) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUNIMENT_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("MUNIMENT_STATE_HOME", str(tmp_path / "state"))
+
+
+def registered(server: ServerProcess, name: str, at: Path) -> str:
+    server.cli(
+        "register", name, "--version", "1.0.0", "--artifact", str(at),
+        "--kind", "model", "--owner", "admin",
+    )  # fmt: skip
+    return f"{name}@1.0.0"
+
+
+def test_a_good_and_a_bad_model(server: ServerProcess, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    good.mkdir()
+    bad.mkdir()
+    (good / "model.pt").write_bytes((SAMPLES / "torch-state.pt").read_bytes())
+    (bad / "model.pkl").write_bytes(SYSTEM)
+    fine = server.cli("scan", registered(server, "good", good), "--json")
+    told = json.loads(fine.stdout)
+    assert told["verdict"] == "executable_allow_listed"
+    assert told["scan"]["file_count"] == 1
+    ref = registered(server, "bad", bad)
+    refused = server.cli("scan", ref, check=False)
+    assert refused.returncode == 3, refused.stdout + refused.stderr
+    assert "`os.system` is imported" in refused.stdout
+    here = server.cli("scan", "--local", str(bad), "--json", check=False)
+    assert here.returncode == 3
+    local = json.loads(here.stdout)["files"][0]["findings"]
+    there = json.loads(server.cli("scan", ref, "--json", check=False).stdout)
+    assert there["files"][0]["findings"] == local, "the same rules here and there"
