@@ -219,6 +219,29 @@ async def test_no_other_digest_is_empty(store: Blobs) -> None:
     await assert_nothing_held(store)
 
 
+@pytest.mark.parametrize("data", [b"", DATA, DATA * 900])
+async def test_what_nobody_announced_is_kept_under_its_own_digest(
+    store: Blobs, data: bytes
+) -> None:
+    upload = uuid.uuid4()
+    for _ in range(2):  # the second time it is held already
+        kept = await store.keep(upload, sent(data), limit=len(data))
+        assert kept == (digest_of(data), len(data))
+        assert await content(store, digest_of(data)) == data
+        assert await store.list_staged() == []
+
+
+@pytest.mark.parametrize("data", [DATA, DATA * 900])
+async def test_what_breaks_off_or_is_too_large_is_not_kept(store: Blobs, data: bytes) -> None:
+    upload = uuid.uuid4()
+    with pytest.raises(TooLarge):
+        await store.keep(upload, sent(data), limit=len(data) - 1)
+    with pytest.raises(Broken):
+        await store.keep(upload, broken(data), limit=len(data))
+    await assert_nothing_held(store, digest_of(data))
+    assert await store.list_staged() == []
+
+
 async def test_a_part_over_the_limit_is_dropped(store: Blobs) -> None:
     upload = uuid.uuid4()
     chunks = chunked(DATA, 1000)

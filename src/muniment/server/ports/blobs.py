@@ -79,6 +79,19 @@ class Blobs(Protocol):
         """
         ...
 
+    async def keep(
+        self, upload: UUID, chunks: AsyncIterable[bytes], *, limit: int
+    ) -> tuple[Digest, int]:
+        """Hold all of `chunks` as the blob that their SHA-256 names; return it and its size in bytes.
+
+        For bytes nobody has announced: they are hashed as they come and, on a disk, written once.
+        What is staged meanwhile is staged under `upload`. If the iterator raises, nothing is kept.
+
+        Raises:
+            TooLarge: more than `limit` bytes came.
+        """
+        ...
+
     async def discard(self, upload: UUID) -> None:
         """Drop everything staged under `upload`. Idempotent."""
         ...

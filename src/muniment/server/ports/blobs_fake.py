@@ -102,6 +102,21 @@ class FakeBlobs:
         self.sealed.add(key)
         self._after(fault)
 
+    async def keep(
+        self, upload: UUID, chunks: AsyncIterable[bytes], *, limit: int
+    ) -> tuple[Digest, int]:
+        """See `Blobs.keep`."""
+        fault = self._before("keep")
+        content = bytearray()
+        async for chunk in chunks:
+            content += chunk
+            if len(content) > limit:
+                raise TooLarge(f"expected at most {limit} bytes, found more")
+        digest = Digest(hashlib.sha256(content).digest())
+        self.blobs[digest] = bytes(content)
+        self._after(fault)
+        return digest, len(content)
+
     async def discard(self, upload: UUID) -> None:
         """See `Blobs.discard`."""
         self._before("discard")

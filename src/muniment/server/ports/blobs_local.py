@@ -110,6 +110,37 @@ class LocalBlobs:
             return False
         return True
 
+    async def keep(
+        self, upload: UUID, chunks: AsyncIterable[bytes], *, limit: int
+    ) -> tuple[Digest, int]:
+        """See `Blobs.keep`."""
+        scratch = self._staged(upload, Digest(secrets.token_bytes(32)))
+        running = RunningHash()
+        writer = PartWriter(scratch, 0, limit, running)
+        whole = False
+        try:
+            async for chunk in chunks:
+                await writer.write(chunk)
+            whole = True
+        finally:
+            await asyncio.shield(self._finish_kept(scratch, writer, whole=whole))
+        digest = Digest(running.sha256.digest())
+        if await self.size(digest) == running.at:
+            await run(scratch.drop)
+        else:
+            await run(scratch.keep, self._final(digest), self._root)
+        return digest, running.at
+
+    async def _finish_kept(self, scratch: Staged, writer: PartWriter, *, whole: bool) -> None:
+        try:
+            await writer.finish(keep=whole)
+        except BaseException:
+            whole = False
+            raise
+        finally:
+            if not whole:
+                await run(scratch.drop)
+
     async def discard(self, upload: UUID) -> None:
         """See `Blobs.discard`."""
         folder = self._folder(upload)

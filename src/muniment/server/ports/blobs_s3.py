@@ -23,6 +23,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import hashlib
+import secrets
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 _SEAL_TRIES = 3
 _MARK = "sealed"
+_SMALL_BYTES = 8 << 20
 
 
 class _Changed(Exception):
@@ -63,6 +65,29 @@ class _Piece:
     key: str
     part: Part
     e_tag: str | None
+
+
+class _Hashed:
+    """A stream whose SHA-256 is known at its end."""
+
+    def __init__(self, chunks: AsyncIterable[bytes]) -> None:
+        self._chunks, self._sha256 = chunks, hashlib.sha256()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._chunks:
+            self._sha256.update(chunk)
+            yield chunk
+
+    @property
+    def digest(self) -> Digest:
+        return Digest(self._sha256.digest())
+
+
+async def _joined(head: bytes, rest: AsyncIterator[bytes] | None) -> AsyncIterator[bytes]:
+    yield head
+    if rest is not None:
+        async for chunk in rest:
+            yield chunk
 
 
 def _not_held(digest: Digest) -> NotFound:
@@ -126,6 +151,39 @@ class S3Blobs:
             raise
         await self._bucket.put(self._staging(upload, digest) + _MARK, b"")
         await self._bucket.delete([piece.key for piece in pieces])
+
+    async def keep(
+        self, upload: UUID, chunks: AsyncIterable[bytes], *, limit: int
+    ) -> tuple[Digest, int]:
+        """See `Blobs.keep`. What is small is written once; what is large is staged before it has a name."""
+        hashed = _Hashed(chunks)
+        counted = Counted(hashed, limit)
+        stream = aiter(counted)
+        head = bytearray()
+        async for chunk in stream:
+            head += chunk
+            if len(head) > _SMALL_BYTES:
+                return await self._keep_large(upload, _joined(bytes(head), stream), hashed, limit)
+        digest = hashed.digest
+        if await self.size(digest) != len(head):
+            whole = Counted(_joined(bytes(head), None), len(head))
+            await self._bucket.put_stream(self._blob(digest), whole, len(head))
+        return digest, len(head)
+
+    async def _keep_large(
+        self, upload: UUID, chunks: AsyncIterable[bytes], hashed: _Hashed, limit: int
+    ) -> tuple[Digest, int]:
+        scratch = Digest(secrets.token_bytes(32))  # nobody else knows its key, or has it signed
+        part = await self.stage(upload, scratch, 0, chunks, limit=limit)
+        digest, size_bytes = hashed.digest, part.size_bytes
+        pieces = await self._pieces(upload, scratch)
+        try:
+            if await self.size(digest) != size_bytes:
+                verified = Counted(self._verified(pieces, digest), size_bytes)
+                await self._bucket.put_stream(self._blob(digest), verified, size_bytes)
+        finally:
+            await self._bucket.delete([piece.key for piece in pieces])
+        return digest, size_bytes
 
     async def _was_sealed(self, upload: UUID, digest: Digest, size_bytes: int) -> bool:
         """Tell whether this upload sealed the blob: holding its digest is not holding its bytes."""

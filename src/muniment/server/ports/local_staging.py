@@ -147,6 +147,16 @@ class Staged:
             raise mismatch(self.digest, found)
         os.fsync(handle)
 
+    def keep(self, final: Path, root: Path) -> None:
+        """Give bytes their final name, which they were hashed for; nobody else knows them as staged."""
+        handle = files.open_staged(self.path)
+        try:
+            os.fsync(handle)
+            files.move_into_place(handle, self.path, final, root)
+        finally:
+            os.close(handle)
+        self.drop()
+
     def drop(self) -> None:
         """Remove what was received."""
         self.path.unlink(missing_ok=True)

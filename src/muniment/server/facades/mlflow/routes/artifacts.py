@@ -1,23 +1,19 @@
 """`mlflow-artifacts/…` and lists of artifacts: bytes in and out through this server.
 
-What is sent is hashed while it is spooled, then kept under its SHA-256 like every blob; the path
-names those bytes. `versions/ID/…` are the files of a registered version: read, never written.
+What is sent is hashed while it is written, once, and kept under its SHA-256 like every blob; the
+path names those bytes. `versions/ID/…` are the files of a registered version: read, never written.
 """
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import tempfile
 import uuid
-from collections.abc import AsyncIterator
-from typing import IO, Any, Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
 
 from muniment.core.digest import Digest
-from muniment.core.errors import BadRequest, NotAllowed, NotFound, TooLarge
+from muniment.core.errors import BadRequest, NotAllowed, NotFound
 from muniment.server import artifacts, catalog, tracking
 from muniment.server.artifacts.records import Declared
 from muniment.server.facades.mlflow import reads
@@ -33,8 +29,6 @@ from muniment.server.tracking.records import Artifact, Listed
 
 _A: Final = "/mlflow-artifacts"
 _ONE: Final = f"{_A}/artifacts/{{path:path}}"
-_SPOOL_BYTES: Final = 1 << 20
-_CHUNK_BYTES: Final = 1 << 20
 _VERSIONS: Final = "versions"
 
 
@@ -63,60 +57,28 @@ async def upload_artifact(call: Call) -> Reply:
     path = tracking.check_artifact_path(call.path["path"])
     _refuse_versions(path)
     tracking_allowed(call, Verb.REGISTER)
-    most = call.deps.settings.max_file_bytes
-    with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as spool:
-        digest, size_bytes = await _spool(call, spool, most)
-        spool.seek(0)
-        await _keep(call, Declared(digest, size_bytes), spool)
-    async with call.deps.db.transaction() as tx:
-        artifact = Artifact(path, digest, size_bytes)
-        await tracking.put_artifact(tx, artifact, principal_id=call.caller.id, now=call.now)
+    deps, upload_id = call.deps, call.new_id()
+    digest, size_bytes = await deps.blobs.keep(
+        upload_id, call.stream(), limit=deps.settings.max_file_bytes
+    )
+    found = await artifacts.format_of(deps.blobs, digest, size_bytes)
+    async with deps.db.transaction() as tx:
+        await artifacts.open_upload(
+            tx, call.caller.id, upload_id=upload_id, now=call.now, ttl=deps.settings.upload_ttl
+        )
+        blob = Declared(digest, size_bytes)
+        await artifacts.declare(tx, upload_id, [blob])
+        await artifacts.seal_blob(tx, upload_id, blob, found, call.now)
+        await artifacts.abandon_upload(tx, upload_id)
+        await tracking.put_artifact(
+            tx, Artifact(path, digest, size_bytes), principal_id=call.caller.id, now=call.now
+        )
     return Reply("")
 
 
 def _refuse_versions(path: str) -> None:
     if path.split("/", 1)[0] == _VERSIONS:
         raise NotAllowed("the files of registered versions never change; register a new version")
-
-
-async def _spool(call: Call, spool: IO[bytes], most: int) -> tuple[Digest, int]:
-    """Copy the body to `spool`; return its digest and size."""
-    hashing, size_bytes = hashlib.sha256(), 0
-    async for chunk in call.stream():
-        size_bytes += len(chunk)
-        if size_bytes > most:
-            raise TooLarge(f"expected at most {most} bytes")
-        await asyncio.to_thread(_write, spool, hashing, chunk)
-    return Digest(hashing.digest()), size_bytes
-
-
-def _write(spool: IO[bytes], hashing: Any, chunk: bytes) -> None:
-    hashing.update(chunk)
-    spool.write(chunk)
-
-
-async def _chunks(spool: IO[bytes]) -> AsyncIterator[bytes]:
-    while chunk := await asyncio.to_thread(spool.read, _CHUNK_BYTES):
-        yield chunk
-
-
-async def _keep(call: Call, blob: Declared, spool: IO[bytes]) -> None:
-    """Hold the spooled bytes as a blob, in an upload session of their own."""
-    deps, upload_id = call.deps, call.new_id()
-    async with deps.db.transaction() as tx:
-        await artifacts.open_upload(
-            tx, call.caller.id, upload_id=upload_id, now=call.now, ttl=deps.settings.upload_ttl
-        )
-        await artifacts.declare(tx, upload_id, [blob])
-    if await deps.blobs.size(blob.digest) is None:
-        await deps.blobs.stage(
-            upload_id, blob.digest, 0, _chunks(spool), limit=max(1, blob.size_bytes)
-        )
-        await deps.blobs.seal(upload_id, blob.digest, blob.size_bytes)
-    found = await artifacts.format_of(deps.blobs, blob.digest, blob.size_bytes)
-    async with deps.db.transaction() as tx:
-        await artifacts.seal_blob(tx, upload_id, blob, found, call.now)
-        await artifacts.abandon_upload(tx, upload_id)
 
 
 async def download_artifact(call: Call) -> Reply:
