@@ -363,6 +363,100 @@ async def test_experiments(admin: Client) -> None:
     assert error_of(await admin.get(f"{API}/experiments/get-by-name?experiment_name=no"))[0] == 404
 
 
+async def test_experiments_are_renamed_hidden_and_shown(admin: Client) -> None:
+    ids = []
+    for name in ("a", "b"):
+        made = await ok(await admin.post(f"{API}/experiments/create", json={"name": name}))
+        ids.append(made["experiment_id"])
+    run = await ok(await admin.post(f"{API}/runs/create", json={"experiment_id": ids[0]}))
+    renamed = {"experiment_id": ids[0], "new_name": "c"}
+    await ok(await admin.post(f"{API}/experiments/update", json=renamed))
+    taken = await admin.post(f"{API}/experiments/update", json=renamed | {"new_name": "b"})
+    assert error_of(taken) == (400, "RESOURCE_ALREADY_EXISTS")
+    tag = {"experiment_id": ids[0], "key": "k", "value": "v"}
+    await ok(await admin.post(f"{API}/experiments/set-experiment-tag", json=tag))
+    await ok(await admin.post(f"{API}/experiments/delete-experiment-tag", json=tag))
+    one = {"experiment_id": ids[0]}
+    await ok(await admin.post(f"{API}/experiments/delete", json=one))
+    shown = (await ok(await admin.get(f"{API}/experiments/get", params=one)))["experiment"]
+    assert (shown["name"], shown["lifecycle_stage"], "tags" in shown) == ("c", "deleted", False)
+    late = await admin.post(f"{API}/runs/create", json=one)
+    assert error_of(late) == (400, "INVALID_PARAMETER_VALUE")
+    hidden = {"experiment_ids": [ids[0]]}
+    assert await ok(await admin.post(f"{API}/runs/search", json=hidden)) == {}
+    names = {}
+    for view in ("ACTIVE_ONLY", "DELETED_ONLY", "ALL"):
+        found = await ok(await admin.get(f"{API}/experiments/search", params={"view_type": view}))
+        names[view] = sorted(each["name"] for each in found["experiments"])
+    assert names == {
+        "ACTIVE_ONLY": ["Default", "b"],
+        "DELETED_ONLY": ["c"],
+        "ALL": ["Default", "b", "c"],
+    }
+    await ok(await admin.post(f"{API}/experiments/restore", json=one))
+    back = await ok(await admin.post(f"{API}/runs/search", json=hidden))
+    assert back["runs"][0]["info"]["run_id"] == run["run"]["info"]["run_id"]
+    assert error_of(await admin.get(f"{API}/experiments/search?view_type=x"))[0] == 400
+
+
+async def pages_of(client: Client, path: str, listed: str, asked: dict[str, Any]) -> list[int]:
+    """Return how many each page had."""
+    sizes, token = [], ""
+    while True:
+        body = {**asked, "max_results": 2, "page_token": token}
+        found = await ok(await client.post(f"{API}/{path}", json=body))
+        sizes.append(len(found[listed]))
+        token = found.get("next_page_token", "")
+        if not token:
+            return sizes
+
+
+async def test_what_scripts_said_comes_in_pages(admin: Client) -> None:
+    for number in range(5):
+        await ok(await admin.post(f"{API}/runs/create", json={"experiment_id": "0"}))
+        await ok(await admin.post(f"{API}/logged-models", json={"experiment_id": "0"}))
+        await ok(await admin.post(f"{API}/experiments/create", json={"name": f"e{number}"}))
+    of = {"experiment_ids": ["0"]}
+    assert await pages_of(admin, "runs/search", "runs", of) == [2, 2, 1]
+    assert await pages_of(admin, "logged-models/search", "models", of) == [2, 2, 1]
+    assert await pages_of(admin, "experiments/search", "experiments", {}) == [2, 2, 2]
+    run = (await ok(await admin.post(f"{API}/runs/search", json=of)))["runs"][0]["info"]["run_id"]
+    metrics = [{"key": "m", "value": n, "timestamp": n, "step": n} for n in range(3)]
+    await ok(await admin.post(f"{API}/runs/log-batch", json={"run_id": run, "metrics": metrics}))
+    asked = {"run_id": run, "metric_key": "m", "max_results": "2"}
+    first = await ok(await admin.get(f"{API}/metrics/get-history", params=asked))
+    rest = asked | {"page_token": first["next_page_token"]}
+    second = await ok(await admin.get(f"{API}/metrics/get-history", params=rest))
+    assert [len(first["metrics"]), len(second["metrics"])] == [2, 1]
+
+
+async def test_what_is_not_done_is_said_so_that_clients_fall_back(admin: Client) -> None:
+    for method, path in (
+        ("GET", "/api/2.0/mlflow-artifacts/presigned/0/x"),
+        ("POST", f"{API}/artifacts/presigned-upload-url"),
+        ("POST", f"{API}/artifacts/presigned-download-url"),
+        ("POST", "/ajax-api/2.0/mlflow-artifacts/mpu/complete/0/x"),
+    ):
+        assert error_of(await admin.request(method, path, json={})) == (501, "NOT_IMPLEMENTED")
+    for path in ("/api/3.0/mlflow/traces", f"{API}/traces/t/info", f"{API}/unified-traces"):
+        answer = await admin.post(path, json={})
+        assert error_of(answer) == (404, "ENDPOINT_NOT_FOUND")
+        assert "traces are not kept" in answer.json()["message"]
+
+
+async def test_tags_of_versions_may_be_as_long_as_mlflows(admin: Client) -> None:
+    await a_version(admin)
+    at = {"name": "m", "version": "1", "key": "k"}
+    url = f"{API}/model-versions/set-tag"
+    await ok(await admin.post(url, json=at | {"value": "x" * 100_000}))
+    assert error_of(await admin.post(url, json=at | {"value": "x" * 100_001}))[0] == 400
+    for number in range(4):
+        await ok(await admin.post(url, json=at | {"key": f"k{number}", "value": "x" * 99_000}))
+    full = await admin.post(url, json=at | {"key": "more", "value": "x" * 99_000})
+    assert error_of(full) == (400, "INVALID_PARAMETER_VALUE")
+    assert "in all" in full.json()["message"]
+
+
 # --- bad input ---------------------------------------------------------------------------------
 
 TRAVERSAL = [

@@ -135,7 +135,8 @@ def test_an_unknown_endpoint_and_a_nul_are_told_apart() -> None:
         "INVALID_PARAMETER_VALUE",
         400,
     )
-    assert "traces" in wire.message_of(error, "/api/2.0/mlflow/traces")
+    assert "traces are not kept" in wire.message_of(error, "/ajax-api/3.0/mlflow/traces/x")
+    assert "has no /api/2.0/mlflow/tracesx" in wire.message_of(error, "/api/2.0/mlflow/tracesx")
     assert wire.message_of(error, "/x%00").startswith("Invalid path")
 
 

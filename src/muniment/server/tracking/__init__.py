@@ -12,7 +12,8 @@ from muniment.server.tracking.rules import (
 )
 from muniment.server.tracking.store.artifacts import find_artifact, put_artifact, artifacts_under
 from muniment.server.tracking.store.experiments import (
-    create_experiment, find_experiment, list_experiments, tag_experiment,
+    create_experiment, find_experiment, list_experiments, rename_experiment, stage_experiment,
+    tag_experiment,
 )
 from muniment.server.tracking.store.models import (
     create_model, find_model, finish_model, forget_model, list_models, note_model,
@@ -25,6 +26,6 @@ __all__ = [
     "artifacts_under", "check_artifact_path", "create_experiment", "create_model",
     "create_run", "find_artifact", "find_experiment", "find_model", "find_run", "finish_model",
     "forget_model", "list_experiments", "list_models", "list_runs", "listed", "metric_history",
-    "metrics_of_model", "model_root", "note_model", "note_run", "put_artifact", "run_root",
-    "tag_experiment", "update_run",
+    "metrics_of_model", "model_root", "note_model", "note_run", "put_artifact",
+    "rename_experiment", "run_root", "stage_experiment", "tag_experiment", "update_run",
 ]

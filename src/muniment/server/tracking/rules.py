@@ -55,7 +55,7 @@ def _plain(path: str) -> bool:
         and "\\" not in path
         and path.isprintable()
         and "\ufffd" not in path
-        and not _DRIVE.match(path)
+        and not any(_DRIVE.match(part) for part in parts)
     )
 
 

@@ -1,7 +1,8 @@
 """What may be said of an asset or a version, and what a change of it changes.
 
 1. Text is Unicode without NUL and within its length; an owner is never empty.
-2. At most 100 tags; a key has 1 to 250 printable characters, a value at most 5 000.
+2. At most 100 tags; a key has 1 to 250 printable characters, a value of an asset's tag at most 5 000,
+   of a version's 100 000, and all of a version's together 500 000.
 3. What the registry derives cannot be typed: `*_tested`, `approved_date`, `compliance_status`,
    `aisdp.*`, `muniment.*`.
 4. A change says why. One that changes nothing is none.
@@ -22,6 +23,8 @@ from muniment.server.catalog.records import Asset, AssetState, RiskTier, Version
 TAGS_MAX: Final = 100
 TAG_KEY_MAX_CHARS: Final = 250
 TAG_VALUE_MAX_CHARS: Final = 5000
+VERSION_TAG_VALUE_MAX_CHARS: Final = 100_000
+VERSION_TAGS_MAX_CHARS: Final = 500_000
 #: Longest text by field, in characters.
 TEXT_MAX_CHARS: Final[Mapping[str, int]] = {
     "owner": 256,
@@ -81,8 +84,13 @@ def is_derived_tag(key: str) -> bool:
     return folded.endswith("_tested") or folded in _DERIVED or folded.startswith(_DERIVED_PREFIXES)
 
 
-def tag_problems(tags: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield what is wrong with tags; a value of None takes one off, which is always allowed."""
+def tag_problems(
+    tags: Mapping[str, Any], most_chars: int = TAG_VALUE_MAX_CHARS
+) -> Iterator[Problem]:
+    """Yield what is wrong with tags whose values have at most `most_chars`.
+
+    A value of None takes one off, which is always allowed.
+    """
     for key, value in tags.items():
         name = f"tags.{key[:80]}"
         if not 1 <= len(key) <= TAG_KEY_MAX_CHARS or not key.isprintable():
@@ -96,9 +104,20 @@ def tag_problems(tags: Mapping[str, Any]) -> Iterator[Problem]:
             )
         elif value is not None and not isinstance(value, str):
             yield _problem(name, f"expected text, found {type(value).__name__}", "send text")
-        elif value is not None and (len(value) > TAG_VALUE_MAX_CHARS or not _is_clean(value)):
-            message = f"expected Unicode text of at most {TAG_VALUE_MAX_CHARS} characters"
+        elif value is not None and (len(value) > most_chars or not _is_clean(value)):
+            message = f"expected Unicode text of at most {most_chars} characters"
             yield _problem(name, message, "shorten it, or put it into `extra` of the metadata")
+
+
+def _version_tag_problems(tags: Mapping[str, Any]) -> Iterator[Problem]:
+    return tag_problems(tags, VERSION_TAG_VALUE_MAX_CHARS)
+
+
+def _size_problems(tags: Mapping[str, str]) -> Iterator[Problem]:
+    found = sum(len(value) for value in tags.values())
+    if found > VERSION_TAGS_MAX_CHARS:
+        message = f"expected at most {VERSION_TAGS_MAX_CHARS} characters in all, found {found}"
+        yield _problem("tags", message, "put large texts into a file of the version")
 
 
 def _count_problems(tags: Mapping[str, str]) -> Iterator[Problem]:
@@ -134,8 +153,9 @@ def check_version_state(state: VersionState) -> None:
     Raises:
         BadBody: some may not; `problems` has all.
     """
-    problems = [*text_problems("description", state.description), *tag_problems(state.tags)]
-    _refuse([*problems, *_count_problems(state.tags)])
+    problems = [*text_problems("description", state.description)]
+    problems += _version_tag_problems(state.tags)
+    _refuse([*problems, *_count_problems(state.tags)] or [*_size_problems(state.tags)])
 
 
 def _refuse(problems: list[Problem]) -> None:
@@ -187,9 +207,9 @@ def changed_version_state(now: VersionState, change: Change) -> VersionState:
         description=change.fields.get("description", now.description),
         tags=changed_tags(now.tags, change.tags),
     )
-    problems = [*text_problems("reason", change.reason), *tag_problems(change.tags)]
+    problems = [*text_problems("reason", change.reason), *_version_tag_problems(change.tags)]
     problems += text_problems("description", state.description)
-    _refuse([*problems, *_count_problems(state.tags)])
+    _refuse([*problems, *_count_problems(state.tags)] or [*_size_problems(state.tags)])
     return state
 
 

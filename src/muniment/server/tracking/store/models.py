@@ -58,17 +58,24 @@ async def find_model(tx: Tx, model_id: str) -> LoggedModel | None:
 
 
 async def list_models(
-    tx: Tx, experiments: Sequence[int], *, name: str | None, run_id: str | None, limit: int
+    tx: Tx,
+    experiments: Sequence[int],
+    *,
+    name: str | None,
+    run_id: str | None,
+    limit: int,
+    offset: int = 0,
 ) -> list[LoggedModel]:
     """Return logged models of these experiments, newest first; of that name or run where given."""
     rows = await tx.fetch(
         _COLUMNS
         + """ AND experiment_id = ANY($1::bigint[]) AND ($2::text IS NULL OR name = $2)
-        AND ($3::text IS NULL OR source_run_id = $3) ORDER BY created_at DESC, id LIMIT $4""",
+        AND ($3::text IS NULL OR source_run_id = $3) ORDER BY created_at DESC, id LIMIT $4 OFFSET $5""",
         list(experiments),
         name,
         run_id,
         limit,
+        offset,
     )
     return [_model(row) for row in rows]
 

@@ -61,16 +61,17 @@ async def find_run(tx: Tx, run_id: str, *, lock: bool = False) -> Run | None:
 
 
 async def list_runs(
-    tx: Tx, experiments: Sequence[int], *, stages: Sequence[str], limit: int
+    tx: Tx, experiments: Sequence[int], *, stages: Sequence[str], limit: int, offset: int = 0
 ) -> list[Run]:
     """Return runs of these experiments, newest first."""
     rows = await tx.fetch(
         _COLUMNS
         + """ WHERE r.experiment_id = ANY($1::bigint[]) AND r.lifecycle_stage = ANY($2::text[])
-        ORDER BY r.start_time_ms DESC, r.id LIMIT $3""",
+        ORDER BY r.start_time_ms DESC, r.id LIMIT $3 OFFSET $4""",
         list(experiments),
         list(stages) or [ACTIVE],
         limit,
+        offset,
     )
     metrics = await _last_metrics(tx, [row["id"] for row in rows])
     return [_run(row, metrics.get(row["id"], ())) for row in rows]
@@ -92,17 +93,20 @@ async def _last_metrics(tx: Tx, runs: Sequence[str]) -> dict[str, list[Metric]]:
     return found
 
 
-async def metric_history(tx: Tx, run_id: str, key: str, *, limit: int) -> list[Metric]:
+async def metric_history(
+    tx: Tx, run_id: str, key: str, *, limit: int, offset: int = 0
+) -> list[Metric]:
     """Return the values of a metric in order of time and step."""
     rows = await tx.fetch(
         """
         SELECT key, value, timestamp_ms, step, model_id, dataset_name, dataset_digest
         FROM tracking_metric WHERE run_id = $1 AND key = $2
-        ORDER BY timestamp_ms, step, value LIMIT $3
+        ORDER BY timestamp_ms, step, value LIMIT $3 OFFSET $4
         """,
         run_id,
         key,
         limit,
+        offset,
     )
     return [_metric(row) for row in rows]
 

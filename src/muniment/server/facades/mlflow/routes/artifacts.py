@@ -101,6 +101,7 @@ async def download_artifact(call: Call) -> Reply:
     filename = quote(path.rsplit("/", 1)[-1], safe="")
     headers = {
         **selected.headers,
+        "Content-Type": "application/octet-stream",  # whatever was sent: a browser shows nothing
         "Content-Disposition": f"attachment; filename*=UTF-8''{filename}",
     }
     local = await call.deps.blobs.local_path(found.digest)
@@ -194,9 +195,19 @@ async def _listing(tx: Tx, root: str, path: str) -> dict[str, Any]:
 async def refuse_multipart(call: Call) -> Reply:
     """Refuse uploads in parts, in the way clients fall back from."""
     tracking_allowed(call, Verb.REGISTER)
+    return _not_implemented("Multipart upload")
+
+
+async def refuse_presigned(call: Call) -> Reply:
+    """Refuse to sign addresses of the store, in the way clients fall back from."""
+    tracking_allowed(call, call.operation.needs)
+    return _not_implemented("Presigned URL")
+
+
+def _not_implemented(what: str) -> Reply:
     body = {
         "error_code": "NOT_IMPLEMENTED",
-        "message": "Multipart upload is not supported for the current artifact repository",
+        "message": f"{what} is not supported for the current artifact repository",
     }
     return Reply(body, status=501)
 
@@ -215,6 +226,15 @@ OPERATIONS: list[Operation] = [
     *endpoint(
         "POST", f"{_A}/mpu/{{path:path}}", refuse_multipart, needs=Verb.REGISTER, tx=TxMode.NONE
     ),
+    *endpoint("GET", f"{_A}/presigned/{{path:path}}", refuse_presigned, tx=TxMode.NONE),
+    *endpoint(
+        "POST",
+        "/mlflow/artifacts/presigned-upload-url",
+        refuse_presigned,
+        needs=Verb.REGISTER,
+        tx=TxMode.NONE,
+    ),
+    *endpoint("POST", "/mlflow/artifacts/presigned-download-url", refuse_presigned, tx=TxMode.NONE),
     *endpoint("GET", "/mlflow/artifacts/list", list_run_artifacts, RunDirectory),
     *endpoint(
         "GET",

@@ -10,8 +10,15 @@ import msgspec
 from muniment.core.errors import BadRequest, NotFound
 from muniment.server import tracking
 from muniment.server.facades.mlflow.routes.bodies import Pair
-from muniment.server.facades.mlflow.routes.dialect import endpoint, page_size, tracking_allowed
+from muniment.server.facades.mlflow.routes.dialect import (
+    endpoint,
+    offset_of,
+    page_size,
+    token_for,
+    tracking_allowed,
+)
 from muniment.server.facades.mlflow.routes.experiments import experiment_of
+from muniment.server.facades.mlflow.rules import limits
 from muniment.server.facades.mlflow.rules.render import logged_json
 from muniment.server.facades.mlflow.rules.wire import given
 from muniment.server.http.operation import Call, Operation, Reply
@@ -63,6 +70,7 @@ class ModelsSearched(msgspec.Struct):
     experiment_ids: list[str] = []
     filter: str = ""
     max_results: int = 50
+    page_token: str = ""
 
 
 async def model_of(call: Call, tx: Tx) -> LoggedModel:
@@ -101,6 +109,7 @@ async def create_logged_model(call: Call, tx: Tx) -> Reply:
         params={one.key: one.value for one in body.params},
         tags={one.key: one.value for one in body.tags},
     )
+    _check(dict(model.params), dict(model.tags))
     await tracking.create_model(tx, model)
     return Reply({"model": logged_json(model, _root(model))})
 
@@ -141,6 +150,12 @@ async def log_logged_model_params(call: Call, tx: Tx) -> Reply:
     return await _note(call, tx, params={one.key: one.value for one in call.body.params})
 
 
+def _check(params: dict[str, str], tags: dict[str, Any]) -> None:
+    """Go on only if all of it is within MLflow's limits."""
+    limits.check_pairs("params", params, limits.PARAM_MAX_CHARS)
+    limits.check_pairs("tags", tags, limits.TAG_MAX_CHARS)
+
+
 async def _note(
     call: Call,
     tx: Tx,
@@ -149,6 +164,7 @@ async def _note(
     tags: dict[str, Any] | None = None,
 ) -> Reply:
     tracking_allowed(call, Verb.REGISTER)
+    _check(params or {}, tags or {})
     model = await model_of(call, tx)
     await tracking.note_model(tx, model.id, params=params or {}, tags=tags or {}, now=call.now)
     changed = await model_of(call, tx)
@@ -168,6 +184,7 @@ async def search_logged_models(call: Call, tx: Tx) -> Reply:
     tracking_allowed(call, Verb.READ)
     body: ModelsSearched = call.body
     limit = page_size(body.max_results, most=_MAX_RESULTS)
+    offset = offset_of(body.page_token)
     named, of_run = _BY_NAME.fullmatch(body.filter), _BY_RUN.fullmatch(body.filter)
     if body.filter.strip() and not (named or of_run):
         raise BadRequest(
@@ -180,9 +197,12 @@ async def search_logged_models(call: Call, tx: Tx) -> Reply:
         experiments,
         name=named[1] if named else None,
         run_id=of_run[1] if of_run else None,
-        limit=limit,
+        limit=limit + 1,
+        offset=offset,
     )
-    return Reply(given(models=[logged_json(model, _root(model)) for model in found]))
+    more = token_for(offset + limit) if len(found) > limit else None
+    shown = [logged_json(model, _root(model)) for model in found[:limit]]
+    return Reply(given(models=shown, next_page_token=more))
 
 
 OPERATIONS: list[Operation] = [

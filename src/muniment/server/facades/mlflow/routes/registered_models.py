@@ -22,7 +22,7 @@ from muniment.server.facades.mlflow.routes.dialect import (
     seen_by,
     token_for,
 )
-from muniment.server.facades.mlflow.rules import filters, prompts
+from muniment.server.facades.mlflow.rules import filters, limits, prompts
 from muniment.server.facades.mlflow.rules.render import merged, model_json
 from muniment.server.facades.mlflow.rules.wire import given
 from muniment.server.http.operation import Call, Operation, Reply
@@ -95,6 +95,7 @@ async def create_registered_model(call: Call, tx: Tx) -> Reply:
     body: Created = call.body
     ref = asset_of(call, body.name, Verb.CREATE)
     tags = merged(_builtins(body.tags))
+    limits.check_keys(tags)
     kind = Kind.PROMPT if prompts.is_prompt(tags) else Kind.MODEL
     tags.pop(prompts.IS_PROMPT, None)
     state = AssetState(owner=call.caller.name, description=body.description, tags=tags)
@@ -163,6 +164,8 @@ async def delete_registered_model_tag(call: Call, tx: Tx) -> Reply:
 
 async def _tag(call: Call, tx: Tx, name: str, key: str, value: str | None) -> Reply:
     ref = asset_of(call, name, Verb.ANNOTATE)
+    if value is not None:
+        limits.check_key(key)
     is_prompt = (await found(tx, name)).kind is Kind.PROMPT
     if prompts.check_asset_tag(name, prompt=is_prompt, key=key, value=value):
         change = catalog.Change(tags={key: value}, reason=WHY)

@@ -10,8 +10,15 @@ import msgspec
 from muniment.core.errors import BadRequest, NotFound
 from muniment.server import tracking
 from muniment.server.facades.mlflow.routes.bodies import Pair
-from muniment.server.facades.mlflow.routes.dialect import endpoint, page_size, tracking_allowed
-from muniment.server.facades.mlflow.routes.experiments import experiment_of
+from muniment.server.facades.mlflow.routes.dialect import (
+    endpoint,
+    offset_of,
+    page_size,
+    token_for,
+    tracking_allowed,
+)
+from muniment.server.facades.mlflow.routes.experiments import experiment_of, stages_of
+from muniment.server.facades.mlflow.rules import limits
 from muniment.server.facades.mlflow.rules.render import metric_json, run_info_json, run_json
 from muniment.server.facades.mlflow.rules.wire import given, milliseconds
 from muniment.server.http.operation import Call, Operation, Reply
@@ -21,15 +28,8 @@ from muniment.server.tracking.records import ACTIVE, DELETED, Metric, Run, RunNo
 
 _R: Final = "/mlflow/runs"
 _STATUSES: Final = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
-_STAGES: Final = {
-    "": (ACTIVE,),
-    "ACTIVE_ONLY": (ACTIVE,),
-    "DELETED_ONLY": (DELETED,),
-    "ALL": (ACTIVE, DELETED),
-}
 _MAX_RESULTS: Final = 50_000
 _HISTORY_MAX: Final = 25_000
-_PARAM_MAX_CHARS: Final = 6000
 
 
 class NewRun(msgspec.Struct):
@@ -132,6 +132,7 @@ class RunsSearched(msgspec.Struct):
     filter: str = ""
     run_view_type: str = ""
     max_results: int = 1000
+    page_token: str = ""
 
 
 class HistoryOf(msgspec.Struct):
@@ -141,6 +142,7 @@ class HistoryOf(msgspec.Struct):
     run_id: str = ""
     run_uuid: str = ""
     max_results: int = _HISTORY_MAX
+    page_token: str = ""
 
 
 async def run_of(tx: Tx, body: Any, *, lock: bool = False) -> Run:
@@ -168,8 +170,13 @@ async def create_run(call: Call, tx: Tx) -> Reply:
     tracking_allowed(call, Verb.REGISTER)
     body: NewRun = call.body
     experiment = await experiment_of(tx, body.experiment_id or "0")
+    if experiment.lifecycle_stage != ACTIVE:
+        raise BadRequest(
+            f"The experiment {experiment.id} must be in the 'active' state: it was deleted"
+        )
     run_id = call.new_id().hex
     tags = {tag.key: tag.value for tag in body.tags}
+    limits.check_pairs("tags", tags, limits.TAG_MAX_CHARS)
     name = body.run_name or tags.get("mlflow.runName") or f"run-{run_id[-8:]}"
     run = Run(
         id=run_id,
@@ -302,17 +309,34 @@ async def log_model(call: Call, tx: Tx) -> Reply:
     except msgspec.DecodeError:
         raise BadRequest("Malformed model info: it is not JSON") from None
     history = msgspec.json.encode([*before, saved]).decode()
-    return await _note(call, tx, RunNotes(tags={"mlflow.log-model.history": history}))
+    return await _note(call, tx, RunNotes(tags={"mlflow.log-model.history": history}), kept=True)
 
 
-async def _note(call: Call, tx: Tx, notes: RunNotes) -> Reply:
+def _check(notes: RunNotes) -> None:
+    """Go on only if all of it is within MLflow's limits."""
+    limits.check_pairs("params", notes.params, limits.PARAM_MAX_CHARS)
+    limits.check_pairs("tags", notes.tags, limits.TAG_MAX_CHARS)
+    limits.check_keys(one.key for one in notes.metrics)
+    limits.check_count("metrics", len(notes.metrics), limits.METRICS_MAX)
+    together = len(notes.params) + len(notes.tags) + len(notes.metrics)
+    limits.check_count("metrics, params, and tags", together, limits.METRICS_MAX)
+    for what, found in (
+        ("datasets", notes.inputs),
+        ("models", notes.models_in),
+        ("models", notes.models_out),
+    ):
+        limits.check_count(what, len(found), limits.METRICS_MAX)
+
+
+async def _note(call: Call, tx: Tx, notes: RunNotes, *, kept: bool = False) -> Reply:
+    """Keep what is said of a run; `kept` is of our own making, and may be longer."""
     tracking_allowed(call, Verb.REGISTER)
+    if not kept:
+        _check(notes)
     run = await run_of(tx, call.body, lock=True)
     if run.lifecycle_stage != ACTIVE:
         raise BadRequest(f"The run {run.id} must be in the 'active' state: it was deleted")
     for key, value in notes.params.items():
-        if len(value) > _PARAM_MAX_CHARS:
-            raise BadRequest(f"Param value of {key[:80]!r} exceeds {_PARAM_MAX_CHARS} characters")
         if run.params.get(key, value) != value:
             raise BadRequest(
                 "Changing param values is not allowed. Param with key="
@@ -333,12 +357,13 @@ async def search_runs(call: Call, tx: Tx) -> Reply:
             "runs are listed by experiment here, without a filter: this is a registry, and runs are"
             " kept as lineage of what is registered. Filter what comes back instead"
         )
-    stages = _STAGES.get(body.run_view_type)
-    if stages is None:
-        raise BadRequest(f"Invalid run_view_type {body.run_view_type[:80]!r}")
+    stages = stages_of(body.run_view_type)
     experiments = [(await experiment_of(tx, one)).id for one in body.experiment_ids]
-    runs = await tracking.list_runs(tx, experiments, stages=stages, limit=limit)
-    return Reply(given(runs=[run_json(run, _root(run)) for run in runs]))
+    offset = offset_of(body.page_token)
+    runs = await tracking.list_runs(tx, experiments, stages=stages, limit=limit + 1, offset=offset)
+    more = token_for(offset + limit) if len(runs) > limit else None
+    shown = [run_json(run, _root(run)) for run in runs[:limit]]
+    return Reply(given(runs=shown, next_page_token=more))
 
 
 async def get_metric_history(call: Call, tx: Tx) -> Reply:
@@ -347,8 +372,13 @@ async def get_metric_history(call: Call, tx: Tx) -> Reply:
     query: HistoryOf = call.query
     run = await run_of(tx, query)
     limit = page_size(query.max_results, most=_HISTORY_MAX)
-    found = await tracking.metric_history(tx, run.id, query.metric_key, limit=limit)
-    return Reply(given(metrics=[metric_json(one) for one in found]))
+    offset = offset_of(query.page_token)
+    found = await tracking.metric_history(
+        tx, run.id, query.metric_key, limit=limit + 1, offset=offset
+    )
+    more = token_for(offset + limit) if len(found) > limit else None
+    shown = [metric_json(one) for one in found[:limit]]
+    return Reply(given(metrics=shown, next_page_token=more))
 
 
 def _write(path: str, handler: Any, takes: type[msgspec.Struct]) -> list[Operation]:

@@ -23,7 +23,7 @@ from muniment.server.facades.mlflow.routes.dialect import (
     token_for,
 )
 from muniment.server.facades.mlflow.routes.registered_models import found, no_version
-from muniment.server.facades.mlflow.rules import derived, filters, prompts, sources
+from muniment.server.facades.mlflow.rules import derived, filters, limits, prompts, sources
 from muniment.server.facades.mlflow.rules.render import merged, prompt_tags, version_json
 from muniment.server.facades.mlflow.rules.repeats import Asked
 from muniment.server.facades.mlflow.rules.sources import PROXY
@@ -106,6 +106,7 @@ async def create_model_version(call: Call) -> Reply:
     """Register what a run saved as the next version."""
     body: CreatedVersion = call.body
     ref = asset_of(call, body.name, Verb.REGISTER)
+    limits.check_keys(tag.key for tag in body.tags)
     wanted = actions.Wanted(
         asset=ref,
         source=body.source,
@@ -193,6 +194,7 @@ async def update_model_version(call: Call, tx: Tx) -> Reply:
 async def set_model_version_tag(call: Call, tx: Tx) -> Reply:
     """Set a tag of a version."""
     body: TaggedVersion = call.body
+    limits.check_key(body.key)
     await _annotate(call, tx, body, catalog.Change(tags={body.key: body.value}, reason=WHY))
     return Reply({})
 

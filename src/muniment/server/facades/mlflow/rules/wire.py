@@ -44,6 +44,7 @@ CODES: Final[Mapping[type[MunimentError], tuple[str, int]]] = {
 }
 NO_ENDPOINT: Final = ("ENDPOINT_NOT_FOUND", 404)
 _NUL_IN_PATH: Final = re.compile(r"%00", re.IGNORECASE)
+_TRACES: Final = re.compile(r"^/(?:ajax-)?api/[23]\.0/mlflow/(?:unified-)?traces(?:/|$)")
 _HUMP: Final = re.compile(r"[A-Z]")
 
 
@@ -59,6 +60,11 @@ def message_of(error: MunimentError, path: str) -> str:
     if error.context.get("no_operation"):
         if _NUL_IN_PATH.search(path):
             return "Invalid path: it holds the character NUL"
+        if _TRACES.search(path):
+            return (
+                "traces are not kept by this registry: it holds models, prompts and the runs they"
+                " come from. Send them elsewhere, or turn them off with mlflow.tracing.disable()"
+            )
         return (
             f"this server has no {path[:200]}: it speaks the registry, artifacts and runs of MLflow"
         )
