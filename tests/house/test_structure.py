@@ -123,6 +123,7 @@ def test_no_slice_file_has_a_name_of_its_own() -> None:
         "scanning",
         "ledger",
         "tracking",
+        "federation",
         "facades/mlflow",
         "lifecycle",
     ):

@@ -15,6 +15,7 @@ from muniment.client.artifacts import Artifacts
 from muniment.client.assets import Assets
 from muniment.client.check import check_version
 from muniment.client.evidence import EvidenceCalls
+from muniment.client.fetches import Fetches
 from muniment.client.jobs import Jobs
 from muniment.client.lifecycle import Lifecycle
 from muniment.client.log import Log
@@ -67,6 +68,7 @@ class Client:
         self.namespaces = Namespaces(self.transport)
         self.log = Log(self.transport)
         self.tokens = Tokens(self.transport)
+        self.fetches = Fetches(self.transport)
         self.jobs = Jobs(self.transport)
         self.scans = Scans(self.transport, self.versions)
         self.principals = Principals(self.transport)

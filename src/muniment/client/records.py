@@ -377,3 +377,22 @@ class Job(Record, frozen=True, kw_only=True):
     created_at: dt.datetime | None = None
     due_at: dt.datetime | None = None
     error: str | None = None
+
+
+class Fetch(Record, frozen=True, kw_only=True):
+    """A registration whose bytes are fetched first; `reason` says why it failed."""
+
+    id: str
+    name: str
+    number: int
+    source: str
+    state: str
+    namespace: str = "default"
+    reason: str = ""
+    asked_at: dt.datetime | None = None
+    asked_by: dict[str, Any] = {}
+    ended_at: dt.datetime | None = None
+    version_id: str | None = None
+    run_id: str = ""
+    model_id: str = ""
+    entry_id: str | None = None

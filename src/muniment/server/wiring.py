@@ -23,6 +23,7 @@ from muniment.server import (
     artifacts,
     catalog,
     evidence,
+    federation,
     http,
     identity,
     ledger,
@@ -34,7 +35,9 @@ from muniment.server.artifacts import jobs as artifact_jobs
 from muniment.server.artifacts import routes as artifact_routes
 from muniment.server.catalog import routes as catalog_routes
 from muniment.server.evidence import routes as evidence_routes
+from muniment.server.facades.mlflow import jobs as mlflow_jobs
 from muniment.server.facades.mlflow import routes as mlflow_routes
+from muniment.server.federation import routes as federation_routes
 from muniment.server.http import jobs as http_jobs
 from muniment.server.http.dialects import Dialect
 from muniment.server.http.metrics import Gauges, Metrics
@@ -70,6 +73,7 @@ OPERATIONS: list[Operation] = [
     *lifecycle_routes.OPERATIONS,
     *ledger_routes.OPERATIONS,
     *http_jobs.OPERATIONS,
+    *federation_routes.OPERATIONS,
     *mlflow_routes.OURS,
 ]
 
@@ -86,13 +90,14 @@ FOLDS: tuple[Fold, ...] = (
     *evidence.FOLDS,
     *scanning.FOLDS,
     *lifecycle.FOLDS,
+    *federation.FOLDS,
 )
 
 #: What `/metrics` says of the state of the registry.
 GAUGES: tuple[Gauges, ...] = (ledger.gauges, artifacts.gauges)
 
 #: What workers do, and what they do by the clock.
-_WITH_JOBS = (http_jobs, identity_jobs, artifact_jobs, scanning_jobs)
+_WITH_JOBS = (http_jobs, identity_jobs, artifact_jobs, scanning_jobs, mlflow_jobs)
 HANDLERS: list[Handler] = [each for part in _WITH_JOBS for each in part.HANDLERS]
 PERIODIC: list[Periodic] = [each for part in _WITH_JOBS for each in part.PERIODIC]
 

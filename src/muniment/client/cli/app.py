@@ -29,6 +29,7 @@ COMMANDS: dict[str, Later] = {
     "search": Later(f"{_HERE}.search", "Search versions.", _REGISTER),
     "compare": Later(f"{_HERE}.compare", "Compare two versions.", _REGISTER),
     "evidence": Later(f"{_HERE}.evidence", "Add evidence, list it, see what it covers.", _REGISTER),
+    "fetch": Later(f"{_HERE}.fetch", "Show versions fetched from elsewhere.", _REGISTER),
     "tag": Later(f"{_HERE}.tag", "Set or remove tags of a version or asset.", _REGISTER),
     "download": Later(f"{_HERE}.download", "Download a version, checking every byte.", _USE),
     "alias": Later(f"{_HERE}.alias", "Set, show and follow aliases.", _USE),

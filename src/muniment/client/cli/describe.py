@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from muniment.client.cli.screen import amount, fields, files_and_size, safe, table
 from muniment.client.manifests import ManifestFile
-from muniment.client.records import Asset, Change, Completeness, Version
+from muniment.client.records import Asset, Change, Completeness, Fetch, Version
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -70,6 +70,26 @@ def standing_fields(standing: Mapping[str, Any]) -> list[tuple[str, object]]:
     """Return what was said of a version's use."""
     names = ("reason", "replacement", "sunset", "quarantine_reason")
     return [(name.replace("_", " ").capitalize(), standing.get(name)) for name in names]
+
+
+def fetch_fields(fetch: Fetch) -> RenderableType:
+    """Return one registration whose bytes are fetched first."""
+    ref = f"{ref_of(fetch.namespace, fetch.name)}@{fetch.number}"
+    return fields(
+        [
+            ("Version", ref),
+            ("State", fetch.state),
+            ("Reason", fetch.reason),
+            ("Source", fetch.source),
+            ("Run", fetch.run_id),
+            ("Logged model", fetch.model_id),
+            ("Asked for", fetch.asked_at),
+            ("Asked by", fetch.asked_by.get("name") or fetch.asked_by.get("id")),
+            ("Ended", fetch.ended_at),
+            ("Fetch", fetch.id),
+            ("Log entry", fetch.entry_id),
+        ]
+    )
 
 
 def versions_table(versions: Iterable[Version]) -> RenderableType:

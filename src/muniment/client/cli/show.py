@@ -9,11 +9,13 @@ import typer
 from muniment.client.cli.describe import (
     asset_fields,
     completeness_lines,
+    fetch_fields,
     files_table,
     version_fields,
     versions_table,
 )
 from muniment.client.cli.screen import Json, Screen
+from muniment.core.errors import NotFound
 
 if TYPE_CHECKING:
     from muniment.client.client import Client
@@ -37,7 +39,15 @@ def show(
 
 
 def _show_version(client: Client, screen: Screen, ref: str) -> None:
-    version = client.versions.get(ref)
+    try:
+        version = client.versions.get(ref)
+    except NotFound:
+        asset, _, number = ref.rpartition("@")
+        fetch = client.fetches.of(asset, int(number)) if number.isdecimal() else None
+        if fetch is None:
+            raise
+        screen.result(fetch.as_json(), fetch_fields(fetch))
+        return
     files = client.artifacts.manifest(version)
     completeness = client.versions.completeness(version)
     listed = [

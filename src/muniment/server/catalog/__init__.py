@@ -28,7 +28,7 @@ from muniment.server.catalog.store.aliases import pointers, standing as alias_st
 from muniment.server.catalog.store.assets import find_asset, get_asset, lock_asset
 from muniment.server.catalog.store.namespaces import get_namespace
 from muniment.server.catalog.store.standing import note_act, put_standing, rename_asset, tombstone_asset
-from muniment.server.catalog.store.versions import add_version, find_version, get_version
+from muniment.server.catalog.store.versions import add_version, find_version, get_version, reserve_number
 
 __all__ = [
     "FOLDS", "AliasBody", "AssetBody", "Change", "CompletenessBody", "Query", "TableFold", "VersionBody", "add_version", "alias_body",
@@ -36,5 +36,5 @@ __all__ = [
     "check_version_state", "compare", "completeness", "completeness_body", "create_asset", "create_namespace", "find_asset",
     "find_version", "get_asset", "get_namespace", "get_version", "govern_namespace", "higher_payload", "is_derived_tag",
     "lock_asset", "metadata_digest", "metadata_problems", "metrics_of", "missing", "moment_after", "move_alias", "not_served", "note_act",
-    "parse_as_of", "pointers", "put_standing", "rename_asset", "resolves", "search_assets", "search_versions", "set_alias", "standing_json", "template_variables", "text_problems", "timestamp", "tombstone_asset", "version_body", "version_etag", "version_payload", "window_overlaps",
+    "parse_as_of", "pointers", "put_standing", "rename_asset", "reserve_number", "resolves", "search_assets", "search_versions", "set_alias", "standing_json", "template_variables", "text_problems", "timestamp", "tombstone_asset", "version_body", "version_etag", "version_payload", "window_overlaps",
 ]

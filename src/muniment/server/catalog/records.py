@@ -178,7 +178,7 @@ class NewVersion:
     `formats` are detected from bytes, sorted. `metadata` is checked already
     (`rules.check_metadata`). `metrics_at_registration` maps names to finite numbers, and is usually
     `rules.metrics_of(metadata)`. `entry_id` is the id the ledger entry of the registration will
-    have.
+    have. `number` is one that was reserved for it; None takes the next.
     """
 
     id: uuid.UUID
@@ -194,6 +194,7 @@ class NewVersion:
     at: dt.datetime
     entry_id: uuid.UUID
     state: VersionState = field(default_factory=VersionState)
+    number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

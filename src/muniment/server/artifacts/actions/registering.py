@@ -104,6 +104,7 @@ class Offer:
 
     `files` are (path, size in bytes, digest text). `require` is the lifecycle step whose fields
     must be there. `create` makes the asset when there is none: its kind and what is said of it.
+    `number` is one that was reserved for this version.
     """
 
     asset: AssetRef
@@ -113,6 +114,7 @@ class Offer:
     require: Lifecycle = Lifecycle.DRAFT
     create: tuple[Kind, AssetState] | None = None
     state: VersionState = field(default_factory=VersionState)
+    number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +304,7 @@ def _new_version(checked: Checked, by: By) -> NewVersion:
         at=by.at,
         entry_id=by.new_id(),
         state=offer.state,
+        number=offer.number,
     )
 
 

@@ -144,7 +144,14 @@ def fold_asset(rows: Rows, entry: Recorded) -> None:
         rows[entry.subject.id]["tombstoned_at"] = timestamp(entry.at)
     elif entry.act == "version.register":
         registered = payload["version"]
-        rows[registered["asset_id"]]["next_number"] = registered["number"] + 1
+        _take_number(rows[registered["asset_id"]], registered["number"])
+    elif entry.act == "version.reserve":
+        _take_number(rows[payload["asset_id"]], payload["number"])
+
+
+def _take_number(asset: Fields, number: int) -> None:
+    """Have the asset go on after `number`; one that was reserved earlier takes nothing back."""
+    asset["next_number"] = max(asset["next_number"], number + 1)
 
 
 def fold_version(rows: Rows, entry: Recorded) -> None:

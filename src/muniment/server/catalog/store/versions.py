@@ -131,6 +131,8 @@ async def get_version_at(
 async def add_version(tx: Tx, asset: Asset, new: NewVersion) -> Version:
     """Insert a version with the asset's next number, and its first annotation; return it.
 
+    With `new.number` it has that one, which was reserved for it.
+
     One statement. The ledger entry is the caller's to append (`version_payload`).
 
     Raises:
@@ -169,8 +171,8 @@ async def add_version(tx: Tx, asset: Asset, new: NewVersion) -> Version:
 
 _ADD_VERSION: Final[LiteralString] = """
     WITH counted AS (
-        UPDATE asset SET next_number = next_number + 1 WHERE id = $2
-        RETURNING next_number - 1 AS number
+        UPDATE asset SET next_number = next_number + CASE WHEN $21::integer IS NULL THEN 1 ELSE 0 END
+        WHERE id = $2 RETURNING coalesce($21::integer, next_number - 1) AS number
     ), made AS (
         INSERT INTO version (id, asset_id, number, version, precedence, manifest_digest, size_bytes,
                              file_count, formats, executable, metadata, metadata_digest,
@@ -215,7 +217,13 @@ def _new_version_values(
         new.state.description,
         json_text(dict(new.state.tags)),
         json_text(version_state_json(new.state)),
+        new.number,
     )
+
+
+async def reserve_number(tx: Tx, asset: Asset) -> None:
+    """Take the next number of `asset`, which is locked, for a version to come. No other gets it."""
+    await tx.execute("UPDATE asset SET next_number = next_number + 1 WHERE id = $1", asset.id)
 
 
 async def annotate_version(tx: Tx, said: Annotation) -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from muniment.core.errors import BadRequest, Contended, NotFound
 from muniment.core.names import AssetRef, SemVer
-from muniment.server import artifacts, catalog, ledger, tracking
+from muniment.server import artifacts, catalog, tracking
 from muniment.server.artifacts.records import File
 from muniment.server.catalog.records import Kind, Lifecycle, Version, VersionState
 from muniment.server.facades.mlflow.rules import mlmodel, prompts, sources
-from muniment.server.http.operation import Call
+from muniment.server.http.operation import Call, Deps
 from muniment.server.http.records import Scope, Verb
 from muniment.server.identity import By
+from muniment.server.ports.blobs import Blobs
 from muniment.server.ports.db import Tx
 from muniment.server.tracking.records import LoggedModel, Run
 
@@ -153,12 +155,12 @@ async def _files(tx: Tx, directory: str) -> list[File]:
     ]
 
 
-async def metadata_of(call: Call, wanted: Wanted, origin: Origin) -> dict[str, Any]:
+async def metadata_of(blobs: Blobs, wanted: Wanted, origin: Origin) -> dict[str, Any]:
     """Return the metadata of the version: what its MLmodel file, its run and the request say.
 
     Of what the file and the run say, fields that cannot be recorded are left out.
     """
-    described = await _mlmodel(call, origin.files)
+    described = await _mlmodel(blobs, origin.files)
     about = mlmodel.about(described) | {"source": wanted.source}
     run_id = wanted.run_id or (origin.run.id if origin.run else mlmodel.run_of(described))
     model_id = wanted.model_id or (origin.model.id if origin.model else "")
@@ -192,11 +194,11 @@ async def metadata_of(call: Call, wanted: Wanted, origin: Origin) -> dict[str, A
     return {name: value for name, value in found.items() if name in least or name not in wrong}
 
 
-async def _mlmodel(call: Call, files: Sequence[File]) -> Mapping[str, Any]:
+async def _mlmodel(blobs: Blobs, files: Sequence[File]) -> Mapping[str, Any]:
     file = next((one for one in files if one.path == mlmodel.MLMODEL), None)
     if file is None or file.size_bytes > mlmodel.MLMODEL_MAX_BYTES:
         return {}
-    return mlmodel.read(b"".join([chunk async for chunk in call.deps.blobs.read(file.digest)]))
+    return mlmodel.read(b"".join([chunk async for chunk in blobs.read(file.digest)]))
 
 
 def prompt_of(wanted: Wanted) -> tuple[Wanted, dict[str, Any]]:
@@ -223,12 +225,19 @@ def prompt_of(wanted: Wanted) -> tuple[Wanted, dict[str, Any]]:
     return replace(wanted, state=state), metadata
 
 
-async def register(
-    tx: Tx, call: Call, wanted: Wanted, origin: Origin, metadata: Mapping[str, Any]
+async def register(  # noqa: PLR0917 -- what is registered, from where, by whom
+    tx: Tx,
+    deps: Deps,
+    by: By,
+    wanted: Wanted,
+    origin: Origin,
+    metadata: Mapping[str, Any],
+    *,
+    number: int | None = None,
 ) -> Version:
     """Register the files of `origin` as the asset's next version, in one transaction with its entry.
 
-    The asset is locked meanwhile: numbers and SemVer go up together. The SemVer is `N.0.0`, where
+    With `number` as the version that number was reserved for. The asset is locked meanwhile: numbers and SemVer go up together. The SemVer is `N.0.0`, where
     N is MLflow's number or the next one free.
 
     Raises:
@@ -239,23 +248,23 @@ async def register(
     catalog.check_version_state(wanted.state)
     offer = artifacts.Offer(
         asset=wanted.asset,
-        version=await _free(tx, wanted.asset, asset.next_number),
+        version=await _free(tx, wanted.asset, number or asset.next_number),
         files=[(one.path, one.size_bytes, one.digest.hex) for one in origin.files],
         metadata=metadata,
         require=Lifecycle.DRAFT,
         state=wanted.state,
+        number=number,
     )
     reach = origin.reach or artifacts.Reach(
-        call.caller.id,
-        call.now,
+        uuid.UUID(by.actor.id),
+        by.at,
         visible=[],
         lent=frozenset(one.digest for one in origin.files),
     )
     checked = await artifacts.check(
-        tx, offer, reach=reach, max_file_bytes=call.deps.settings.max_file_bytes
+        tx, offer, reach=reach, max_file_bytes=deps.settings.max_file_bytes
     )
-    by = By(ledger.actor_of(call.caller), call.now, call.new_id)
-    return await artifacts.register(tx, checked, by, call.deps.keys.record)
+    return await artifacts.register(tx, checked, by, deps.keys.record)
 
 
 async def _free(tx: Tx, asset: AssetRef, number: int) -> SemVer:

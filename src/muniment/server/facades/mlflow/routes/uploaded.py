@@ -25,6 +25,7 @@ from muniment.server import artifacts, catalog
 from muniment.server.artifacts.records import File
 from muniment.server.catalog.records import VersionState
 from muniment.server.facades.mlflow import actions
+from muniment.server.facades.mlflow.routes.dialect import by
 from muniment.server.facades.mlflow.rules.mlmodel import MLMODEL
 from muniment.server.http.operation import Call, Operation, Reply, TxMode
 from muniment.server.http.records import Verb
@@ -78,8 +79,8 @@ async def register_uploaded(call: Call, tx: Tx) -> Reply:
     )
     origin = actions.Origin(_files(body), params=body.params, reach=reach)
     described = await _only_described(tx, origin, reach)
-    metadata = await actions.metadata_of(call, wanted, described)
-    version = await actions.register(tx, call, wanted, origin, metadata)
+    metadata = await actions.metadata_of(call.deps.blobs, wanted, described)
+    version = await actions.register(tx, call.deps, by(call), wanted, origin, metadata)
     return Reply(catalog.version_body(version))
 
 

@@ -10,7 +10,7 @@ from muniment.server import catalog
 from muniment.server.catalog.records import Kind, VersionState
 from muniment.server.facades.mlflow import actions, reads
 from muniment.server.facades.mlflow.records import FoundVersion
-from muniment.server.facades.mlflow.routes import repeats
+from muniment.server.facades.mlflow.routes import pending, repeats
 from muniment.server.facades.mlflow.routes.bodies import Pair, number_of
 from muniment.server.facades.mlflow.routes.dialect import (
     WHY,
@@ -24,7 +24,12 @@ from muniment.server.facades.mlflow.routes.dialect import (
 )
 from muniment.server.facades.mlflow.routes.registered_models import found, no_version
 from muniment.server.facades.mlflow.rules import derived, filters, limits, prompts, sources
-from muniment.server.facades.mlflow.rules.render import merged, prompt_tags, version_json
+from muniment.server.facades.mlflow.rules.render import (
+    fetch_json,
+    merged,
+    prompt_tags,
+    version_json,
+)
 from muniment.server.facades.mlflow.rules.repeats import Asked
 from muniment.server.facades.mlflow.rules.sources import PROXY
 from muniment.server.facades.mlflow.rules.wire import given
@@ -97,9 +102,10 @@ async def found_version(tx: Tx, name: str, version: str) -> FoundVersion:
     """
     number = number_of(version)
     one = await reads.find_version(tx, name, number)
-    if one is None:
-        raise no_version(name, number)
-    return one
+    if one is not None:
+        return one
+    fetch = await pending.find(tx, name, number)
+    raise no_version(name, number) if fetch is None else pending.not_ready(fetch)
 
 
 async def create_model_version(call: Call) -> Reply:
@@ -126,10 +132,13 @@ async def create_model_version(call: Call) -> Reply:
         model = await found(tx, body.name)
         if model.kind is not Kind.PROMPT:
             prompts.check_model_tags(wanted.state.tags)
-            origin = await actions.origin_of(tx, wanted, call)
+            elsewhere = await pending.is_elsewhere(tx, wanted, call)
+            origin = None if elsewhere else await actions.origin_of(tx, wanted, call)
     if model.kind is Kind.PROMPT:
         return await _create_prompt_version(call, wanted)
-    metadata = await actions.metadata_of(call, wanted, origin)
+    if origin is None:
+        return await pending.ask(call, wanted)
+    metadata = await actions.metadata_of(call.deps.blobs, wanted, origin)
     return await _register(call, wanted, origin, metadata)
 
 
@@ -148,7 +157,7 @@ async def _register(
         await catalog.lock_asset(tx, wanted.asset)
         shown = await repeats.earlier(tx, call, wanted.asset, asked)
         if shown is None:
-            version = await actions.register(tx, call, wanted, origin, metadata)
+            version = await actions.register(tx, call.deps, by(call), wanted, origin, metadata)
             shown = await found_version(tx, str(wanted.asset.name), str(version.number))
     repeats.answered(call, shown)
     return Reply({"model_version": version_json(shown)})
@@ -163,9 +172,14 @@ async def get_model_version(call: Call, tx: Tx) -> Reply:
     """Return a version."""
     query: VersionAt = call.query
     asset_of(call, query.name, Verb.READ)
-    return Reply(
-        {"model_version": version_json(await found_version(tx, query.name, query.version))}
-    )
+    number = number_of(query.version)
+    version = await reads.find_version(tx, query.name, number)
+    if version is not None:
+        return Reply({"model_version": version_json(version)})
+    fetch = await pending.find(tx, query.name, number)
+    if fetch is None:
+        raise no_version(query.name, number)
+    return Reply({"model_version": fetch_json(fetch)})
 
 
 async def search_model_versions(call: Call, tx: Tx) -> Reply:

@@ -10,6 +10,7 @@ from muniment.server.catalog.records import Kind
 from muniment.server.facades.mlflow.records import FoundModel, FoundVersion
 from muniment.server.facades.mlflow.rules import derived, prompts
 from muniment.server.facades.mlflow.rules.wire import given, milliseconds, pairs
+from muniment.server.federation.records import Fetch, FetchState
 from muniment.server.tracking.records import Experiment, LoggedModel, Metric, Run
 
 Json = dict[str, Any]
@@ -32,6 +33,27 @@ def version_json(version: FoundVersion) -> Json:
         model_id=about.get("model_id"),
         tags=pairs({**version.tags, **prompt_tags(version), **derived.tags_of(version)}),
         aliases=list(version.aliases),
+    )
+
+
+def fetch_json(fetch: Fetch) -> Json:
+    """Return a version whose bytes are fetched, or could not be."""
+    failed = fetch.state is FetchState.FAILED
+    about = fetch.about
+    return given(
+        name=str(fetch.asset.name),
+        version=str(fetch.number),
+        creation_timestamp=milliseconds(fetch.asked_at),
+        last_updated_timestamp=milliseconds(fetch.ended_at or fetch.asked_at),
+        current_stage="None",
+        description=about.description or None,
+        source=fetch.source,
+        run_id=about.run_id or None,
+        status="FAILED_REGISTRATION" if failed else "PENDING_REGISTRATION",
+        status_message=fetch.reason or None,
+        run_link=about.run_link or None,
+        model_id=about.model_id or None,
+        tags=pairs(about.tags),
     )
 
 

@@ -28,6 +28,8 @@ _VERSION: Final = re.compile(r"models:/([^/@]+)(?:/([0-9]{1,10})|@([^/@]+))")
 _ARTIFACTS: Final = re.compile(r"mlflow-artifacts:/(?!/)(.+)", re.DOTALL)
 PROXY: Final = "/api/2.0/mlflow-artifacts/artifacts/"
 SOURCE_MAX_CHARS: Final = 2000
+#: The job that fetches what is elsewhere.
+FETCH_JOB: Final = "mlflow.fetch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,18 @@ def parse_source(text: str, *, base_url: str) -> Source:
 def is_of_version(text: str) -> bool:
     """Say whether a source names a registered version, so that a new one is a copy of it."""
     return _VERSION.fullmatch(text) is not None
+
+
+def named(text: str) -> tuple[str, str, str | None]:
+    """Return the run, the logged model and the path that a `runs:/` or `models:/m-` source names.
+
+    The path is None where the source is itself a place.
+    """
+    if matched := _RUN.fullmatch(text):
+        return matched[1], "", _path(matched[2])
+    if matched := _LOGGED.fullmatch(text):
+        return "", matched[1], _path(matched[2] or "")
+    return "", "", None
 
 
 def _path(text: str) -> str:

@@ -1,0 +1,1 @@
+"""What federation does later: bring bytes here, tell others what happened."""

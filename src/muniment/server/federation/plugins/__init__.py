@@ -1,0 +1,1 @@
+"""Other systems this registry reads from."""

@@ -1,0 +1,1 @@
+"""Rows of federation. Every function takes a `Tx`; none commits."""
