@@ -19,6 +19,7 @@ _HELP = {
     "worker": "Run a registry's jobs, without the API.",
     "migrate": "Bring the database to this release's schema.",
     "fsck": "Compare every table with the log, and blobs with their digests.",
+    "gc": "Remove stored bytes that nothing names.",
     "state": "Rebuild the state at a time from the log.",
 }
 

@@ -400,6 +400,20 @@ def test_fsck_and_migrate_run_beside_the_server_and_without_it(home: Path) -> No
     assert (without.returncode, json.loads(without.stdout)["findings"]) == (0, [])
 
 
+def test_what_nothing_names_is_collected_beside_the_server(home: Path) -> None:
+    with ServerProcess(home) as server:
+        register(server, "kept")
+        for arguments, said in (
+            (("gc", "--dry-run"), "0 blobs, 0 bytes would be removed"),
+            (("gc",), "0 blobs, 0 bytes removed"),
+        ):
+            done = muniment(server, *arguments, "--data", str(server.data))
+            assert (done.returncode, said in done.stdout) == (0, True), done
+        young = muniment(server, "gc", "--older-than", "5m", "--data", str(server.data))
+        assert (young.returncode, "at least 1h" in young.stderr) == (1, True)
+        assert server.stop() == 0
+
+
 def test_a_database_of_ones_own(home: Path, db_url: str) -> None:
     server = ServerProcess(home, environ={"MUNIMENT_DATABASE_URL": db_url})
     with server:

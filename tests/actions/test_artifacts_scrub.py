@@ -246,3 +246,16 @@ async def test_triggers_refuse_to_change_findings(house: House, blobs: FakeBlobs
         with pytest.raises(asyncpg.RestrictViolationError):
             async with house.registry.deps.db.transaction() as tx:
                 await tx.execute(sql)
+
+
+@pytest.mark.parametrize(
+    "sql", ["UPDATE blob SET format = 'safetensors'", "UPDATE blob SET executable = NOT executable"]
+)
+async def test_fsck_names_a_blob_that_is_said_to_be_something_else(
+    house: House, superuser: Any, sql: str
+) -> None:
+    """What a file is goes into every registration of it: it is read from its bytes again."""
+    await house.check()
+    await superuser.execute(sql)
+    with pytest.raises(AssertionError, match="columns format and executable"):
+        await house.check()

@@ -222,6 +222,25 @@ async def test_the_disabled_get_nothing_new(db: PostgresDatabase, clock: FixedCl
             await issue(tx, clock, ada)
 
 
+async def test_enabling_is_in_the_log_and_folds(db: PostgresDatabase, clock: FixedClock) -> None:
+    async with db.transaction() as tx:
+        ada = await make(tx, clock, "ada", VIEWER)
+        issued = await issue(tx, clock, ada)
+        await actions.disable_principal(tx, ada.id, by(clock))
+        enabled = await actions.enable_principal(tx, ada.id, by(clock))
+        assert (enabled.disabled_at, enabled.grants) == (None, ada.grants)
+        assert await actions.enable_principal(tx, ada.id, by(clock)) == enabled
+        rows = await tx.fetch("SELECT act FROM ledger_entry ORDER BY id")
+        ended = await store.find_token(tx, issued.token.id)
+    assert [row["act"] for row in rows][-3:] == [
+        "principal.disable", "token.revoke", "principal.enable",
+    ]  # fmt: skip
+    assert ended is not None
+    assert ended.revoked_at is not None
+    folded, stored = await folded_and_stored(db)
+    assert folded == stored
+
+
 async def test_the_last_administrator_cannot_leave(db: PostgresDatabase, clock: FixedClock) -> None:
     async with db.transaction() as tx:
         await actions.create_local_admin_token(tx, clock=clock)  # the registry's own does not count
@@ -266,7 +285,8 @@ async def test_two_administrators_cannot_demote_each_other_at_once(
         "UPDATE token SET expires_at = expires_at + interval '1 day'",
         "UPDATE token SET limits = '[]'",
         "UPDATE token SET revoked_at = created_at; UPDATE token SET revoked_at = NULL",
-        "UPDATE principal SET disabled_at = now(); UPDATE principal SET disabled_at = NULL",
+        "UPDATE principal SET disabled_at = now(), name = 'eve'",
+        "UPDATE principal SET disabled_at = now(); UPDATE principal SET disabled_at = created_at",
     ],
 )
 async def test_what_was_made_stays_as_it_was(

@@ -138,6 +138,17 @@ FORGERIES = {
         "checkpoint",
         "size 300",
     ),
+    "checkpoint time": (
+        "UPDATE ledger_checkpoint SET signed_at = signed_at - interval '1 second' WHERE size = 300",
+        "checkpoint",
+        "size 300",
+    ),
+    "checkpoint shown earlier": (
+        "UPDATE ledger_checkpoint SET published_at = signed_at - interval '1 hour' WHERE size = 300",
+        "checkpoint",
+        "size 300",
+    ),
+    "checkpoint mac": ("UPDATE ledger_checkpoint SET mac = NULL WHERE size = 300", "checkpoint", "size 300"),
     "checkpoint deleted": ("DELETE FROM ledger_checkpoint WHERE size > 300", "checkpoint", "ledger_checkpoint"),
     "checkpoint invented": (
         "INSERT INTO ledger_checkpoint SELECT 9999, root, note, now(), NULL FROM ledger_checkpoint LIMIT 1",

@@ -72,6 +72,20 @@ async def test_a_blob_is_staged_sealed_and_read(store: Blobs) -> None:
     assert [found async for found in store.list_digests()] == [(DIGEST, len(DATA))]
 
 
+async def test_a_removed_blob_is_gone_and_can_be_sent_again(store: Blobs) -> None:
+    upload, again = uuid.uuid4(), uuid.uuid4()
+    await stage(store, upload, DATA)
+    await store.seal(upload, DIGEST, len(DATA))
+    for _ in range(2):
+        await store.delete_blob(DIGEST)
+    await assert_nothing_held(store)
+    with pytest.raises(UploadConflict):
+        await store.seal(again, DIGEST, len(DATA))
+    await stage(store, again, DATA)
+    await store.seal(again, DIGEST, len(DATA))
+    assert await content(store, DIGEST) == DATA
+
+
 async def test_parts_come_in_any_order(store: Blobs) -> None:
     upload = uuid.uuid4()
     for start, end in [(6000, len(DATA)), (0, 2000), (2000, 6000)]:

@@ -226,6 +226,54 @@ def test_a_full_disk_says_so_and_leaves_nothing_visible(root: Path) -> None:
     assert plain_files(root) == [staged, f"{staged}.parts"]
 
 
+_FULL = """
+import asyncio, sys, uuid
+from pathlib import Path
+from muniment.core.digest import digest_of
+from muniment.core.errors import DiskFull
+from muniment.server.ports.blobs_local import open_local_blobs
+
+async def endless():
+    while True:
+        yield bytes(1 << 20)
+
+async def once(data):
+    yield data
+
+async def main():
+    store = open_local_blobs(Path(sys.argv[1]))
+    small, upload = b"small", uuid.UUID(int=8)
+    await store.stage(upload, digest_of(small), 0, once(small), limit=9)
+    for n in range(3):
+        try:
+            await store.stage(uuid.UUID(int=n), digest_of(b"%d" % n), 0, endless(), limit=1 << 40)
+        except DiskFull as error:
+            print(error.code)
+    await store.put_object("log/tile", bytes(2 << 20))
+    print(await store.swap_object("guard", bytes(1 << 20), expected=None))
+    await store.seal(upload, digest_of(small), len(small))
+    print(await store.size(digest_of(small)))
+
+asyncio.run(main())
+"""
+
+
+def test_uploads_that_fill_the_disk_leave_room_for_the_log(tmp_path: Path) -> None:
+    """On a real file system of 64 MiB, in a mount namespace of its own."""
+    mount = f"mount -t tmpfs -o size=64m tmpfs {tmp_path} && exec "
+    child = [sys.executable, "-c", _FULL, str(tmp_path / "blobs")]
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount + '"$@"', "-"]
+    try:
+        tried = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("no unshare here")
+    if tried.returncode != 0:
+        pytest.skip(f"no mount namespaces here: {tried.stderr}")
+    done = subprocess.run([*command, *child], capture_output=True, text=True, check=False)
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert done.stdout.split() == ["disk_full"] * 3 + ["True", "5"]
+
+
 async def test_what_follows_a_block_that_was_not_written_is_not_written(
     store: LocalBlobs, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

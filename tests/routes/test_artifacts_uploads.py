@@ -431,3 +431,45 @@ async def test_many_send_the_same_blobs_into_one_session_at_once(
                 (200, "held")
             }, [one.text for one in answers]
             assert await store.size(Digest.parse(sha256(blob))) == len(blob)
+
+
+# -- how much may be on its way ------------------------------------------------------------------
+
+
+@pytest.fixture
+async def tight(
+    db: Database, blobs: FakeBlobs, keys: Keys, clock: FixedClock
+) -> AsyncIterator[RegistrySimulator]:
+    """A registry where a principal may have 100 bytes on their way."""
+    async with app_client(db, blobs, keys, clock, OPERATIONS, upload_quota_bytes=100) as simulator:
+        yield simulator
+
+
+async def offer(session: Session, *sizes: int) -> httpx.Response:
+    offered = [{"sha256": sha256(b"x" * size), "size_bytes": size} for size in sizes]
+    return await session.client.post(f"{session.url}/blobs", json={"blobs": offered})
+
+
+async def test_what_is_on_its_way_has_a_bound_over_all_sessions(tight: RegistrySimulator) -> None:
+    me = tight.as_(Role.PUBLISHER)
+    first, second = await Session.open(me), await Session.open(me)
+    assert (await offer(first, 60)).status_code == 200
+    assert (await offer(first, 60)).status_code == 200, "the same again is not more"
+    refused = await offer(second, 41)
+    assert refusal(refused) == (413, "quota_exceeded")
+    assert (refused.json()["quota_bytes"], refused.json()["declared_bytes"]) == (100, 101)
+    assert (await offer(second, 40)).status_code == 200, "what was refused is not counted"
+    other = await Session.open(tight.as_(Role.CONTRIBUTOR))
+    assert (await offer(other, 100)).status_code == 200
+    await me.delete(first.url)
+    assert (await offer(second, 60)).status_code == 200
+    assert (await second.put(b"x" * 60)).status_code == 200
+    assert (await offer(second, 61)).status_code != 200
+    assert (await offer(second, 59)).status_code == 200, "what is sent whole is not counted"
+
+
+async def test_who_declares_much_at_once_gets_no_more(tight: RegistrySimulator) -> None:
+    me = tight.as_(Role.PUBLISHER)
+    sessions = [await Session.open(me) for _ in range(4)]
+    answers = await asyncio.gather(*(offer(one, 60 + n) for n, one in enumerate(sessions)))
+    assert sorted(answer.status_code for answer in answers) == [200, 413, 413, 413]

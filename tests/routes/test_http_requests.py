@@ -16,8 +16,11 @@ import structlog
 from muniment.core.errors import BlobStoreDown, Contended, DatabaseDown, Gone, NotFound
 from muniment.server.http import idempotency, ranges
 from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom, TxMode
-from muniment.server.http.records import Role, Scope, Verb
+from muniment.server.http.records import EVERYTHING, Grant, PrincipalKind, Role, Scope, Verb
+from muniment.server.identity import By, NewPrincipal
+from muniment.server.identity import actions as identity
 from muniment.server.identity.routes import OPERATIONS as IDENTITY
+from muniment.server.ledger import Actor
 from muniment.server.ports.blobs_fake import FakeBlobs
 from muniment.server.ports.clock import FixedClock
 from muniment.server.ports.db import Tx
@@ -468,6 +471,34 @@ async def test_the_same_request_again_is_the_same_answer(
         for name in ("location", "etag", "content-type"):
             assert one.headers[name] == other.headers[name]
     assert (notes.ran, await count(registry)) == (["a"], 1)
+
+
+async def test_an_answer_is_not_given_again_to_who_may_do_less_now(
+    registry: RegistrySimulator, notes: Notes
+) -> None:
+    """Also where only the handler knows in which scope the roles are needed."""
+    team, other = Grant(Role.ADMIN, Scope("team-a")), Grant(Role.ADMIN, EVERYTHING)
+    me, key = registry.with_grants(other, team), {"idempotency-key": "k1"}
+    by = By(Actor("system", "tests"), registry.deps.clock.now(), registry.deps.clock.new_id)
+    assert (await me.post("/notes", json={"text": "a"}, headers=key)).status_code == 201
+    async with registry.deps.db.transaction() as tx:
+        await identity.create_principal(
+            tx, NewPrincipal(PrincipalKind.PERSON, "root", grants=(other,)), by
+        )
+        await identity.grant_role(tx, me.principal_id, Grant(Role.VIEWER, EVERYTHING), by)
+    again = await me.post("/notes", json={"text": "a"}, headers=key)
+    assert (again.status_code, again.headers["idempotency-replayed"]) == (201, "true")
+    async with registry.deps.db.transaction() as tx:
+        await identity.revoke_role(tx, me.principal_id, team, by)
+    assert (await me.post("/notes", json={"text": "a"}, headers=key)).status_code == 201, (
+        "a wider role covers the one that was taken"
+    )
+    async with registry.deps.db.transaction() as tx:
+        await identity.grant_role(tx, me.principal_id, team, by)
+        await identity.revoke_role(tx, me.principal_id, other, by)
+    refused = await me.post("/notes", json={"text": "a"}, headers=key)
+    assert problem(refused) == (403, "not_allowed")
+    assert notes.ran == ["a"]
 
 
 async def test_a_key_is_for_one_request_of_one_principal(

@@ -278,6 +278,55 @@ async def test_a_narrowed_token_hands_on_no_more_than_it_has(
     assert too_late.json()["problems"][0]["field"] == "expires_at"
 
 
+async def test_a_narrowed_token_knows_and_ends_only_itself(registry: RegistrySimulator) -> None:
+    me = registry.as_(Role.PUBLISHER)
+    limits = [{"role": "viewer", "namespace": "team-a", "asset": None}]
+    narrow = (await me.post(T, json={"label": "n", "limits": limits})).json()
+    other = (await me.post(T, json={"label": "other", "limits": limits})).json()
+    narrowed = registry.with_token(narrow["token"])
+    for params in ({}, {"principal_id": str(me.principal_id)}):
+        page = (await narrowed.get(T, params=params)).json()
+        assert [each["id"] for each in page["items"]] == [narrow["id"]]
+        assert page["next_cursor"] is None
+    for token_id in (other["id"], str(me.issued.token.id)):
+        assert (await narrowed.post(f"{T}/{token_id}/revoke")).status_code == 404
+    assert len((await me.get(T)).json()["items"]) == 3
+    assert (await narrowed.post(f"{T}/{narrow['id']}/revoke")).status_code == 200
+    assert (await narrowed.get(T)).status_code == 401
+    assert (await me.post(f"{T}/{other['id']}/revoke")).status_code == 200
+
+
+async def test_a_token_narrowed_to_administer_everything_still_does(
+    registry: RegistrySimulator,
+) -> None:
+    me = registry.with_grants(Grant(Role.ADMIN, EVERYTHING), Grant(Role.VIEWER, EVERYTHING))
+    limits = [{"role": "admin", "namespace": None, "asset": None}]
+    narrow = (await me.post(T, json={"label": "n", "limits": limits})).json()
+    narrowed = registry.with_token(narrow["token"])
+    assert len((await narrowed.get(T)).json()["items"]) == 2
+    assert (await narrowed.post(f"{T}/{me.issued.token.id}/revoke")).status_code == 200
+
+
+async def test_who_was_disabled_is_let_in_again_with_new_tokens(
+    registry: RegistrySimulator,
+) -> None:
+    admin, me = registry.as_(Role.ADMIN), registry.as_(Role.AUDITOR)
+    assert (await me.get(P)).status_code == 200
+    url = f"{P}/{me.principal_id}"
+    assert (await admin.post(f"{url}/disable")).json()["disabled_at"]
+    assert (await me.get(P)).status_code == 401
+    for _ in range(2):
+        answer = await admin.post(f"{url}/enable")
+        assert (answer.status_code, answer.json()["disabled_at"]) == (200, None)
+        assert answer.json()["grants"] == [{"role": "auditor", "namespace": None, "asset": None}]
+    assert (await me.get(P)).status_code == 401, "its old token stays refused"
+    body = {"label": "new", "principal_id": str(me.principal_id)}
+    again = registry.with_token((await admin.post(T, json=body)).json()["token"])
+    assert (await again.get(P)).status_code == 200
+    assert (await again.post(f"{url}/enable")).status_code == 403
+    assert (await admin.post(f"{P}/{uuid.uuid4()}/enable")).status_code == 404
+
+
 async def test_an_administrator_makes_and_ends_anybodys(
     registry: RegistrySimulator, clock: FixedClock
 ) -> None:

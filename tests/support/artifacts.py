@@ -19,7 +19,7 @@ from muniment.server.ports.blobs import Blobs
 from muniment.server.ports.clock import Clock
 from muniment.server.ports.db import Database
 from muniment.server.ports.keys import Keys
-from muniment.server.wiring import FOLDS, OPERATIONS, required_blobs
+from muniment.server.wiring import FOLDS, OPERATIONS, misdescribed, required_blobs
 from tests.support.app import Client, RegistrySimulator, app_client
 from tests.support.watched import Watch, WatchedDatabase
 
@@ -144,6 +144,7 @@ class House:
             folds=FOLDS,
             needed=required_blobs,
             suspects=artifacts.suspects,
+            misdescribed=lambda digest: misdescribed(self.db, self.blobs, digest),
             sample=None,
         )
         report = await fsck(self.db, self.blobs, options)

@@ -47,6 +47,10 @@ class Principals:
         """Refuse every token of the principal from now on."""
         self._transport.send("POST", api("principals", principal_id, "disable"), None)
 
+    def enable(self, principal_id: str) -> None:
+        """Let a disabled principal in again, with its roles; it needs new tokens."""
+        self._transport.send("POST", api("principals", principal_id, "enable"), None)
+
     def _change(self, principal_id: str, verb: str, role: str, scope: str | None) -> None:
         path = f"{api('principals', principal_id)}/{verb}"
         self._transport.send("POST", path, grant_of(role, scope))

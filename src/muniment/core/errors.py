@@ -17,7 +17,7 @@ question whose answer is no is a value, not one of these.
     ├─ Gone              410
     ├─ Conflict          409     AlreadyExists (NameReserved), VersionConflict, StaleRevision,
     │                            UploadConflict, IdempotencyConflict, LifecycleConflict, NotServed
-    ├─ TooLarge          413
+    ├─ TooLarge          413     QuotaExceeded
     ├─ UnsupportedMedia  415
     ├─ BadRange          416
     ├─ TooManyRequests   429
@@ -274,6 +274,12 @@ class TooLarge(MunimentError):
 
     code = "too_large"
     status = 413
+
+
+class QuotaExceeded(TooLarge):
+    """A principal has more bytes on their way than it may have."""
+
+    code = "quota_exceeded"
 
 
 class UnsupportedMedia(MunimentError):

@@ -19,6 +19,7 @@ import structlog
 import typer
 
 from muniment.core.errors import BadRequest
+from muniment.server.setting_values import duration
 from muniment.server.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -28,6 +29,9 @@ Data = Annotated[
     typer.Option("--data", help="Directory of the embedded database, blobs and keys."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+_AGE_MIN = dt.timedelta(hours=1)
 
 
 class SaveCredentials(Protocol):
@@ -159,6 +163,46 @@ def fsck(
 
 
 @app.command()
+def gc(
+    data: Data = None,
+    older_than: Annotated[
+        str, typer.Option(help="Leave alone what was sent less long ago: `7d`, `12h`.")
+    ] = "7d",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be removed; remove nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove stored bytes that no version, upload, evidence or run names.
+
+    What is removed is said in the log (`blob.collect`). Works beside a running server.
+    """
+    from muniment.server import wiring  # noqa: PLC0415 -- slow; not for `--help`
+
+    settings = Settings.from_env(os.environ, data_dir=data)
+    age = _age(older_than)
+    found: list[dict[str, Any]] = []
+
+    def tell(batch: Any) -> None:
+        for blob in batch.blobs:
+            found.append({"sha256": blob.digest.hex, "size_bytes": blob.size_bytes})
+            if not as_json:
+                typer.echo(f"{blob.digest}  {blob.size_bytes:,} bytes")
+
+    with wiring.database(settings, attach=True) as place:
+        _run(
+            lambda: wiring.collect(settings, place.url, older_than=age, dry_run=dry_run, told=tell)
+        )
+    size_bytes = sum(one["size_bytes"] for one in found)
+    if as_json:
+        shown = {"dry_run": dry_run, "size_bytes": size_bytes, "blobs": found}
+        typer.echo(json.dumps(shown, indent=2))
+        return
+    done = "would be removed" if dry_run else "removed"
+    typer.echo(f"{len(found):,} blobs, {size_bytes:,} bytes {done}")
+
+
+@app.command()
 def state(
     as_of: Annotated[
         str | None, typer.Option(help="A date or time (UTC); nothing later is counted.")
@@ -225,6 +269,19 @@ def _sample(text: str) -> int | None:
     if not text.isdecimal():
         raise BadRequest(f"expected a number or `all` for --sample, found {text!r}")
     return int(text)
+
+
+def _age(text: str) -> dt.timedelta:
+    try:
+        age = duration(text)
+    except ValueError as error:
+        raise BadRequest(f"--older-than: {error}") from None
+    if age < _AGE_MIN:
+        raise BadRequest(
+            f"expected at least 1h for --older-than, found {text!r}: who sends bytes needs a while "
+            "to register them"
+        )
+    return age
 
 
 def _moment(text: str | None) -> dt.datetime | None:

@@ -90,6 +90,8 @@ class Settings:
     mlflow_mode: str = _option(enforcement, "observe")
     #: How long an upload may stay unfinished.
     upload_ttl: dt.timedelta = _option(duration, _DAY)  # noqa: RUF009 -- it cannot change
+    #: What a principal may have declared and not yet sent whole, in all its uploads together.
+    upload_quota_bytes: int = _option(size_bytes, 1024 * _GIB)
     max_file_bytes: int = _option(size_bytes, 512 * _GIB)
     part_bytes: int = _option(size_bytes, 64 * _MIB)
     #: `HOST` or `HOST:PORT`, separated by commas: what webhooks and fetches may call although its
@@ -259,6 +261,15 @@ def _limits(settings: Settings) -> list[_Check]:
             "max_file_bytes",
             f"expected 1 to {parts} ({_S3_PARTS} parts of part_bytes), found {settings.max_file_bytes}",
             "raise MUNIMENT_PART_BYTES for larger files",
+        ),
+        (
+            settings.upload_quota_bytes < settings.max_file_bytes,
+            "upload_quota_bytes",
+            (
+                f"expected at least max_file_bytes ({settings.max_file_bytes}), found "
+                f"{settings.upload_quota_bytes}"
+            ),
+            "a principal must be able to send one file of the largest size",
         ),
         (
             settings.scrub_period < dt.timedelta(minutes=1),

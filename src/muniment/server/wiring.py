@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import structlog
 from starlette.types import ASGIApp
 
+from muniment.core.digest import Digest
 from muniment.core.errors import NotAuthenticated
 from muniment.server import (
     artifacts,
@@ -30,9 +31,12 @@ from muniment.server import (
     lifecycle,
     migrations,
     scanning,
+    tracking,
 )
 from muniment.server.artifacts import jobs as artifact_jobs
 from muniment.server.artifacts import routes as artifact_routes
+from muniment.server.artifacts.jobs import Keeper
+from muniment.server.artifacts.records import Collected
 from muniment.server.catalog import routes as catalog_routes
 from muniment.server.evidence import routes as evidence_routes
 from muniment.server.facades.mlflow import jobs as mlflow_jobs
@@ -53,7 +57,7 @@ from muniment.server.ports import embedded_postgres
 from muniment.server.ports.blobs import Blobs
 from muniment.server.ports.blobs_local import open_local_blobs
 from muniment.server.ports.clock import SystemClock
-from muniment.server.ports.db import Tx
+from muniment.server.ports.db import Database, Tx
 from muniment.server.ports.key_files import open_keys
 from muniment.server.ports.postgres import open_database, role_of
 from muniment.server.ports.queue import Handler, Periodic
@@ -100,6 +104,13 @@ GAUGES: tuple[Gauges, ...] = (ledger.gauges, artifacts.gauges)
 _WITH_JOBS = (http_jobs, identity_jobs, artifact_jobs, scanning_jobs, mlflow_jobs)
 HANDLERS: list[Handler] = [each for part in _WITH_JOBS for each in part.HANDLERS]
 PERIODIC: list[Periodic] = [each for part in _WITH_JOBS for each in part.PERIODIC]
+
+#: Who says which blobs it names; what none of them names may be collected.
+KEEPERS: tuple[Keeper, ...] = (
+    artifacts.named_blobs,
+    evidence.named_blobs,
+    tracking.named_blobs,
+)
 
 #: How long what runs in the background may take to finish.
 _STOP_SECONDS = 25
@@ -330,6 +341,29 @@ async def local_token(deps: Deps) -> str | None:
     return issued.text
 
 
+async def collect(
+    settings: Settings,
+    url: str,
+    *,
+    older_than: dt.timedelta,
+    dry_run: bool,
+    told: Callable[[Collected], None],
+) -> None:
+    """Remove blobs that nothing names and that are older than `older_than`; tell of each batch."""
+    async with open_deps(settings, url) as deps:
+        async with deps.db.transaction(read_only=True) as tx:
+            await ledger.check_entry_key(tx)
+        batches = artifact_jobs.collect(deps, KEEPERS, older_than=older_than, dry_run=dry_run)
+        async for batch in batches:
+            told(batch)
+
+
+async def misdescribed(db: Database, blobs: Blobs, digest: Digest) -> tuple[str, str] | None:
+    """Return what a held blob's bytes say it is and what its row says, if that is not the same."""
+    async with db.transaction(read_only=True) as tx:
+        return await artifacts.misdescribed(tx, blobs, digest)
+
+
 async def check(
     settings: Settings, url: str, *, sample: int | None, progress: Callable[[str, int], None]
 ) -> Report:
@@ -341,6 +375,7 @@ async def check(
             folds=FOLDS,
             needed=required_blobs,
             suspects=artifacts.suspects,
+            misdescribed=lambda digest: misdescribed(deps.db, deps.blobs, digest),
             sample=sample,
             seed=secrets.randbits(32),
             progress=progress,

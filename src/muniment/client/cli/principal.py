@@ -63,3 +63,13 @@ def disable(ctx: typer.Context, principal_id: Id, as_json: Json = False) -> None
     with screen.client() as client:
         client.principals.disable(principal_id)
     screen.result({"id": principal_id, "disabled": True}, f"`{principal_id}` is disabled")
+
+
+@app.command()
+def enable(ctx: typer.Context, principal_id: Id, as_json: Json = False) -> None:
+    """Let a disabled principal in again, with its roles. Its old tokens stay refused."""
+    screen = Screen(ctx, as_json=as_json)
+    with screen.client() as client:
+        client.principals.enable(principal_id)
+    hint = f"it needs a new token: `muniment token create NAME --principal {principal_id}`"
+    screen.result({"id": principal_id, "disabled": False}, f"`{principal_id}` is enabled; {hint}")

@@ -6,7 +6,15 @@ Does not decide what may run where.
 """
 
 # fmt: off
-from muniment.server.artifacts.actions import Offer, check, format_of, open_upload, register
+from muniment.server.artifacts.actions import (
+    Offer,
+    check,
+    format_of,
+    hold_blob,
+    misdescribed,
+    open_upload,
+    register,
+)
 from muniment.server.artifacts.reads import (
     FOLDS,
     Reach,
@@ -16,10 +24,10 @@ from muniment.server.artifacts.reads import (
     suspects,
     usable_blobs,
 )
-from muniment.server.artifacts.store import abandon_upload, declare, seal_blob
+from muniment.server.artifacts.store import abandon_upload, declare, named_blobs
 
 __all__ = [
     "FOLDS", "Offer", "Reach", "abandon_upload", "check", "declare", "format_of", "gauges",
-    "get_manifest", "open_upload", "register", "required_blobs", "seal_blob", "suspects",
+    "get_manifest", "hold_blob", "misdescribed", "named_blobs", "open_upload", "register", "required_blobs", "suspects",
     "usable_blobs",
 ]

@@ -147,3 +147,15 @@ class ScrubPass:
     size_bytes: int
     finding_count: int
     finished_at: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """Blobs that nothing names: removed together, or what would be."""
+
+    blobs: tuple[Held, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """The bytes of all of them."""
+        return sum(blob.size_bytes for blob in self.blobs)

@@ -22,6 +22,8 @@ from muniment.server.ports.db import Row, Tx
 
 #: PostgreSQL advisory lock of who begins a pass of the scrub: `scrubbed` in ASCII.
 _BEGIN_LOCK = int.from_bytes(b"scrubbed", "big")
+#: Shared by whoever notes that a blob is held, alone for who removes blobs: `sealings` in ASCII.
+_SEAL_LOCK = int.from_bytes(b"sealings", "big")
 
 
 async def insert_upload(tx: Tx, upload: Upload) -> None:
@@ -114,6 +116,29 @@ async def declare(tx: Tx, upload_id: uuid.UUID, blobs: Sequence[Declared]) -> se
     return {Digest(row["digest"]) for row in rows if row["new"]}
 
 
+async def unsealed_bytes(tx: Tx, principal_id: uuid.UUID, now: dt.datetime) -> int:
+    """Return how many bytes a principal declared and has not sent whole, in all open uploads.
+
+    Declarations of one principal wait here for each other, so that none is left out.
+    """
+    await tx.execute(
+        "SELECT pg_advisory_xact_lock(hashtextextended('upload ' || $1::text, 0))",
+        str(principal_id),
+    )
+    return int(
+        await tx.fetchval(
+            """
+            SELECT coalesce(sum(b.size_bytes), 0) FROM upload u
+            JOIN upload_blob b ON b.upload_id = u.id
+            WHERE u.principal_id = $1 AND u.state = 'open' AND u.expires_at > $2
+              AND b.sealed_at IS NULL
+            """,
+            principal_id,
+            now,
+        )
+    )
+
+
 async def find_sending(
     tx: Tx, upload_id: uuid.UUID, principal_id: uuid.UUID, digest: Digest
 ) -> tuple[Upload, Declared | None] | None:
@@ -141,13 +166,15 @@ async def seal_blob(
 ) -> bool:
     """Note that a blob is held, what it is, and that this session sent it. One statement.
 
+    Until `tx` ends nobody removes bytes that nothing names (`keep_sealing_out`).
+
     Returns False, and does not note who sent it, if the session was closed meanwhile.
     """
     tag = await tx.execute(
         """
-        WITH held AS (
+        WITH collector_kept_out AS (SELECT pg_advisory_xact_lock_shared($7)), held AS (
             INSERT INTO blob (digest, size_bytes, format, executable, sealed_at)
-            VALUES ($2, $3, $4, $5, $6)
+            SELECT $2, $3, $4, $5, $6 FROM collector_kept_out
             ON CONFLICT (digest) DO NOTHING
         )
         UPDATE upload_blob b SET sealed_at = $6 FROM upload u
@@ -159,8 +186,55 @@ async def seal_blob(
         found.name,
         found.executable,
         now,
+        _SEAL_LOCK,
     )
     return tag != "UPDATE 0"
+
+
+async def keep_sealing_out(tx: Tx) -> None:
+    """Until `tx` ends, let nobody note that a blob is held; wait for those who are doing so."""
+    await tx.execute("SELECT pg_advisory_xact_lock($1)", _SEAL_LOCK)
+
+
+async def sealed_before(tx: Tx, moment: dt.datetime, cursor: bytes, limit: int) -> list[Held]:
+    """Return up to `limit` blobs sealed before `moment`, in digest order, after `cursor`."""
+    rows = await tx.fetch(
+        """
+        SELECT digest, size_bytes FROM blob WHERE digest > $1 AND sealed_at < $2
+        ORDER BY digest LIMIT $3
+        """,
+        cursor,
+        moment,
+        limit,
+    )
+    return [Held(Digest(row["digest"]), row["size_bytes"]) for row in rows]
+
+
+async def named_blobs(tx: Tx, digests: Sequence[Digest]) -> set[Digest]:
+    """Return which of `digests` a manifest or an upload names, an upload that is over included."""
+    rows = await tx.fetch(
+        """
+        SELECT digest FROM manifest_blob WHERE digest = ANY($1::bytea[])
+        UNION SELECT digest FROM upload_blob WHERE digest = ANY($1::bytea[])
+        """,
+        [digest.raw for digest in digests],
+    )
+    return {Digest(row["digest"]) for row in rows}
+
+
+async def remove_blobs(tx: Tx, digests: Sequence[Digest]) -> None:
+    """Forget blobs: their bytes are to go."""
+    await tx.execute(
+        "DELETE FROM blob WHERE digest = ANY($1::bytea[])", [digest.raw for digest in digests]
+    )
+
+
+async def find_format(tx: Tx, digest: Digest) -> tuple[int, Format] | None:
+    """Return size and format of a blob as its row says, or None."""
+    row = await tx.fetchrow(
+        "SELECT size_bytes, format, executable FROM blob WHERE digest = $1", digest.raw
+    )
+    return None if row is None else (row["size_bytes"], Format(row["format"], row["executable"]))
 
 
 async def insert_manifest(tx: Tx, manifest: Manifest) -> None:
@@ -322,6 +396,4 @@ def finding(row: Row) -> BlobFinding:
 
 def scrub_pass(row: Row) -> ScrubPass:
     """Return a row of `scrub_pass` as a record."""
-    names = ("id", "started_at", "held_bytes", "cursor", "blob_count", "size_bytes")
-    values = {name: row[name] for name in (*names, "finding_count", "finished_at")}
-    return ScrubPass(**values)
+    return ScrubPass(**{name: value for name, value in row.items() if name != "leased_until"})

@@ -11,7 +11,7 @@ evidence is needed, nor what follows from it: that is policy's.
 from muniment.server.evidence.actions import keep, parse_held, record, refused
 from muniment.server.evidence.plugins import Parser, add_parser
 from muniment.server.evidence.reads import (
-    FOLDS, about, components, find_evidence, of, page, required_blobs,
+    FOLDS, about, components, find_evidence, named_blobs, of, page, required_blobs,
 )
 from muniment.server.evidence.rules.binding import (
     about_version, components_of, freshness, of_version,
@@ -22,6 +22,6 @@ from muniment.server.evidence.rules.reading import (
 
 __all__ = [
     "FOLDS", "Document", "Limits", "Parser", "about", "about_version", "add_parser", "clean",
-    "components", "components_of", "find_evidence", "freshness", "items_at", "keep", "of", "of_version", "page",
+    "components", "components_of", "find_evidence", "freshness", "items_at", "keep", "named_blobs", "of", "of_version", "page",
     "parse_held", "problem", "read", "record", "refusal", "refused", "required_blobs", "text_at", "walk",
 ]

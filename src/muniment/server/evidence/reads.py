@@ -180,6 +180,18 @@ async def components(
     return [component_from(msgspec.json.decode(row["body"])) for row in rows]
 
 
+async def named_blobs(tx: Tx, digests: Sequence[Digest]) -> set[Digest]:
+    """Return which of `digests` are the file or the context of some evidence."""
+    rows = await tx.fetch(
+        """
+        SELECT digest FROM evidence WHERE digest = ANY($1::bytea[])
+        UNION SELECT context_digest FROM evidence WHERE context_digest = ANY($1::bytea[])
+        """,
+        [digest.raw for digest in digests],
+    )
+    return {Digest(row["digest"]) for row in rows}
+
+
 async def required_blobs(tx: Tx) -> AsyncIterator[NeededBlob]:
     """Yield every blob some evidence needs: its file and its context."""
     async for row in tx.cursor(

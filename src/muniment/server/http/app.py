@@ -334,7 +334,7 @@ def _claim(call: Call, exchange: _Exchange, raw: bytes) -> idempotency.Claim | N
         return None
     scope = exchange.scope
     parts = (exchange.method.encode(), exchange.path.encode(), scope["query_string"], raw)
-    return idempotency.claim_of(call.known.id, key, parts)
+    return idempotency.claim_of(call.known, key, parts)
 
 
 def _answer_of(reply: Reply, operation: Operation) -> idempotency.Answer:

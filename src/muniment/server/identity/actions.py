@@ -86,7 +86,7 @@ async def create_principal(tx: Tx, new: NewPrincipal, by: By) -> Principal:
 
 
 async def disable_principal(tx: Tx, principal_id: uuid.UUID, by: By) -> Principal:
-    """End a principal for good: its tokens stop working. Repeating it changes nothing.
+    """Have a principal's tokens stop working. Repeating it changes nothing.
 
     Raises:
         NotFound: there is none of that id.
@@ -100,6 +100,24 @@ async def disable_principal(tx: Tx, principal_id: uuid.UUID, by: By) -> Principa
     await store.disable_principal(tx, principal_id, by.at)
     payload = {"disabled_at": time_text(by.at)}
     await _record(tx, by, "principal.disable", ("principal", principal_id), payload)
+    return await store.get_principal(tx, principal_id)
+
+
+async def enable_principal(tx: Tx, principal_id: uuid.UUID, by: By) -> Principal:
+    """Let a disabled principal in again, with the roles it has. Repeating it changes nothing.
+
+    The tokens it had are revoked, one act each: why it was disabled may have been one of them.
+
+    Raises:
+        NotFound: there is none of that id.
+    """
+    principal = await store.lock_principal(tx, principal_id)
+    if principal.disabled_at is None:
+        return principal
+    for token in await store.live_tokens(tx, principal_id):
+        await revoke_token(tx, token, by)
+    await store.enable_principal(tx, principal_id)
+    await _record(tx, by, "principal.enable", ("principal", principal_id), {})
     return await store.get_principal(tx, principal_id)
 
 
@@ -140,7 +158,7 @@ async def revoke_role(tx: Tx, principal_id: uuid.UUID, grant: Grant, by: By) -> 
 async def _lock_enabled(tx: Tx, principal_id: uuid.UUID) -> Principal:
     principal = await store.lock_principal(tx, principal_id)
     if principal.disabled_at is not None:
-        raise Conflict(f"{principal.name!r} was disabled; make a new principal instead")
+        raise Conflict(f"{principal.name!r} is disabled: enable it first")
     return principal
 
 

@@ -178,6 +178,10 @@ def _revoke_role(rows: dict[Key, Fields], entry: Recorded, payload: Mapping[str,
     del rows[rules.grant_key(entry.subject.id, _grant_of(payload))]
 
 
+def _enable_principal(rows: dict[Key, Fields], entry: Recorded, _: Mapping[str, Any]) -> None:
+    rows[entry.subject.id]["disabled_at"] = None
+
+
 def _stored_grant(row: Row) -> tuple[Key, Fields]:
     grant = _grant_of({name: row[name] for name in ("role", "namespace", "asset")})
     return rules.grant_key(row["principal_id"], grant), {"granted_at": _at(row["granted_at"])}
@@ -209,7 +213,11 @@ def _stored_token(row: Row) -> tuple[Key, Fields]:
 FOLDS: tuple[Fold, ...] = (
     TableFold(
         "principal",
-        {"principal.create": _create_principal, "principal.disable": _disable_principal},
+        {
+            "principal.create": _create_principal,
+            "principal.disable": _disable_principal,
+            "principal.enable": _enable_principal,
+        },
         _stored_principal,
     ),
     TableFold(

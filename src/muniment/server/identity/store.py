@@ -163,6 +163,11 @@ async def disable_principal(tx: Tx, principal_id: uuid.UUID, at: dt.datetime) ->
     await tx.execute("UPDATE principal SET disabled_at = $2 WHERE id = $1", principal_id, at)
 
 
+async def enable_principal(tx: Tx, principal_id: uuid.UUID) -> None:
+    """Mark a principal as not disabled any more."""
+    await tx.execute("UPDATE principal SET disabled_at = NULL WHERE id = $1", principal_id)
+
+
 async def any_outside_principal(tx: Tx) -> bool:
     """Say whether anybody but the registry itself (kind `system`) was ever made."""
     return bool(await tx.fetchval("SELECT EXISTS (SELECT FROM principal WHERE kind <> 'system')"))
@@ -266,6 +271,14 @@ async def list_tokens(
         principal_id,
         after,
         limit,
+    )
+    return [_token(row) for row in rows]
+
+
+async def live_tokens(tx: Tx, principal_id: uuid.UUID) -> list[Token]:
+    """Return a principal's tokens that are not revoked, oldest first."""
+    rows = await tx.fetch(
+        _TOKENS + "WHERE t.principal_id = $1 AND t.revoked_at IS NULL ORDER BY t.id", principal_id
     )
     return [_token(row) for row in rows]
 

@@ -65,7 +65,9 @@ WAITING: Final = (
     LEFT JOIN ledger_leaf l ON l.entry_id = p.entry_id ORDER BY p.arrival
 """
 )
-CHECKPOINTS: Final = "SELECT size, root, note FROM ledger_checkpoint ORDER BY size"
+CHECKPOINTS: Final = """
+    SELECT size, root, note, signed_at, published_at, mac FROM ledger_checkpoint ORDER BY size
+"""
 
 
 async def entry(tx: Tx, entry_id: uuid.UUID) -> Recorded:

@@ -48,6 +48,8 @@ ERASE = "entry.erase"
 REFUSE = "entry.refuse"
 SEQUENCER = Actor("system", "sequencer")
 _MAC_CONTEXT = b"muniment/entry-mac/v1\n"
+_CHECKPOINT_CONTEXT = b"muniment/checkpoint-mac/v1\n"
+_CLOCK_SET_BACK = dt.timedelta(minutes=5)
 _TILE_PATH = re.compile(
     r"tile/(?P<level>entries|[0-9]|[1-5][0-9]|6[0-3])/(?P<index>(x[0-9]{3}/){0,6}[0-9]{3})"
     r"(\.p/(?P<width>[1-9][0-9]{0,2}))?"
@@ -109,6 +111,27 @@ def mac_input(entry_id: uuid.UUID, asset_id: uuid.UUID | None, leaf: bytes) -> b
     """
     filed = b"\1" + asset_id.bytes if asset_id else bytes(17)
     return _MAC_CONTEXT + entry_id.bytes + filed + leaf
+
+
+def checkpoint_mac_input(signed: Signed) -> bytes:
+    """Return what the MAC of a kept checkpoint is of: size, time of signing, and the note."""
+    head = f"{signed.size}\n{core_entry.time_text(signed.signed_at)}\n"
+    return _CHECKPOINT_CONTEXT + head.encode() + signed.note.encode()
+
+
+def check_times(row: Mapping[str, Any], mac: Callable[[bytes], bytes]) -> str | None:
+    """Say what is wrong with when a kept checkpoint was signed and shown, or None.
+
+    `row` has `size`, `root`, `note`, `signed_at`, `published_at`, `mac`. Clocks may be set back a
+    little between signing and showing.
+    """
+    signed = Signed(row["size"], row["root"], row["note"], row["signed_at"])
+    if not hmac.compare_digest(mac(checkpoint_mac_input(signed)), row["mac"] or b""):
+        return f"signed at {row['signed_at']}, which the entry key does not say"
+    published_at = row["published_at"]
+    if published_at is not None and published_at < signed.signed_at - _CLOCK_SET_BACK:
+        return f"shown at {published_at}, before it was signed ({signed.signed_at})"
+    return None
 
 
 def is_genuine(row: Mapping[str, Any], mac: Callable[[bytes], bytes]) -> bool:

@@ -203,7 +203,7 @@ class Sequencer:
             ids = [each.entry_id for each in waiting]
             await store.insert_leaves(tx, state.edge.size, ids, hashes)
             await store.upsert_tiles(tx, changed)
-            await store.insert_checkpoint(tx, signed)
+            await store.insert_checkpoint(tx, signed, tx.mac(rules.checkpoint_mac_input(signed)))
         return replace(state, edge=edge, unpublished=signed), len(taken)
 
     async def _refuse(self, tx: Tx, refused: Sequence[Refusal]) -> None:

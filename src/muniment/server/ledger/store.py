@@ -141,14 +141,17 @@ async def upsert_tiles(tx: Tx, tiles: Held) -> None:
     )
 
 
-async def insert_checkpoint(tx: Tx, checkpoint: Signed) -> None:
-    """Keep a signed checkpoint, not yet published."""
+async def insert_checkpoint(tx: Tx, checkpoint: Signed, mac: bytes) -> None:
+    """Keep a signed checkpoint with its MAC, not yet published."""
     await tx.execute(
-        "INSERT INTO ledger_checkpoint (size, root, note, signed_at) VALUES ($1, $2, $3, $4)",
+        """
+        INSERT INTO ledger_checkpoint (size, root, note, signed_at, mac) VALUES ($1, $2, $3, $4, $5)
+        """,
         checkpoint.size,
         checkpoint.root,
         checkpoint.note,
         checkpoint.signed_at,
+        mac,
     )
 
 

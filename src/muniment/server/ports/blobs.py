@@ -151,6 +151,14 @@ class Blobs(Protocol):
         """Named objects under `prefix`, in key order."""
         ...
 
+    async def delete_blob(self, digest: Digest) -> None:
+        """Remove a sealed blob. Idempotent.
+
+        Only for bytes that nothing names any more (`artifacts.jobs.collect`), which sees to it that
+        nobody is told meanwhile that they are held.
+        """
+        ...
+
     async def delete_object(self, key: str) -> None:
         """Remove a named object. Idempotent.
 

@@ -201,6 +201,12 @@ class FakeBlobs:
             if key.startswith(prefix):
                 yield ObjectInfo(key, len(self.objects[key]), _LONG_AGO)
 
+    async def delete_blob(self, digest: Digest) -> None:
+        """See `Blobs.delete_blob`."""
+        fault = self._before("delete_blob")
+        self.blobs.pop(digest, None)
+        self._after(fault)
+
     async def delete_object(self, key: str) -> None:
         """See `Blobs.delete_object`."""
         self._before("delete_object")

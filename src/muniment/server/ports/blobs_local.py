@@ -14,7 +14,9 @@ What is promised, and how:
    the server, and sent again after a crash of the machine, at no fsync a part.
 3. The hash runs while bytes stream in order; parts that came otherwise are read once at `seal`.
 4. Several processes may use the directory at once; `local_staging` says how.
-5. Symbolic links are not followed, and keys cannot leave the directory.
+5. Uploads leave some room on the disk to objects and to the database: a full disk stops uploads, and
+   not the log.
+6. Symbolic links are not followed, and keys cannot leave the directory.
 """
 
 from __future__ import annotations
@@ -255,6 +257,10 @@ class LocalBlobs:
         for key, stat in await run(files.tree, root, checked_prefix(prefix)):
             modified_at = dt.datetime.fromtimestamp(stat.st_mtime, dt.UTC)
             yield ObjectInfo(key, stat.st_size, modified_at)
+
+    async def delete_blob(self, digest: Digest) -> None:
+        """See `Blobs.delete_blob`."""
+        await run(files.remove, self._final(digest))
 
     async def delete_object(self, key: str) -> None:
         """See `Blobs.delete_object`."""

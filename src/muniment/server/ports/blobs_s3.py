@@ -325,6 +325,10 @@ class S3Blobs:
         for one in sorted(found, key=lambda info: info.key):  # stores differ in where `/` sorts
             yield one
 
+    async def delete_blob(self, digest: Digest) -> None:
+        """See `Blobs.delete_blob`."""
+        await self._bucket.delete([self._blob(digest)])
+
     async def delete_object(self, key: str) -> None:
         """See `Blobs.delete_object`."""
         await self._bucket.delete([self._object(key)])

@@ -26,6 +26,7 @@ _T = TypeVar("_T")
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _BLOCK = 4 << 20
 _PAGE = 4096
+_RESERVE_BYTES = 256 << 20
 _DIRECT = getattr(os, "O_DIRECT", 0)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _NO_LINK = os.O_NOFOLLOW | os.O_CLOEXEC
@@ -86,6 +87,21 @@ def open_sealed(path: Path) -> int | None:
         return handle
     os.close(handle)
     return None
+
+
+def keep_reserve(handle: int, size_bytes: int) -> None:
+    """Refuse to write what would take the last of the disk the open file is on.
+
+    Uploads leave 256 MiB, or a sixteenth of a small disk, to what must still be written when they
+    have filled it: tiles, checkpoints, and the database, if it is there too.
+
+    Raises:
+        OSError: `size_bytes` more would leave less (ENOSPC).
+    """
+    disk = os.fstatvfs(handle)
+    reserve = min(_RESERVE_BYTES, disk.f_blocks * disk.f_frsize // 16)
+    if disk.f_bavail * disk.f_frsize < reserve + size_bytes:
+        raise OSError(errno.ENOSPC, "what is left of the disk is kept for the log")
 
 
 def write_at(handle: int, data: bytes | memoryview, offset: int) -> None:

@@ -271,6 +271,7 @@ class PartWriter:
             self._handle = files.open_staged(self._staged.path)
             with self._exclusion(self._handle):
                 self._note("begin")
+        files.keep_reserve(self._handle, len(block))
         with self._exclusion(self._handle):
             files.write_block(self._handle, block, self._offset + self.size_bytes)
             if self.running is not None:

@@ -10,7 +10,9 @@ Runs are lineage here, not evidence: nothing of them is in the ledger until a ve
 from muniment.server.tracking.rules import (
     check_artifact_path, listed, model_root, run_root,
 )
-from muniment.server.tracking.store.artifacts import find_artifact, put_artifact, artifacts_under
+from muniment.server.tracking.store.artifacts import (
+    artifacts_under, find_artifact, named_blobs, put_artifact,
+)
 from muniment.server.tracking.store.experiments import (
     create_experiment, find_experiment, list_experiments, rename_experiment, stage_experiment,
     tag_experiment,
@@ -26,6 +28,6 @@ __all__ = [
     "artifacts_under", "check_artifact_path", "create_experiment", "create_model",
     "create_run", "find_artifact", "find_experiment", "find_model", "find_run", "finish_model",
     "forget_model", "list_experiments", "list_models", "list_runs", "listed", "metric_history",
-    "metrics_of_model", "model_root", "note_model", "note_run", "put_artifact",
+    "metrics_of_model", "model_root", "named_blobs", "note_model", "note_run", "put_artifact",
     "rename_experiment", "run_root", "stage_experiment", "tag_experiment", "update_run",
 ]

@@ -1,6 +1,13 @@
 """The verbs of artifacts: register a version, and keep its bytes as they are."""
 
-from muniment.server.artifacts.actions.keeping import fail_blob, finish_scrub, heal_blob
+from muniment.server.artifacts.actions.keeping import (
+    collect_blobs,
+    fail_blob,
+    finish_scrub,
+    heal_blob,
+    hold_blob,
+    misdescribed,
+)
 from muniment.server.artifacts.actions.registering import (
     PREDICATE_TYPE,
     Checked,
@@ -17,6 +24,6 @@ from muniment.server.artifacts.actions.registering import (
 
 # fmt: off
 __all__ = [
-    "PREDICATE_TYPE", "Checked", "Offer", "check", "check_open", "declare", "declared", "fail_blob",
-    "finish_scrub", "format_of", "heal_blob", "open_upload", "preview", "register",
+    "PREDICATE_TYPE", "Checked", "Offer", "check", "check_open", "collect_blobs", "declare", "declared", "fail_blob",
+    "finish_scrub", "format_of", "heal_blob", "hold_blob", "misdescribed", "open_upload", "preview", "register",
 ]

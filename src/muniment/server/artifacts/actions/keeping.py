@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from muniment.core.digest import Digest
 from muniment.core.entry import time_text
+from muniment.core.errors import UploadConflict
 from muniment.server import ledger
 from muniment.server.artifacts import reads, store
-from muniment.server.artifacts.records import Problem, ScrubPass
+from muniment.server.artifacts.actions.registering import format_of
+from muniment.server.artifacts.records import Declared, Format, Held, Problem, ScrubPass
 from muniment.server.ledger.records import Actor, Entry, Subject
+from muniment.server.ports.blobs import Blobs
 from muniment.server.ports.db import Tx
 
+COLLECTOR: Final = Actor("system", "collector")
 #: Who acts when stored bytes are read again.
 SCRUB: Final = Actor("system", "scrub")
 
@@ -83,3 +88,70 @@ async def finish_scrub(tx: Tx, pass_id: uuid.UUID, now: dt.datetime) -> ScrubPas
     )
     await ledger.append(tx, entry)
     return finished
+
+
+async def misdescribed(tx: Tx, blobs: Blobs, digest: Digest) -> tuple[str, str] | None:
+    """Return what a held blob's bytes say it is and what its row says, if that is not the same.
+
+    None also for a blob that has no row: nothing is said of it.
+    """
+    said = await store.find_format(tx, digest)
+    if said is None:
+        return None
+    size_bytes, stored = said
+    found = await format_of(blobs, digest, size_bytes)
+    return None if found == stored else (_described(found), _described(stored))
+
+
+def _described(format_: Format) -> str:
+    return f"{format_.name}, {'may run code' if format_.executable else 'runs no code'}"
+
+
+async def hold_blob(
+    tx: Tx, blobs: Blobs, upload_id: uuid.UUID, blob: Declared, found: Format, *, now: dt.datetime
+) -> bool:
+    """Note that a sealed blob is held, what it is, and which session sent it.
+
+    Returns False, and does not note who sent it, if the session was closed meanwhile.
+
+    Raises:
+        UploadConflict: the bytes were removed meanwhile, as nothing named them. Nothing is to be
+            committed.
+    """
+    noted = await store.seal_blob(tx, upload_id, blob, found, now)
+    if await blobs.size(blob.digest) != blob.size_bytes:
+        raise UploadConflict(
+            f"{blob.digest} was held, named by nothing, and removed this moment: send it again"
+        )
+    return noted
+
+
+async def collect_blobs(
+    tx: Tx,
+    some: Sequence[Held],
+    *,
+    older_than: dt.timedelta,
+    now: dt.datetime,
+    new_id: Callable[[], uuid.UUID],
+) -> None:
+    """Forget blobs that nothing names, and say so in the log; the caller removes their bytes.
+
+    What was found wrong with them needs no mending any more: those findings end.
+    """
+    digests = [one.digest for one in some]
+    await store.remove_blobs(tx, digests)
+    act_id = new_id()
+    entry = Entry(
+        id=act_id,
+        at=now,
+        act="blob.collect",
+        actor=COLLECTOR,
+        subject=Subject("collection", str(act_id), f"{len(some)} blobs that nothing names"),
+        payload={
+            "blobs": {one.digest.hex: one.size_bytes for one in some},
+            "older_than_seconds": int(older_than.total_seconds()),
+        },
+    )
+    await ledger.append(tx, entry)
+    for digest in digests:
+        await heal_blob(tx, digest, now, new_id())

@@ -23,6 +23,7 @@ from muniment.core.errors import (
     BadRequest,
     LifecycleConflict,
     NotFound,
+    QuotaExceeded,
     UploadConflict,
     VersionConflict,
 )
@@ -315,7 +316,7 @@ def _other_size(index: int, expected: int, found: int) -> dict[str, Any]:
 
 
 async def declare(
-    tx: Tx, blobs: Sequence[Declared], reach: reads.Reach
+    tx: Tx, blobs: Sequence[Declared], reach: reads.Reach, *, quota_bytes: int
 ) -> tuple[set[Digest], set[Digest]]:
     """Note what `reach.upload_id` will send; return which blobs are new to it, and which are held.
 
@@ -324,7 +325,9 @@ async def declare(
     Raises:
         NotFound: the session is not the caller's.
         UploadConflict: it is over.
-        BadManifest: a blob that is held has another size. Nothing is written in these cases.
+        BadManifest: a blob that is held has another size.
+        QuotaExceeded: with these, the caller would have more than `quota_bytes` on their way, in all
+            its sessions together. Nothing is to be committed in these cases.
     """
     assert reach.upload_id is not None
     check_open(await store.find_upload(tx, reach.upload_id, reach.principal_id), reach.now)
@@ -337,7 +340,21 @@ async def declare(
     if problems:
         raise _refusal(BadManifest, "the blobs cannot be sent", problems)
     unsent = [one for one in blobs if one.digest not in usable]
-    return await store.declare(tx, reach.upload_id, unsent), set(usable)
+    new = await store.declare(tx, reach.upload_id, unsent)
+    if unsent:
+        await _check_quota(tx, reach, quota_bytes)
+    return new, set(usable)
+
+
+async def _check_quota(tx: Tx, reach: reads.Reach, quota_bytes: int) -> None:
+    on_their_way = await store.unsealed_bytes(tx, reach.principal_id, reach.now)
+    if on_their_way > quota_bytes:
+        raise QuotaExceeded(
+            f"expected at most {quota_bytes} bytes declared and not yet sent whole, found "
+            f"{on_their_way}: finish or abandon other uploads first (DELETE /api/v1/uploads/ID), or "
+            "ask for a higher MUNIMENT_UPLOAD_QUOTA_BYTES",
+            extra={"quota_bytes": quota_bytes, "declared_bytes": on_their_way},
+        )
 
 
 def declared(blobs: Sequence[tuple[str, int]], *, max_file_bytes: int) -> list[Declared]:

@@ -24,6 +24,7 @@ from muniment.core.errors import (
     DigestMismatch,
     DiskFull,
     NotFound,
+    QuotaExceeded,
     TooLarge,
     UploadConflict,
 )
@@ -161,7 +162,9 @@ async def declare(call: Call) -> Reply:
     )
     reach = reads.Reach(call.caller.id, call.now, visible_scopes(call.caller.grants), upload_id)
     async with deps.db.transaction() as tx:
-        new, held = await actions.declare(tx, blobs, reach)
+        new, held = await actions.declare(
+            tx, blobs, reach, quota_bytes=call.deps.settings.upload_quota_bytes
+        )
     known = [one.digest for one in blobs if one.digest not in new | held]
     received = dict(zip(known, await _staged(deps.blobs, upload_id, known), strict=True))
     urls_left = _URLS_MAX
@@ -266,7 +269,7 @@ async def _seal(call: Call, upload: Upload, blob: Declared) -> Reply:
     await deps.blobs.seal(upload.id, blob.digest, blob.size_bytes)
     found = await actions.format_of(deps.blobs, blob.digest, blob.size_bytes)
     async with deps.db.transaction() as tx:
-        if not await store.seal_blob(tx, upload.id, blob, found, call.now):
+        if not await actions.hold_blob(tx, deps.blobs, upload.id, blob, found, now=call.now):
             raise UploadConflict("this upload was closed while the blob was sent: open another one")
     return Reply(HeldBody(blob.digest.hex, "held"))
 
@@ -323,7 +326,7 @@ OPERATIONS: list[Operation] = [
         tx=TxMode.NONE,
         body=OfferedBlobsBody,
         returns=Page[HeldBody],
-        errors=(NotFound, UploadConflict, BadManifest, BlobStoreDown),
+        errors=(NotFound, UploadConflict, BadManifest, BlobStoreDown, QuotaExceeded),
         tag=_TAG,
     ),
     Operation(

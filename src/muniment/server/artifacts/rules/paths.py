@@ -5,7 +5,8 @@ A path is stored as it came and written by others, on other systems, below a dir
 1. relative, with `/`, in NFC, without backslashes or a drive letter, without control characters or
    those that turn the direction of writing (a name must be what it looks like);
 2. no empty segment, `.` or `..`; at most 1024 bytes, 255 a segment, 64 folders deep;
-3. no name that one of the usual file systems cannot hold (a trailing dot or space, `:`);
+3. no name that one of the usual file systems cannot hold (a trailing dot or space, `:`), or that
+   opens a device on Windows, with whatever extension (`NUL`, `com1.txt`);
 4. no path twice, not even on a file system that ignores case, and none that is both file and folder.
 
 Source: R-011, R-030; the path-traversal history of MLflow's artifact API.
@@ -22,6 +23,10 @@ PATH_BYTES: Final = 1024
 SEGMENT_BYTES: Final = 255
 FOLDERS_DEEP: Final = 64
 _CONTROLS: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_DEVICES: Final = frozenset(
+    {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", "CLOCK$"}
+    | {f"{name}{digit}" for name in ("COM", "LPT") for digit in "0123456789\u00b9\u00b2\u00b3"}
+)
 _DIRECTIONS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -58,6 +63,8 @@ def _segment_problem(segment: str) -> str | None:
         return f"a segment is longer than {SEGMENT_BYTES} bytes"
     if segment[-1] in ". " or segment[0] == " ":
         return "a segment begins or ends with a space, or ends with a dot"
+    if segment.partition(".")[0].rstrip(" ").upper() in _DEVICES:
+        return f"`{segment}` is the name of a device on Windows"
     return None
 
 

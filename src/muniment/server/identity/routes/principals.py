@@ -86,9 +86,15 @@ def _administered(call: Call) -> Grant:
 
 
 async def disable_principal(call: Call, tx: Tx) -> Reply:
-    """End a principal for good; its tokens stop working."""
+    """Have a principal's tokens stop working, until it is enabled again."""
     principal_id = id_of(call, "principal_id")
     return Reply(principal_body(await actions.disable_principal(tx, principal_id, by(call))))
+
+
+async def enable_principal(call: Call, tx: Tx) -> Reply:
+    """Let a disabled principal in again, with its roles; it needs new tokens."""
+    principal_id = id_of(call, "principal_id")
+    return Reply(principal_body(await actions.enable_principal(tx, principal_id, by(call))))
 
 
 OPERATIONS: list[Operation] = [
@@ -163,13 +169,26 @@ OPERATIONS: list[Operation] = [
         method="POST",
         path=_P + "/{principal_id}/disable",
         id="disable_principal",
-        summary="End a principal for good",
+        summary="Refuse all tokens of a principal",
         handler=disable_principal,
         needs=Verb.ADMINISTER,
         scope=ScopeFrom.EVERYTHING,
         tx=TxMode.WRITE,
         returns=PrincipalBody,
         errors=(NotFound, Conflict),
+        tag="identity",
+    ),
+    Operation(
+        method="POST",
+        path=_P + "/{principal_id}/enable",
+        id="enable_principal",
+        summary="Let a disabled principal in again, with its roles and without its old tokens",
+        handler=enable_principal,
+        needs=Verb.ADMINISTER,
+        scope=ScopeFrom.EVERYTHING,
+        tx=TxMode.WRITE,
+        returns=PrincipalBody,
+        errors=(NotFound,),
         tag="identity",
     ),
 ]

@@ -49,11 +49,30 @@ async def whoami(call: Call, tx: Tx) -> Reply:
     )
 
 
+async def _only_itself(call: Call, tx: Tx) -> uuid.UUID | None:
+    """Return the caller's token if that is all it may see: it is narrower than its principal.
+
+    Whoever was handed a narrow token has no say about the others of who handed it out.
+    """
+    if call.caller.token_id is None or call.may(Verb.ADMINISTER, EVERYTHING):
+        return None
+    own = await store.find_token(tx, call.caller.token_id)
+    return own.id if own is not None and own.limits is not None else None
+
+
 async def list_tokens(call: Call, tx: Tx) -> Reply:
-    """List tokens, newest first: one's own; for an administrator everybody's."""
+    """List tokens, newest first: one's own; for an administrator everybody's.
+
+    A token with limits sees only itself.
+    """
     query: TokensQuery = call.query
     if query.principal_id not in (None, call.caller.id):
         call.require(Verb.ADMINISTER, EVERYTHING)
+    itself = await _only_itself(call, tx)
+    if itself is not None:
+        own = await store.find_token(tx, itself)
+        after_it = query.cursor is not None and read_cursor(query.cursor, _AfterId).id <= itself
+        return Reply(Page([token_body(own)] if own is not None and not after_it else [], None))
     everybody = call.may(Verb.ADMINISTER, EVERYTHING)
     found = await store.list_tokens(
         tx,
@@ -82,12 +101,17 @@ async def create_token(call: Call, tx: Tx) -> Reply:
 
 
 async def revoke_token(call: Call, tx: Tx) -> Reply:
-    """End a token for good: one's own, or anybody's for an administrator."""
+    """End a token for good: one's own, or anybody's for an administrator.
+
+    A token with limits ends only itself.
+    """
     token_id = id_of(call, "token_id")
     token = await store.find_token(tx, token_id)
     if token is None or (
         token.principal_id != call.caller.id and not call.may(Verb.ADMINISTER, EVERYTHING)
     ):
+        raise NotFound(f"there is no token {token_id}, or it is not yours")
+    if await _only_itself(call, tx) not in (None, token_id):
         raise NotFound(f"there is no token {token_id}, or it is not yours")
     return Reply(token_body(await actions.revoke_token(tx, token, by(call))))
 

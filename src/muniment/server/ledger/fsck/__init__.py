@@ -7,7 +7,7 @@ In this order, 0 to 4 in one snapshot of the database:
    have no gap; columns, payload and signature are what the leaf commits to; erased payloads were
    erased by an act in the log; what was refused a leaf is gone;
 2. tiles, and the root of every checkpoint, follow from the leaves; checkpoints are signed by the
-   log key; the fork guard holds a tree of this log;
+   log key and keep the times at which they were; the fork guard holds a tree of this log;
 3. the tiles and entry bundles in the blob store are those of the newest published checkpoint;
 4. every table of a `Fold` is what folding the log gives (placed entries first, then waiting ones);
 5. blobs that must be held are, and the bytes of all or some of them have their digest.

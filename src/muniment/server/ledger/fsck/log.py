@@ -130,6 +130,9 @@ class LogCheck:
         except (BadProof, BadSignature) as error:
             self._add("checkpoint", where, f"signed by {self._log_key.vkey}", error.message)
             return
+        wrong = rules.check_times(row, self._mac)
+        if wrong is not None:
+            self._add("checkpoint", where, "times as they were kept when it was signed", wrong)
         if signed != Checkpoint(self._options.origin, row["size"], root):
             found = f"a note for {signed.size} leaves, root {signed.root.hex()}"
             self._add("checkpoint", where, f"a note for {row['size']}, root {root.hex()}", found)

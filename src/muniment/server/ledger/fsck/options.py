@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,6 +28,10 @@ async def _no_blobs(_tx: Tx) -> AsyncIterator[NeededBlob]:
         yield blob
 
 
+async def _not_described(_digest: Digest) -> tuple[str, str] | None:
+    return None
+
+
 async def _no_digests(_tx: Tx) -> AsyncIterator[Digest]:
     nothing: tuple[Digest, ...] = ()
     for digest in nothing:
@@ -39,13 +43,16 @@ class Options:
     """What to check against, and how much.
 
     `needed` yields the blobs that tables say must be held, `suspects` those that are hashed in any
-    case. `sample` is how many others to hash (None: all), chosen by `seed`. `progress` is told what is being looked at and how far it got.
+    case. `sample` is how many others to hash (None: all), chosen by `seed`.
+    `misdescribed` says of a hashed blob what its bytes are and what a table says they are, if that
+    differs. `progress` is told what is being looked at and how far it got.
     """
 
     keys: Keys
     origin: str
     folds: Sequence[Fold] = ()
     needed: Callable[[Tx], AsyncIterator[NeededBlob]] = _no_blobs
+    misdescribed: Callable[[Digest], Awaitable[tuple[str, str] | None]] = _not_described
     suspects: Callable[[Tx], AsyncIterator[Digest]] = _no_digests
     sample: int | None = 100
     seed: int = 0

@@ -9,7 +9,13 @@ from muniment.core import merkle
 from muniment.core.digest import Digest
 from muniment.core.errors import LogInconsistent, NotFound
 from muniment.server.ledger import store
-from muniment.server.ledger.fsck.options import NOTHING, REPUBLISH, TILES_AT_ONCE, Options
+from muniment.server.ledger.fsck.options import (
+    NOTHING,
+    REPUBLISH,
+    RESTORE,
+    TILES_AT_ONCE,
+    Options,
+)
 from muniment.server.ledger.records import Finding, NeededBlob, Report
 from muniment.server.ledger.sequencer import OBJECT_PREFIX, objects_of
 from muniment.server.ports.blobs import Blobs
@@ -72,6 +78,10 @@ async def check_blobs(
         if found != digest:
             blob = needed.get(digest.raw) or NeededBlob(digest, 0, "no version")
             report.add(_lost(blob, str(digest), str(found) if found else NOTHING))
+        elif (told := await options.misdescribed(digest)) is not None:
+            what_for = needed[digest.raw].what_for if digest.raw in needed else "no version"
+            where = f"blob, row {digest.hex} ({what_for}), columns format and executable"
+            report.add(Finding("blob", where, *told, RESTORE))
 
 
 def _lost(blob: NeededBlob, expected: str, found: str) -> Finding:

@@ -16,6 +16,9 @@ $$;
 -- HMAC-SHA256 under the entry key over the row's id, its asset and its leaf.
 ALTER TABLE ledger_entry ADD COLUMN mac bytea NOT NULL CHECK (octet_length(mac) = 32);
 
+-- HMAC-SHA256 under the entry key over size, time of signing and note: the time is not in the note.
+ALTER TABLE ledger_checkpoint ADD COLUMN mac bytea CHECK (octet_length(mac) = 32);
+
 -- What stood in the queue and was given no leaf, because the registry did not put it there. Each
 -- row is an act of its own in the log (`entry.refuse`).
 CREATE TABLE ledger_refused (
@@ -81,3 +84,29 @@ CREATE TABLE scrub_pass (
 CREATE UNIQUE INDEX scrub_pass_one_open ON scrub_pass ((finished_at IS NULL))
     WHERE finished_at IS NULL;
 CREATE INDEX scrub_pass_started ON scrub_pass (started_at);
+
+-- A principal may be disabled, and enabled again; all else stays as it was made.
+CREATE OR REPLACE FUNCTION principal_disable_only() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (OLD.disabled_at IS NULL) = (NEW.disabled_at IS NULL)
+       OR (NEW.id, NEW.kind, NEW.name, NEW.display_name, NEW.created_at)
+          IS DISTINCT FROM (OLD.id, OLD.kind, OLD.name, OLD.display_name, OLD.created_at) THEN
+        RAISE EXCEPTION 'muniment: rows of principal never change'
+            USING ERRCODE = 'restrict_violation',
+                  HINT = 'A principal may be disabled, and enabled again.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+-- What its principal might do when a request was answered: an answer is not given again to who may
+-- do less now. Of answers from before nothing is known, and they are a day old at most.
+DELETE FROM idempotency;
+ALTER TABLE idempotency ADD COLUMN grants jsonb NOT NULL;  -- [{role, namespace, asset}]
+
+-- What a principal has on its way is counted for each declaration.
+CREATE INDEX upload_principal ON upload (principal_id) WHERE state = 'open';
+
+-- Whether anything names a blob is asked for each that is old enough to be collected.
+CREATE INDEX upload_blob_digest ON upload_blob (digest);
+CREATE INDEX tracking_artifact_digest ON tracking_artifact (digest);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections.abc import Sequence
 
 from muniment.core.digest import Digest
 from muniment.server.ports.db import Tx
@@ -47,3 +48,12 @@ async def artifacts_under(tx: Tx, directory: str) -> list[Artifact]:
         directory,
     )
     return [Artifact(row["path"], Digest(row["digest"]), row["size_bytes"]) for row in rows]
+
+
+async def named_blobs(tx: Tx, digests: Sequence[Digest]) -> set[Digest]:
+    """Return which of `digests` lie at some path now."""
+    rows = await tx.fetch(
+        "SELECT DISTINCT digest FROM tracking_artifact WHERE digest = ANY($1::bytea[])",
+        [digest.raw for digest in digests],
+    )
+    return {Digest(row["digest"]) for row in rows}

@@ -1,0 +1,42 @@
+"""Every column that could name a stored blob is known to the collector, or is known not to name one.
+
+A column that does and is forgotten would have its bytes removed. So: if this fails for a column of
+yours, add it to one of the two lists; if it names a blob, have `named_blobs` of your slice (in
+`wiring.KEEPERS`) answer for it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+NAMES_A_BLOB = {
+    ("blob", "digest"),
+    ("manifest_blob", "digest"),
+    ("upload_blob", "digest"),
+    ("tracking_artifact", "digest"),
+    ("evidence", "digest"),
+    ("evidence", "context_digest"),
+}
+NAMES_NONE = {
+    ("blob_finding", "digest"),  # about blobs, without a claim to them
+    ("component", "digest"),
+    ("evidence", "parsed_digest"),
+    ("idempotency", "request_digest"),
+    ("ledger_entry", "digests"),
+    ("manifest", "digest"),
+    ("manifest_blob", "manifest_digest"),
+    ("tracking_metric", "dataset_digest"),
+    ("version", "manifest_digest"),
+    ("version", "metadata_digest"),
+}
+
+
+async def test_every_digest_of_a_table_is_accounted_for(superuser: Any) -> None:
+    rows = await superuser.fetch(
+        "SELECT table_name, column_name FROM information_schema.columns"
+        " WHERE table_schema = 'public' AND (column_name ~ '(digest|sha256|blob)')"
+    )
+    found = {(row["table_name"], row["column_name"]) for row in rows}
+    unknown = {one for one in found - NAMES_NONE - NAMES_A_BLOB if not one[1].endswith("_count")}
+    assert not unknown, f"does this name a stored blob? {sorted(unknown)}"
+    assert found >= NAMES_A_BLOB
