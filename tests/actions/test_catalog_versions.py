@@ -217,7 +217,7 @@ class _AlwaysBeaten:
     def __getattr__(self, name: str) -> object:
         return getattr(self._tx, name)
 
-    async def fetchval(self, *_: object) -> None:
+    async def finish(self, *_: object) -> None:
         return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from muniment.core.errors import AlreadyExists, BadBody, NameReserved, NotFound, StaleRevision
@@ -255,14 +256,20 @@ async def set_alias(
     """Point an alias at a version, or (`move.to` None) nowhere; where it stands already is no act.
 
     Whether it may be moved is decided above: production resolves some aliases (`governing`).
-    `look` is how it stood just now, if that was read.
+    `look` is how it stood just now, if that was read. Completes `tx` with the one statement that
+    moves and records, where nothing was asked of it before but such a look.
 
     Raises:
         NotFound, StaleRevision, NotServed, BadBody: see `move_alias`.
     """
-    pointer, event = await move_alias(tx, move, by, by.new_id(), "alias.set", look)
-    if event is not None:
-        await _log_move(tx, event, move)
+
+    async def moved(event: AliasEvent) -> bool:
+        done = await ledger.append_with(
+            tx, _move_entry(event, move), aliases.MOVE, aliases.move_values(event)
+        )
+        return done is not None
+
+    pointer, _ = await _move(tx, move, (by, by.new_id(), "alias.set"), look, moved)
     return pointer
 
 
@@ -285,12 +292,27 @@ async def move_alias(  # noqa: PLR0917 -- the parts of one act
         NotServed: the version is retired or quarantined.
         BadBody: the reason is not text that can be kept. Nothing is written in any of these cases.
     """
+
+    async def moved(event: AliasEvent) -> bool:
+        return await aliases.move_alias(tx, event)
+
+    return await _move(tx, move, (by, entry_id, act), look, moved)
+
+
+async def _move(
+    tx: Tx,
+    move: AliasMove,
+    how: tuple[By, uuid.UUID, str],
+    look: aliases.Standing | None,
+    moved: Callable[[AliasEvent], Awaitable[bool]],
+) -> tuple[Pointer, AliasEvent | None]:
+    """Look and move until nobody comes between: at most twice, for losing gives the alias's lock."""
     problems = list(changes.text_problems("reason", move.reason))
     if problems:
         raise BadBody(f"`reason`: {problems[0]['message']}", problems=problems)
+    by, entry_id, act = how
+    now = look or await aliases.standing(tx, move.asset, move.alias, move.to, peek=True)
     for _ in range(_TRIES):
-        now = look or await aliases.standing(tx, move.asset, move.alias, move.to)
-        look = None
         check_standing(now, move)
         assert now.asset_id is not None
         if now.current_id == now.wanted_id:
@@ -307,8 +329,10 @@ async def move_alias(  # noqa: PLR0917 -- the parts of one act
             entry_id=entry_id,
             act=act,
         )
-        if await aliases.move_alias(tx, event):
+        if await moved(event):
             return _pointer(now, move, event.revision, event.at), event
+        # Inside a transaction from here on: only there is the lock kept.
+        now = await aliases.standing(tx, move.asset, move.alias, move.to)
     raise StaleRevision(f"the alias {move.alias} of {move.asset} is being moved; repeat")
 
 
@@ -360,11 +384,9 @@ def _pointer(now: aliases.Standing, move: AliasMove, revision: int, at: Any) -> 
     )
 
 
-async def _log_move(tx: Tx, event: AliasEvent, move: AliasMove) -> None:
+def _move_entry(event: AliasEvent, move: AliasMove) -> Entry:
     subject = Subject(
         "alias", f"{event.asset_id}/{event.alias}", f"{move.asset}@{event.alias}", event.asset_id
     )
     payload = versions.alias_payload(event)
-    await ledger.append(
-        tx, Entry(event.entry_id, event.at, "alias.set", event.actor, subject, payload)
-    )
+    return Entry(event.entry_id, event.at, "alias.set", event.actor, subject, payload)

@@ -8,7 +8,7 @@ leaf. Does not decide who may act, nor what an act is.
 """
 
 # fmt: off
-from muniment.server.ledger.actions import append, erase
+from muniment.server.ledger.actions import append, append_with, erase
 from muniment.server.ledger.reads import (
     FOLDS,
     await_receipt,
@@ -25,6 +25,6 @@ from muniment.server.ledger.rules import actor_of
 
 __all__ = [
     "FOLDS", "Actor", "Entry", "Fields", "Fold", "Key", "Recorded", "Subject", "actor_of", "append",
-    "await_receipt", "check_entry_key", "entry", "erase", "find_entry", "gauges", "history",
+    "append_with", "await_receipt", "check_entry_key", "entry", "erase", "find_entry", "gauges", "history",
     "receipt", "tail",
 ]

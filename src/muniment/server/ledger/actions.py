@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from collections.abc import Sequence
+from typing import LiteralString
 
 from muniment.core.errors import BadBody
 from muniment.server.ledger import rules, store
-from muniment.server.ledger.records import Entry
-from muniment.server.ports.db import Tx
+from muniment.server.ledger.records import Entry, Written
+from muniment.server.ports.db import Row, Tx
 from muniment.server.ports.keys import Signer
 
 
 async def append(tx: Tx, entry: Entry, signer: Signer | None = None) -> None:
     """Record one act: it is in the log exactly if `tx` commits.
 
-    One statement, no lock; it carries the MAC that the sequencer asks for (ADR 0009). Call it after the statements that wait for other transactions (row
-    locks, unique keys), so that the log has acts in the order in which the tables took them.
+    One statement, no lock; it carries the MAC that the sequencer asks for (ADR 0009). Call it after
+    the statements that wait for other transactions (row locks, unique keys), so that the log has
+    acts in the order in which the tables took them.
     With `entry.predicate_type` set, the record is signed by `signer` (the record key) and its leaf
     is a hashedrekord body.
 
@@ -25,10 +28,35 @@ async def append(tx: Tx, entry: Entry, signer: Signer | None = None) -> None:
         TooLarge: its leaf or payload is over the limit. Nothing is written in either case.
     Source: design §5.1, §5.3.
     """
+    await store.insert_entry(tx, *_made(tx, entry, signer))
+    tx.signal("ledger")
+
+
+def _made(tx: Tx, entry: Entry, signer: Signer | None) -> tuple[Entry, Written, bytes]:
     written = rules.write(entry, salt=secrets.token_hex(16), signer=signer)
     mac = tx.mac(rules.mac_input(entry.id, entry.subject.asset_id, written.leaf))
-    await store.insert_entry(tx, entry, written, mac)
-    tx.signal("ledger")
+    return entry, written, mac
+
+
+async def append_with(
+    tx: Tx, entry: Entry, act: LiteralString, args: Sequence[object], signer: Signer | None = None
+) -> Row | None:
+    """Do an act and record it in the one statement that completes `tx`; return its row.
+
+    `act` is common table expressions (`a AS (…), done AS (…)`) over the parameters `args`. The last
+    is named `done` and has one row if the act was done; if it has none, because somebody changed
+    what it stands on meanwhile, the act has written nothing, nothing is recorded, and `tx` goes on.
+    What waits for other transactions must come before `done`: the log's order is the tables'.
+
+    Raises:
+        BadBody, TooLarge: as `append`.
+        Conflict: a constraint the act did not foresee. Nothing is written in any of these cases.
+    Source: design §5.1.
+    """
+    row = await store.insert_with(tx, _made(tx, entry, signer), act, args)
+    if row is not None:
+        tx.signal("ledger")
+    return row
 
 
 async def erase(tx: Tx, act: Entry) -> bool:

@@ -5,29 +5,48 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Collection, Sequence
+from typing import Final, LiteralString
 
 from muniment.core.merkle import Tile
 from muniment.server.ledger.records import Entry, Signed, Waiting, Written
 from muniment.server.ledger.tiles import Held
-from muniment.server.ports.db import Row, Tx
+from muniment.server.ports.db import Row, Tx, numbered_after
 
 #: PostgreSQL advisory lock of the one sequencer: `sequence` in ASCII.
 LEADER_LOCK = int.from_bytes(b"sequence", "big")
 
 
+_ENTRY: Final[LiteralString] = """entry AS (
+        INSERT INTO ledger_entry (id, at, act, actor_kind, actor_id, subject_kind, subject_id,
+                                  subject_name, asset_id, digests, leaf, payload, bundle, mac)
+        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 FROM done
+        RETURNING id
+    ), pending AS (
+        INSERT INTO ledger_pending (entry_id) SELECT id FROM entry
+    )
+    SELECT * FROM done"""
+_ALONE: Final[LiteralString] = "WITH done AS (SELECT true), " + _ENTRY
+
+
 async def insert_entry(tx: Tx, entry: Entry, written: Written, mac: bytes) -> None:
     """Write the entry with its MAC and queue it for the sequencer, in one statement."""
-    await tx.execute(
-        """
-        WITH entry AS (
-            INSERT INTO ledger_entry (id, at, act, actor_kind, actor_id, subject_kind, subject_id,
-                                      subject_name, asset_id, digests, leaf, payload, bundle,
-                                      mac)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-            RETURNING id
-        )
-        INSERT INTO ledger_pending (entry_id) SELECT id FROM entry
-        """,
+    await tx.execute(_ALONE, *_values(entry, written, mac))
+
+
+async def insert_with(
+    tx: Tx, made: tuple[Entry, Written, bytes], act: LiteralString, args: Sequence[object]
+) -> Row | None:
+    """Do what `act` says and write its entry with it, in the statement that finishes `tx`.
+
+    `act` is common table expressions over `args`, the last named `done`: one row if it was done,
+    none if not. Then nothing is written. Returns that row.
+    """
+    sql: LiteralString = "WITH " + act + ", " + numbered_after(len(args), _ENTRY)
+    return await tx.finish(sql, *args, *_values(*made))
+
+
+def _values(entry: Entry, written: Written, mac: bytes) -> tuple[object, ...]:
+    return (
         entry.id,
         entry.at,
         entry.act,

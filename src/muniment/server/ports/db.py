@@ -8,12 +8,26 @@ Adapter: `muniment.server.ports.postgres`.
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, LiteralString, Protocol
 
 #: One row, read by column name: `row["name"]`.
 Row = Any
+
+
+_PLACEHOLDER = re.compile(r"\$([0-9]+)")
+
+
+@functools.cache
+def numbered_after(count: int, sql: LiteralString) -> LiteralString:
+    """Return a part of a statement with its `$1` as `$1 + count` and so on: others come before it.
+
+    So parts that different slices write make one statement, each with its own numbers.
+    """
+    return _PLACEHOLDER.sub(lambda found: f"${int(found[1]) + count}", sql)
 
 
 class Tx(Protocol):

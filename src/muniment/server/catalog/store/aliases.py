@@ -56,9 +56,15 @@ _STANDING_BY: Final[dict[type, LiteralString]] = {
 }
 
 
-async def standing(tx: Tx, asset: AssetRef, alias: Alias, wanted: SemVer | int | None) -> Standing:
-    """Return how `alias` stands, and which version of `asset` is wanted. One statement, no lock."""
-    row = await tx.fetchrow(
+async def standing(
+    tx: Tx, asset: AssetRef, alias: Alias, wanted: SemVer | int | None, *, peek: bool = False
+) -> Standing:
+    """Return how `alias` stands, and which version of `asset` is wanted. One statement, no lock.
+
+    `peek` does not begin the transaction for it.
+    """
+    ask = tx.peek if peek else tx.fetchrow
+    row = await ask(
         _STANDING_BY[type(wanted)],
         str(asset.namespace),
         str(asset.name),
@@ -86,26 +92,32 @@ def _semver(text: str | None) -> SemVer | None:
     return None if text is None else SemVer.parse(text)
 
 
-async def move_alias(tx: Tx, event: AliasEvent) -> bool:
-    """Point the alias where `event` says and keep the event, if it is the alias's next revision.
-
-    Returns whether it was: if not, somebody moved it meanwhile, nothing is written, and the row is
-    now locked by `tx`, so that reading it and moving it once more succeeds.
-    """
-    done = await tx.fetchval(
-        """
-        WITH moved AS (
-            INSERT INTO alias AS p (asset_id, name, version_id, revision, updated_at)
-            VALUES ($1, $2, $3, $4, $6)
-            ON CONFLICT (asset_id, name) DO UPDATE
-                SET version_id = $3, revision = $4, updated_at = $6
-                WHERE p.revision = $4 - 1
-            RETURNING 1
-        )
+#: Points the alias where an event says and keeps the event, if it is the alias's next revision.
+#: If not, somebody moved it meanwhile: nothing is written, and a transaction that had begun holds
+#: the row's lock from here on, so that reading it and moving it once more succeeds.
+MOVE: Final[LiteralString] = """moved AS (
+        INSERT INTO alias AS p (asset_id, name, version_id, revision, updated_at)
+        VALUES ($1, $2, $3, $4, $6)
+        ON CONFLICT (asset_id, name) DO UPDATE
+            SET version_id = $3, revision = $4, updated_at = $6
+            WHERE p.revision = $4 - 1
+        RETURNING true
+    ), done AS (
         INSERT INTO alias_event (asset_id, name, version_id, revision, previous_version_id, at,
                                  actor_kind, actor_id, reason, entry_id, act)
-        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 FROM moved RETURNING 1
-        """,
+        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 FROM moved RETURNING true
+    )"""
+_MOVE_ALONE: Final[LiteralString] = "WITH " + MOVE + " SELECT true FROM done"  # noqa: S608 -- ours
+
+
+async def move_alias(tx: Tx, event: AliasEvent) -> bool:
+    """Point the alias where `event` says and keep the event; say whether that was done (`MOVE`)."""
+    return await tx.fetchval(_MOVE_ALONE, *move_values(event)) is not None
+
+
+def move_values(event: AliasEvent) -> tuple[object, ...]:
+    """Return the parameters of `MOVE`."""
+    return (
         event.asset_id,
         str(event.alias),
         event.version_id,
@@ -118,7 +130,6 @@ async def move_alias(tx: Tx, event: AliasEvent) -> bool:
         event.entry_id,
         event.act,
     )
-    return done is not None
 
 
 async def pointers(tx: Tx, asset_id: uuid.UUID, as_of: dt.datetime | None = None) -> list[Pointer]:

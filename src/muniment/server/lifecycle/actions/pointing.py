@@ -43,7 +43,7 @@ async def point_alias(tx: Tx, move: AliasMove, executor: Executor, by: By) -> Mo
     Raises:
         NotFound, StaleRevision, NotServed, BadBody: see `catalog.move_alias`, `promote`.
     """
-    look = await catalog.alias_standing(tx, move.asset, move.alias, move.to)
+    look = await catalog.alias_standing(tx, move.asset, move.alias, move.to, peek=True)
     governed = look.namespace is not None and catalog.resolves(look.namespace, move.alias)
     if not governed or (move.to is None and look.current is None):
         return Moved(await catalog.set_alias(tx, move, by, look))
