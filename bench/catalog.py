@@ -21,6 +21,7 @@ from typing import Any
 
 import asyncpg
 
+from muniment.core.canon import canonical
 from muniment.core.names import Alias, AssetRef, SemVer
 from muniment.server import catalog, migrations
 from muniment.server.catalog.reads import search, searchable
@@ -281,7 +282,7 @@ async def writes(db: PostgresDatabase) -> None:
         metadata = {"metrics": {"auc": 0.9}, "license": "MIT", "intended_use": "x" * 200}
         async with db.transaction() as tx:
             asset = await catalog.lock_asset(tx, ref)
-            new = NewVersion(CLOCK.new_id(), SemVer(1, n, 0), catalog_digest(n), 1, 1, (), executable=False, metadata=metadata,
+            new = NewVersion(CLOCK.new_id(), SemVer(1, n, 0), catalog_digest(n), 1, 1, (), executable=False, metadata=metadata, metadata_json=canonical(metadata),
                              metrics_at_registration={"auc": 0.9}, actor=ADA, at=CLOCK.now(), entry_id=CLOCK.new_id())  # fmt: skip
             made = await catalog.add_version(tx, asset, new)
             subject = Subject("version", str(made.id), made.name, asset.id)

@@ -10,7 +10,14 @@ import pytest
 
 from muniment.core.canon import canonical
 from muniment.core.digest import digest_of
-from muniment.core.errors import BadBody, Conflict, NotFound, StaleRevision, VersionConflict
+from muniment.core.errors import (
+    BadBody,
+    Conflict,
+    Contended,
+    NotFound,
+    StaleRevision,
+    VersionConflict,
+)
 from muniment.core.names import Alias, AssetRef, Namespace, SemVer, VersionRef
 from muniment.server import catalog
 from muniment.server.catalog.reads import folds, history
@@ -83,8 +90,13 @@ async def test_a_semver_is_used_once_whatever_its_build(db: PostgresDatabase, ag
 async def test_other_conflicts_are_not_called_a_used_version(db: PostgresDatabase) -> None:
     made_by = Catalog()
     async with db.transaction() as tx:
-        asset = await made_by.asset(tx)
+        stale = await made_by.asset(tx)
         made = await made_by.version(tx)
+    with pytest.raises(Contended):
+        async with db.transaction() as tx:
+            await catalog.add_version(tx, stale, made_by.new("2.0.0"))
+    async with db.transaction(read_only=True) as tx:
+        asset = await catalog.get_asset(tx, FRAUD)
     with pytest.raises(Conflict) as caught:
         async with db.transaction() as tx:
             await catalog.add_version(tx, asset, made_by.new("2.0.0", id=made.id))

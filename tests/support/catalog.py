@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from muniment.core.canon import canonical
 from muniment.core.digest import Digest, digest_of
 from muniment.core.names import Alias, AssetRef, SemVer
 from muniment.server import catalog, ledger
@@ -113,6 +114,7 @@ class Catalog:
             formats=("onnx",),
             executable=False,
             metadata=metadata,
+            metadata_json=canonical(metadata),
             metrics_at_registration=catalog.metrics_of(metadata),
             actor=by.actor,
             at=by.at,

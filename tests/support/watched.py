@@ -38,6 +38,8 @@ class Watch:
 class _WatchedTx:
     def __init__(self, inner: Tx, watch: Watch, *, read_only: bool) -> None:
         self._inner, self._watch, self._read_only = inner, watch, read_only
+        self._begun = False
+        self.complete = False  # committed by its one statement
 
     def __getattr__(self, name: str) -> Any:
         asked = getattr(self._inner, name)
@@ -47,13 +49,15 @@ class _WatchedTx:
             return lambda sql, *args, **more: self._noted(sql, asked, args, more)
 
         async def ask(sql: str, *args: object) -> Any:
-            if self._read_only:
+            if self._read_only or name == "peek":
                 self._watch.reads.append(sql)
                 return await asked(sql, *args)
+            self._begun = self._begun or name != "finish"
             strikes = self._watch.strikes(" ".join(sql.split())[:60])
             if strikes and not self._watch.persisted:
                 raise DatabaseDown
             found = await asked(sql, *args)
+            self.complete = name == "finish" and not self._begun and found is not None
             if strikes:
                 raise DatabaseDown
             return found
@@ -83,7 +87,7 @@ class WatchedDatabase:
         async with self._inner.transaction(read_only=read_only, repeatable=repeatable) as tx:
             watched: Any = _WatchedTx(tx, self.watch, read_only=read_only)
             yield watched
-            if not read_only:
+            if not read_only and not watched.complete:
                 struck = self.watch.strikes("COMMIT")
                 if struck and not self.watch.persisted:
                     raise DatabaseDown

@@ -114,12 +114,24 @@ def _is_plain(value: Any) -> bool:
     for _ in range(MAX_DEPTH + 1):
         below: list[Any] = []
         for item in level:
-            if type(item) not in _SIMPLE:
+            kind = type(item)
+            if kind in _SIMPLE:
+                continue
+            if kind is dict and _are_ascii(item):  # nearly all there are, in few instructions
+                below.extend(item.values())
+            else:
                 plain = _look_into(item, below) and plain
         if not below:
             return plain
         level = below
     raise BadJson(f"expected at most {MAX_DEPTH} levels, found more")
+
+
+def _are_ascii(keys: dict[Any, Any]) -> bool:
+    try:
+        return "".join(keys).isascii()
+    except TypeError:
+        return False
 
 
 def _look_into(item: Any, below: list[Any]) -> bool:

@@ -155,6 +155,24 @@ def record_statement(
     return statement(subjects, predicate_type, {**checked, "payload": loads_strict(payload)})
 
 
+def record_statement_bytes(
+    fields: dict[str, Any], payload: bytes, predicate_type: str, salt: str
+) -> bytes:
+    """Return the canonical JSON of `record_statement` for who has just made its parts.
+
+    `fields` is a checked envelope and `payload` is `payload_bytes(…, salt)`, whose digest it has:
+    none of it is looked at again, and the payload is not written out a second time.
+    """
+    digests = fields["digests"] or [fields["payload_sha256"]]
+    name = fields["subject"]["name"]
+    subjects = [(name, Digest.parse(digest)) for digest in digests]
+    # Inside a text, quotes are escaped: nothing but the member itself can read like this.
+    whole = canonical(statement(subjects, predicate_type, {**fields, "payload": salt}))
+    before, mark, after = whole.partition(f'"payload":"{salt}"'.encode())
+    assert mark
+    return before + b'"payload":' + payload + after
+
+
 def read_record_statement(value: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
     """Return the envelope and the payload's bytes of a statement `record_statement` made.
 

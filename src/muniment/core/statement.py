@@ -12,6 +12,7 @@ OpenSSF Model Signing v1.0.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -91,9 +92,21 @@ def sign_bundle(
         BadJson: the statement has no canonical form.
         BadProof: `public_der` is not a P-256 key.
     """
-    body = canonical(dict(signed))
-    signature = sign(pae(PAYLOAD_TYPE, body))
-    return _bundle(body, signature, public_der), bundle_leaf(body, signature, public_der)
+    return sign_statement_bytes(canonical(dict(signed)), sign, public_der)
+
+
+def sign_statement_bytes(
+    body: bytes, sign: Sign, public_der: bytes
+) -> tuple[dict[str, Any], bytes]:
+    """Sign a statement given as its canonical JSON, as `sign_bundle` does.
+
+    Raises:
+        BadProof: `public_der` is not a P-256 key.
+    """
+    encoded = pae(PAYLOAD_TYPE, body)
+    signature = sign(encoded)
+    leaf = hashedrekord_leaf(hashlib.sha256(encoded).digest(), signature, public_der)
+    return _bundle(body, signature, public_der), leaf
 
 
 def bundle_leaf(body: bytes, signature: bytes, public_der: bytes) -> bytes:
@@ -287,6 +300,7 @@ def _bundle(body: bytes, signature: bytes, public_der: bytes) -> dict[str, Any]:
     }
 
 
+@functools.lru_cache(maxsize=8)
 def _hint(public_der: bytes) -> str:
     """Name a key as Model Signing does: SHA-256 over its PEM, hexadecimal."""
     return hashlib.sha256(public_key_pem(public_der).encode()).hexdigest()

@@ -20,6 +20,7 @@ from muniment.core.entry import (
     read_payload,
     read_record_statement,
     record_statement,
+    record_statement_bytes,
     time_text,
 )
 from muniment.core.errors import BadJson, BadProof
@@ -175,6 +176,16 @@ def test_a_statement_is_about_the_digests_of_its_entry() -> None:
     assert signed["predicate"]["payload"]["salt"] == SALT
     without = record_statement(an_envelope(STORED, digests=[]), STORED, PREDICATE)
     assert without["subject"][0]["digest"] == {"sha256": digest_of(STORED).hex}
+
+
+@given(st.text(max_size=40), st.dictionaries(st.text(max_size=9), st.text(max_size=9)))
+def test_a_statement_written_at_once_is_the_same(name: str, said: dict[str, str]) -> None:
+    said.pop("salt", None)
+    stored = payload_bytes({"said": said, "name": f'"payload":"{SALT}"'}, SALT)
+    quoting = f'{name}"payload":"{SALT}"'
+    fields = an_envelope(stored, subject={"kind": "version", "id": "1", "name": quoting})
+    at_once = record_statement_bytes(fields, stored, PREDICATE, SALT)
+    assert at_once == canonical(record_statement(fields, stored, PREDICATE))
 
 
 def test_a_statement_is_made_of_an_entry_and_its_own_payload() -> None:

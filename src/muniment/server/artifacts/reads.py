@@ -5,16 +5,20 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final, LiteralString
 
 import msgspec
 
 from muniment.core.digest import Digest, digest_of
 from muniment.core.entry import time_text
 from muniment.core.errors import BadRequest, IntegrityError
+from muniment.core.names import AssetRef, SemVer
+from muniment.server import catalog
 from muniment.server.artifacts import store
 from muniment.server.artifacts.records import BlobFinding, File, Format, Manifest, ScrubPass, Use
+from muniment.server.catalog.records import Asset
 from muniment.server.http.metrics import Number
 from muniment.server.http.records import Scope
 from muniment.server.ledger.records import Fields, Fold, Key, NeededBlob, Recorded
@@ -129,31 +133,26 @@ class Reach:
     lent: frozenset[Digest] = frozenset()
 
 
-async def usable_blobs(tx: Tx, digests: Sequence[Digest], reach: Reach) -> dict[Digest, Usable]:
-    """Return those of `digests` that a caller may use without sending them.
+_USABLE: Final[LiteralString] = """
+    SELECT b.digest, b.size_bytes, b.format, b.executable
+    FROM blob b
+    WHERE b.digest = ANY($1::bytea[])
+      AND (b.digest = ANY($9::bytea[])
+           OR EXISTS (SELECT FROM upload_blob s JOIN upload u ON u.id = s.upload_id
+                   WHERE s.upload_id = $2 AND s.digest = b.digest AND s.sealed_at IS NOT NULL
+                     AND u.principal_id = $7 AND u.state = 'open' AND u.expires_at > $8)
+           OR EXISTS (SELECT FROM manifest_blob m
+                      JOIN version v ON v.manifest_digest = m.manifest_digest
+                      JOIN asset a ON a.id = v.asset_id
+                      WHERE m.digest = b.digest
+                        AND ($3 OR a.namespace = ANY($4::text[])
+                             OR (a.namespace, a.name) IN
+                                (SELECT * FROM unnest($5::text[], $6::text[])))))"""
 
-    Those are the blobs sealed in a session of its own that is still open, and those of versions it
-    may read. Knowing a digest, or the id of somebody's session, is not enough: otherwise anybody
-    could register, and then download, bytes of somebody else's.
-    """
+
+def _usable_values(digests: Iterable[Digest], reach: Reach) -> tuple[object, ...]:
     visible = reach.visible
-    rows = await tx.fetch(
-        """
-        SELECT b.digest, b.size_bytes, b.format, b.executable
-        FROM blob b
-        WHERE b.digest = ANY($1::bytea[])
-          AND (b.digest = ANY($9::bytea[])
-               OR EXISTS (SELECT FROM upload_blob s JOIN upload u ON u.id = s.upload_id
-                       WHERE s.upload_id = $2 AND s.digest = b.digest AND s.sealed_at IS NOT NULL
-                         AND u.principal_id = $7 AND u.state = 'open' AND u.expires_at > $8)
-               OR EXISTS (SELECT FROM manifest_blob m
-                          JOIN version v ON v.manifest_digest = m.manifest_digest
-                          JOIN asset a ON a.id = v.asset_id
-                          WHERE m.digest = b.digest
-                            AND ($3 OR a.namespace = ANY($4::text[])
-                                 OR (a.namespace, a.name) IN
-                                    (SELECT * FROM unnest($5::text[], $6::text[])))))
-        """,
+    return (
         [digest.raw for digest in digests],
         reach.upload_id,
         visible is None,
@@ -164,10 +163,63 @@ async def usable_blobs(tx: Tx, digests: Sequence[Digest], reach: Reach) -> dict[
         reach.now,
         [digest.raw for digest in reach.lent],
     )
+
+
+def _usable(rows: Iterable[Row]) -> dict[Digest, Usable]:
     return {
-        Digest(row["digest"]): Usable(row["size_bytes"], Format(row["format"], row["executable"]))
-        for row in rows
+        Digest(raw): Usable(size_bytes, Format(name, executable))
+        for raw, size_bytes, name, executable in rows
     }
+
+
+async def usable_blobs(tx: Tx, digests: Sequence[Digest], reach: Reach) -> dict[Digest, Usable]:
+    """Return those of `digests` that a caller may use without sending them.
+
+    Those are the blobs sealed in a session of its own that is still open, and those of versions it
+    may read. Knowing a digest, or the id of somebody's session, is not enough: otherwise anybody
+    could register, and then download, bytes of somebody else's.
+    """
+    return _usable(await tx.fetch(_USABLE, *_usable_values(digests, reach)))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How things stand before a registration.
+
+    The asset if there is one, whether it has the version already, which blobs the caller may use.
+    """
+
+    asset: Asset | None
+    registered: bool
+    usable: dict[Digest, Usable]
+
+
+_STANDING: Final[LiteralString] = (
+    catalog.ASSET_COLUMNS_NOW  # noqa: S608 -- ours
+    + """,
+           EXISTS (SELECT FROM version v WHERE v.asset_id = a.id AND v.precedence = $12)
+           AS registered,
+           ARRAY(SELECT u FROM ("""
+    + _USABLE
+    + """) u) AS usable
+    FROM (SELECT) one LEFT JOIN asset a ON a.namespace = $10 AND a.name = $11"""
+)
+
+
+async def standing(
+    tx: Tx, ref: AssetRef, version: SemVer, digests: Iterable[Digest], reach: Reach
+) -> Standing:
+    """Return how things stand for registering `version` of an asset with `digests`. One statement."""
+    row = await tx.peek(
+        _STANDING,
+        *_usable_values(digests, reach),
+        str(ref.namespace),
+        str(ref.name),
+        catalog.precedence_key(version),
+    )
+    assert row is not None, "the left side always has a row"
+    asset = None if row["id"] is None else catalog.to_asset(row)
+    return Standing(asset, row["registered"], _usable(row["usable"]))
 
 
 async def required_blobs(tx: Tx) -> AsyncIterator[NeededBlob]:

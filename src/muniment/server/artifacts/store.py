@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Sequence
+from typing import Final, LiteralString
 
 from muniment.core.digest import Digest
 from muniment.server.artifacts.records import (
@@ -237,19 +238,28 @@ async def find_format(tx: Tx, digest: Digest) -> tuple[int, Format] | None:
     return None if row is None else (row["size_bytes"], Format(row["format"], row["executable"]))
 
 
-async def insert_manifest(tx: Tx, manifest: Manifest) -> None:
-    """Keep a manifest and which blobs it has, unless it is kept already. One statement."""
-    await tx.execute(
-        """
-        WITH kept AS (
-            INSERT INTO manifest (digest, body, size_bytes, file_count)
-            VALUES ($1, $2, $3, $4)
-            ON CONFLICT (digest) DO NOTHING
-            RETURNING digest
-        )
+#: Keeps a manifest (`manifest_values`) and which blobs it has, unless it is kept already, where
+#: `made` has a row: a version was registered in the same statement.
+KEEP_MANIFEST: Final[LiteralString] = """kept AS (
+        INSERT INTO manifest (digest, body, size_bytes, file_count)
+        SELECT $1, $2, $3, $4 FROM made
+        ON CONFLICT (digest) DO NOTHING
+        RETURNING digest
+    ), listed AS (
         INSERT INTO manifest_blob (digest, manifest_digest)
         SELECT blob, kept.digest FROM kept, unnest($5::bytea[]) AS blob
-        """,
+    )"""
+_KEEP_ALONE: Final[LiteralString] = "WITH made AS (SELECT true), " + KEEP_MANIFEST + " SELECT 1"
+
+
+async def insert_manifest(tx: Tx, manifest: Manifest) -> None:
+    """Keep a manifest and which blobs it has, unless it is kept already. One statement."""
+    await tx.execute(_KEEP_ALONE, *manifest_values(manifest))
+
+
+def manifest_values(manifest: Manifest) -> tuple[object, ...]:
+    """Return the parameters of `KEEP_MANIFEST`."""
+    return (
         manifest.digest.raw,
         manifest.body,
         manifest.size_bytes,

@@ -176,7 +176,7 @@ class NewVersion:
     """A version about to be registered.
 
     `formats` are detected from bytes, sorted. `metadata` is checked already
-    (`rules.check_metadata`). `metrics_at_registration` maps names to finite numbers, and is usually
+    (`rules.read_metadata`), and `metadata_json` is its canonical form. `metrics_at_registration` maps names to finite numbers, and is usually
     `rules.metrics_of(metadata)`. `entry_id` is the id the ledger entry of the registration will
     have. `number` is one that was reserved for it; None takes the next.
     """
@@ -189,6 +189,7 @@ class NewVersion:
     formats: tuple[str, ...]
     executable: bool
     metadata: Mapping[str, Any]
+    metadata_json: bytes
     metrics_at_registration: Mapping[str, float]
     actor: Actor
     at: dt.datetime

@@ -14,20 +14,21 @@ import datetime as dt
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, LiteralString
 
 from muniment.core.digest import Digest
 from muniment.core.errors import (
     BadManifest,
     BadMetadata,
     BadRequest,
+    Conflict,
     LifecycleConflict,
     NotFound,
     QuotaExceeded,
     UploadConflict,
     VersionConflict,
 )
-from muniment.core.names import AssetRef, SemVer
+from muniment.core.names import AssetRef, SemVer, VersionRef
 from muniment.scan.formats import detection as formats
 from muniment.server import catalog, ledger
 from muniment.server.artifacts import reads, store
@@ -54,7 +55,7 @@ from muniment.server.catalog.records import (
 from muniment.server.identity.records import By
 from muniment.server.ledger.records import Entry, Subject
 from muniment.server.ports.blobs import Blobs
-from muniment.server.ports.db import Tx
+from muniment.server.ports.db import Tx, numbered_after
 from muniment.server.ports.keys import Signer
 
 #: The in-toto predicate of a registration.
@@ -129,6 +130,7 @@ class Checked:
     manifest: Manifest
     formats: Formats
     existing: Version | None
+    metadata_json: bytes
 
 
 async def check(
@@ -145,15 +147,16 @@ async def check(
         BadMetadata: only the metadata is not right.
         VersionConflict: the version was registered with other bytes or metadata.
     """
-    asset = await catalog.find_asset(tx, offer.asset)
-    if asset is not None and asset.tombstoned_at is not None:
+    digests = manifest.readable_digests(offer.files)
+    now = await reads.standing(tx, offer.asset, offer.version, set(digests.values()), reach)
+    if now.asset is not None and now.asset.tombstoned_at is not None:
         raise LifecycleConflict(
             f"{offer.asset} was deleted through MLflow's API: its versions are retired and it takes"
             " no more; register this under another name"
         )
-    kind, said = _kind_and_state(asset, offer)
+    kind, said = _kind_and_state(now.asset, offer)
     problems = manifest.problems(kind, offer.files, max_file_bytes=max_file_bytes)
-    about_metadata = catalog.metadata_problems(kind, offer.metadata)
+    metadata_json, about_metadata = catalog.read_metadata(kind, offer.metadata)
     gaps = catalog.missing(kind, offer.require, said, offer.metadata)
     told = {problem["field"] for problem in about_metadata}
     about_metadata += [
@@ -161,19 +164,17 @@ async def check(
     ]
     if problems:
         raise _refusal(BadManifest, "the files cannot be registered", problems + about_metadata)
-    files = [File(path, size, Digest.parse(sha)) for path, size, sha in offer.files]
+    files = [File(path, size, digests[sha]) for path, size, sha in offer.files]
     whole = manifest.make(files)
-    existing = await catalog.find_version(tx, offer.asset, offer.version) if asset else None
-    if existing is not None:
+    if now.registered:
+        existing = await catalog.get_version(tx, VersionRef(offer.asset, offer.version))
         _same_or_conflict(existing, whole, offer)
         # Whatever is due by now, or is held by now: it was registered, and the answer stays.
         known = Formats(existing.formats, existing.executable)
-        return Checked(offer, asset, kind, said, whole, known, existing)
-    wanted = [file.digest for file in whole.files]
-    usable = await reads.usable_blobs(tx, wanted, reach) if wanted else {}
+        return Checked(offer, now.asset, kind, said, whole, known, existing, metadata_json)
     if sent:
         problems = manifest.absent(
-            files, {digest: one.size_bytes for digest, one in usable.items()}
+            files, {digest: one.size_bytes for digest, one in now.usable.items()}
         )
         if problems and reach.upload_id is not None:
             found_upload = await store.find_upload(tx, reach.upload_id, reach.principal_id)
@@ -182,8 +183,8 @@ async def check(
         raise _refusal(BadManifest, "the files cannot be registered", problems + about_metadata)
     if about_metadata:
         raise _refusal(BadMetadata, "the metadata cannot be registered", about_metadata)
-    found = formats.summary(one.format for one in usable.values())
-    return Checked(offer, asset, kind, said, whole, found, existing)
+    found = formats.summary(one.format for one in now.usable.values())
+    return Checked(offer, now.asset, kind, said, whole, found, None, metadata_json)
 
 
 def _kind_and_state(asset: Asset | None, offer: Offer) -> tuple[Kind, AssetState]:
@@ -236,57 +237,63 @@ def _same_or_conflict(existing: Version, offered: Manifest, offer: Offer) -> Non
 async def register(tx: Tx, checked: Checked, by: By, signer: Signer) -> Version:
     """Write a version, its manifest and its signed ledger entry; create the asset if that was asked.
 
+    One statement, which completes `tx`, unless another version of the asset came between.
+
     Raises:
         VersionConflict: somebody registered that version meanwhile. Nothing is written; check again.
         AlreadyExists: somebody created the asset meanwhile. Nothing is written; check again.
     Source: design §6; R-018, R-020, R-027.
     """
-    offer = checked.offer
     asset = checked.asset or await catalog.create_asset(
-        tx, offer.asset, checked.kind, checked.said, by
+        tx, checked.offer.asset, checked.kind, checked.said, by
     )
-    await store.insert_manifest(tx, checked.manifest)
-    version = await catalog.add_version(tx, asset, _new_version(checked, by))
-    payload = catalog.version_payload(version)
-    subject = Subject("version", str(version.id), version.name, asset.id)
+    version = await _write(tx, checked, asset, by, signer)
+    if version is None:  # the number it was signed with is taken: take turns from here on
+        asset = await catalog.lock_asset(tx, checked.offer.asset)
+        version = await _write(tx, checked, asset, by, signer)
+    assert version is not None, "the asset is locked"
+    return version
+
+
+async def _write(tx: Tx, checked: Checked, asset: Asset, by: By, signer: Signer) -> Version | None:
+    """Write `checked` as the asset's next version; None, and nothing, if that number is taken."""
+    new = _new_version(checked, by)
+    number = catalog.number_of(asset, new)
+    version = catalog.registered(new, asset.ref, asset.kind, asset.id, number)
     entry = Entry(
         id=version.entry_id,
         at=by.at,
         act="version.register",
         actor=by.actor,
-        subject=subject,
-        payload=payload,
+        subject=Subject("version", str(version.id), version.name, asset.id),
+        payload=catalog.version_payload(version),
         digests=(version.manifest_digest, version.metadata_digest),
         predicate_type=PREDICATE_TYPE,
     )
-    await ledger.append(tx, entry, signer)
-    return version
+    values = (
+        *catalog.add_version_values(asset, new),
+        *store.manifest_values(checked.manifest),
+    )
+    try:
+        done = await ledger.append_with(tx, entry, _REGISTER, values, signer)
+    except Conflict as conflict:
+        raise catalog.version_conflict(conflict, asset.ref, new.version) from None
+    return None if done is None else version
+
+
+_REGISTER: Final[LiteralString] = (
+    catalog.ADD_VERSION  # noqa: S608 -- ours
+    + ", "
+    + numbered_after(catalog.ADD_VERSION_COUNT, store.KEEP_MANIFEST)
+    + ", done AS (SELECT id FROM made)"
+)
 
 
 def preview(checked: Checked, by: By) -> Version:
     """Return the version `register` would write, with number 0; nothing is written."""
     new = _new_version(checked, by)
-    return Version(
-        id=new.id,
-        asset_id=checked.asset.id if checked.asset else new.id,
-        asset=checked.offer.asset,
-        kind=checked.kind,
-        number=0,
-        version=new.version,
-        manifest_digest=new.manifest_digest,
-        size_bytes=new.size_bytes,
-        file_count=new.file_count,
-        formats=new.formats,
-        executable=new.executable,
-        metadata=new.metadata,
-        metadata_digest=catalog.metadata_digest(new.metadata),
-        metrics_at_registration=new.metrics_at_registration,
-        state=new.state,
-        revision=1,
-        registered_at=new.at,
-        registered_by=new.actor,
-        entry_id=new.entry_id,
-    )
+    asset_id = checked.asset.id if checked.asset else new.id
+    return catalog.registered(new, checked.offer.asset, checked.kind, asset_id, 0)
 
 
 def _new_version(checked: Checked, by: By) -> NewVersion:
@@ -300,6 +307,7 @@ def _new_version(checked: Checked, by: By) -> NewVersion:
         formats=checked.formats.names,
         executable=checked.formats.executable,
         metadata=offer.metadata,
+        metadata_json=checked.metadata_json,
         metrics_at_registration=catalog.metrics_of(offer.metadata),
         actor=by.actor,
         at=by.at,

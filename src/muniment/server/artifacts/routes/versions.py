@@ -87,7 +87,7 @@ class RegistrationBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     dry_run: bool = False
 
 
-class RegisteredBody(msgspec.Struct, frozen=True, kw_only=True):
+class RegisteredBody(catalog.VersionBody, frozen=True, kw_only=True):
     """The version as it is recorded, and what its next lifecycle step would still need."""
 
     created: bool
@@ -143,11 +143,12 @@ def _answer(version: Version, checked: actions.Checked, *, created: bool) -> Rep
     step = Lifecycle.CANDIDATE
     found = catalog.completeness(checked.kind, step, checked.said, version.metadata)
     overlaps = catalog.window_overlaps(version.metadata)
-    more = RegisteredBody(
-        created=created, completeness=catalog.completeness_body(found, step, overlaps)
+    body = RegisteredBody(
+        **msgspec.structs.asdict(catalog.version_body(version)),
+        created=created,
+        completeness=catalog.completeness_body(found, step, overlaps),
     )
-    rendered = msgspec.to_builtins(catalog.version_body(version)) | msgspec.to_builtins(more)
-    return Reply(rendered, status=201 if created else 200)
+    return Reply(body, status=201 if created else 200)
 
 
 def _offer(call: Call, body: RegistrationBody) -> actions.Offer:

@@ -5,6 +5,7 @@ Source: design §2 (manifest), R-011, R-027 to R-030.
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -59,6 +60,16 @@ def problems(
             fix = "the same bytes have the same size: hash the files again"
             message = f"`{path[:200]}`: the same digest is listed with another size"
             found.append(_problem(f"files[{index}].size_bytes", message, fix))
+    return found
+
+
+def readable_digests(files: Sequence[tuple[str, int, str]]) -> dict[str, Digest]:
+    """Return the digests among offered files, by their text; none of more files than are accepted."""
+    found: dict[str, Digest] = {}
+    if len(files) <= FILES_MAX:
+        for _, _, text in files:
+            with contextlib.suppress(BadDigest):
+                found[text] = Digest.parse(text)
     return found
 
 

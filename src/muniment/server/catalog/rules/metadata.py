@@ -84,10 +84,22 @@ def check_metadata(kind: Kind, metadata: Mapping[str, Any]) -> None:
 
 def metadata_problems(kind: Kind, metadata: Mapping[str, Any]) -> list[Problem]:
     """Return all that is wrong with `metadata`, at most 100; empty if nothing is."""
+    return read_metadata(kind, metadata)[1]
+
+
+def read_metadata(kind: Kind, metadata: Mapping[str, Any]) -> tuple[bytes, list[Problem]]:
+    """Return the canonical JSON of `metadata`, and all that is wrong with it, at most 100.
+
+    Without a canonical form there is one problem, and no bytes.
+    """
     try:
         text = canonical(metadata)
     except BadRequest as error:
-        return [_problem("", error.message, "send JSON as RFC 7493 has it")]
+        return b"", [_problem("", error.message, "send JSON as RFC 7493 has it")]
+    return text, _problems(kind, metadata, text)
+
+
+def _problems(kind: Kind, metadata: Mapping[str, Any], text: bytes) -> list[Problem]:
     if len(text) > METADATA_MAX_BYTES:
         message = f"expected at most {METADATA_MAX_BYTES} bytes, found {len(text)}"
         return [_problem("", message, "store large content as a file and link its digest")]

@@ -14,6 +14,7 @@ Source: requirements §1.2 (8), §1.3, §1.7, §1.10; R-018, R-019, R-049, R-223
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -30,7 +31,11 @@ _TRAINED: Final = frozenset({Kind.MODEL, Kind.ADAPTER})
 STEPS: Final = (Lifecycle.DRAFT, Lifecycle.CANDIDATE, Lifecycle.APPROVED)
 
 
-@dataclass(frozen=True, slots=True)
+def _always(_state: AssetState, _metadata: Metadata) -> bool:
+    return True
+
+
+@dataclass(frozen=True)  # without slots: `gap` is kept
 class Required:
     """One field that is due from `step` on, for assets of these kinds.
 
@@ -48,11 +53,12 @@ class Required:
     weight: int = 1
     may_not_apply: bool = True
     own: bool = False
-    due_if: Test = lambda _state, _metadata: True
+    due_if: Test = _always
 
-
-def _always(_state: AssetState, _metadata: Metadata) -> bool:
-    return True
+    @functools.cached_property
+    def gap(self) -> Gap:
+        """What is said where it is not there."""
+        return Gap(self.field, self.why, self.fix, self.source)
 
 
 def _said(field: str) -> Test:
@@ -233,12 +239,18 @@ def due(
 
     A deprecated or retired version is asked for what an approved one is.
     """
+    rows = [*_rows(kind, step), *(row for row in also if _concerns(row, kind, step))]
+    return [row for row in rows if row.due_if is _always or row.due_if(state, metadata)]
+
+
+@functools.cache
+def _rows(kind: Kind, step: Lifecycle) -> tuple[Required, ...]:
+    return tuple(row for row in REQUIRED if _concerns(row, kind, step))
+
+
+def _concerns(row: Required, kind: Kind, step: Lifecycle) -> bool:
     last = STEPS.index(step) if step in STEPS else len(STEPS) - 1
-    return [
-        row
-        for row in (*REQUIRED, *also)
-        if kind in row.kinds and STEPS.index(row.step) <= last and row.due_if(state, metadata)
-    ]
+    return kind in row.kinds and STEPS.index(row.step) <= last
 
 
 def _applies_not(row: Required, metadata: Metadata) -> bool:
@@ -254,10 +266,12 @@ def missing(
     also: Sequence[Required] = (),
 ) -> list[Gap]:
     """Return everything due at `step` that is not there, each with why and how to supply it."""
+    return _missing_of(due(kind, step, state, metadata, also=also), state, metadata)
+
+
+def _missing_of(rows: Iterable[Required], state: AssetState, metadata: Metadata) -> list[Gap]:
     return [
-        Gap(row.field, row.why, row.fix, row.source)
-        for row in due(kind, step, state, metadata, also=also)
-        if not (row.holds(state, metadata) or _applies_not(row, metadata))
+        row.gap for row in rows if not (row.holds(state, metadata) or _applies_not(row, metadata))
     ]
 
 
@@ -278,7 +292,7 @@ def completeness(
     Source: requirements §1.10.
     """
     rows = due(kind, step, state, metadata, also=also)
-    gaps = missing(kind, step, state, metadata, also=also)
+    gaps = _missing_of(rows, state, metadata)
     absent = {gap.field for gap in gaps}
     proven = set(verified) - absent
     total = sum(row.weight for row in rows)

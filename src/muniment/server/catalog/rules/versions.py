@@ -19,13 +19,15 @@ import msgspec
 from muniment.core.canon import MAX_INTEGER, canonical
 from muniment.core.digest import Digest, digest_of
 from muniment.core.errors import BadRequest
-from muniment.core.names import SemVer
+from muniment.core.names import AssetRef, SemVer
 from muniment.server.catalog.records import (
     AliasEvent,
     Annotation,
     Asset,
     AssetState,
     HigherAct,
+    Kind,
+    NewVersion,
     RiskTier,
     Version,
     VersionState,
@@ -163,6 +165,33 @@ def version_payload(version: Version) -> dict[str, Any]:
         },
         "state": version_state_json(version.state),
     }
+
+
+def registered(
+    new: NewVersion, asset: AssetRef, kind: Kind, asset_id: uuid.UUID, number: int
+) -> Version:
+    """Return the version that registering `new` as an asset's `number` makes."""
+    return Version(
+        id=new.id,
+        asset_id=asset_id,
+        asset=asset,
+        kind=kind,
+        number=number,
+        version=new.version,
+        manifest_digest=new.manifest_digest,
+        size_bytes=new.size_bytes,
+        file_count=new.file_count,
+        formats=new.formats,
+        executable=new.executable,
+        metadata=new.metadata,
+        metadata_digest=digest_of(new.metadata_json),
+        metrics_at_registration=new.metrics_at_registration,
+        state=new.state,
+        revision=1,
+        registered_at=new.at,
+        registered_by=new.actor,
+        entry_id=new.entry_id,
+    )
 
 
 def annotation_payload(said: Annotation) -> dict[str, Any]:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any, Final, LiteralString
 
-from muniment.core.digest import Digest
-from muniment.core.errors import Conflict, NotFound, VersionConflict
+from muniment.core.digest import digest_of
+from muniment.core.errors import Conflict, Contended, NotFound, VersionConflict
 from muniment.core.names import Alias, AssetRef, SemVer, VersionRef
 from muniment.server.catalog.records import Annotation, Asset, NewVersion, Version
 from muniment.server.catalog.rules.standing import check_standing
 from muniment.server.catalog.rules.terms import terms
 from muniment.server.catalog.rules.versions import (
     json_text,
-    metadata_digest,
     precedence_key,
+    registered,
     timestamp,
     version_state_json,
 )
@@ -133,46 +133,35 @@ async def add_version(tx: Tx, asset: Asset, new: NewVersion) -> Version:
 
     With `new.number` it has that one, which was reserved for it.
 
-    One statement. The ledger entry is the caller's to append (`version_payload`).
+    One statement; the asset is locked by `tx`. The ledger entry is the caller's to append
+    (`version_payload`). Where the entry is known before, `ADD_VERSION` does both at once.
 
     Raises:
         VersionConflict: the asset has a version of that precedence. Nothing is written.
+        Contended: the asset is not at `asset.next_number` any more. Nothing is written.
     """
-    metadata = json_text(dict(new.metadata))
-    digest = metadata_digest(new.metadata)
     try:
-        number = await tx.fetchval(_ADD_VERSION, *_new_version_values(asset, new, metadata, digest))
+        row = await tx.fetchrow(_ADD_ALONE, *add_version_values(asset, new))
     except Conflict as conflict:
-        if conflict.context.get("constraint") != "version_asset_id_precedence_key":
-            raise
-        raise VersionConflict(f"{asset.ref}@{new.version} is registered already") from None
-    return Version(
-        id=new.id,
-        asset_id=asset.id,
-        asset=asset.ref,
-        kind=asset.kind,
-        number=number,
-        version=new.version,
-        manifest_digest=new.manifest_digest,
-        size_bytes=new.size_bytes,
-        file_count=new.file_count,
-        formats=new.formats,
-        executable=new.executable,
-        metadata=new.metadata,
-        metadata_digest=digest,
-        metrics_at_registration=new.metrics_at_registration,
-        state=new.state,
-        revision=1,
-        registered_at=new.at,
-        registered_by=new.actor,
-        entry_id=new.entry_id,
-    )
+        raise version_conflict(conflict, asset.ref, new.version) from None
+    if row is None:
+        raise Contended(f"a version of {asset.ref} was registered meanwhile; repeat")
+    return registered(new, asset.ref, asset.kind, asset.id, number_of(asset, new))
 
 
-_ADD_VERSION: Final[LiteralString] = """
-    WITH counted AS (
-        UPDATE asset SET next_number = next_number + CASE WHEN $21::integer IS NULL THEN 1 ELSE 0 END
-        WHERE id = $2 RETURNING coalesce($21::integer, next_number - 1) AS number
+def version_conflict(conflict: Conflict, asset: AssetRef, version: SemVer) -> Conflict:
+    """Return the error that says what `ADD_VERSION` met."""
+    if conflict.context.get("constraint") != "version_asset_id_precedence_key":
+        return conflict
+    return VersionConflict(f"{asset}@{version} is registered already")
+
+
+#: Inserts a version (`add_version_values`) with its first annotation, if the number it was made
+#: for is still the asset's next, or was reserved: then `made` has its row. Registrations of an asset take turns here.
+ADD_VERSION: Final[LiteralString] = """counted AS (
+        UPDATE asset SET next_number = next_number + CASE WHEN $22::integer IS NULL THEN 1 ELSE 0 END
+        WHERE id = $2 AND ($22::integer IS NOT NULL OR next_number = $21)
+        RETURNING coalesce($22::integer, next_number - 1) AS number
     ), made AS (
         INSERT INTO version (id, asset_id, number, version, precedence, manifest_digest, size_bytes,
                              file_count, formats, executable, metadata, metadata_digest,
@@ -180,7 +169,7 @@ _ADD_VERSION: Final[LiteralString] = """
                              entry_id)
         SELECT $1, $2, number, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb, $11, $12::text::jsonb,
                $14, $15, $16, $17
-        FROM counted RETURNING id, number
+        FROM counted RETURNING id
     ), labelled AS (
         INSERT INTO version_label (version_id, asset_id, registered_at, actor_id, metrics, terms,
                                    revision, updated_at, description, tags)
@@ -189,13 +178,18 @@ _ADD_VERSION: Final[LiteralString] = """
         INSERT INTO annotation (subject_id, revision, subject_kind, asset_id, at, actor_kind,
                                 actor_id, reason, changes, state, entry_id)
         SELECT id, 1, 'version', $2, $14, $15, $16, '', '{}', $20::text::jsonb, $17 FROM made
-    )
-    SELECT number FROM made"""
+    )"""
+ADD_VERSION_COUNT: Final = 22  # parameters
+_ADD_ALONE: Final[LiteralString] = "WITH " + ADD_VERSION + " SELECT id FROM made"  # noqa: S608 -- ours
 
 
-def _new_version_values(
-    asset: Asset, new: NewVersion, metadata: str, digest: Digest
-) -> tuple[Any, ...]:
+def number_of(asset: Asset, new: NewVersion) -> int:
+    """Return the number `ADD_VERSION` gives: the reserved one, or the asset's next."""
+    return asset.next_number if new.number is None else new.number
+
+
+def add_version_values(asset: Asset, new: NewVersion) -> tuple[Any, ...]:
+    """Return the parameters of `ADD_VERSION`."""
     return (
         new.id,
         asset.id,
@@ -206,8 +200,8 @@ def _new_version_values(
         new.file_count,
         list(new.formats),
         new.executable,
-        metadata,
-        digest.raw,
+        new.metadata_json.decode(),
+        digest_of(new.metadata_json).raw,
         json_text(dict(new.metrics_at_registration)),
         terms(new.metadata, new.formats),
         new.at,
@@ -217,6 +211,7 @@ def _new_version_values(
         new.state.description,
         json_text(dict(new.state.tags)),
         json_text(version_state_json(new.state)),
+        asset.next_number,
         new.number,
     )
 
