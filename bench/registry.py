@@ -19,6 +19,8 @@ from bench.load import Request, Result, drive
 from bench.peers import Mlflow, Muniment, Peer
 
 PAGE = 100
+_FILL_AT_ONCE = 100_000
+_KEYED = ("get version", "get by alias")
 _THEIRS = "/api/2.0/mlflow"
 _OURS = "/api/v1"
 Requests = Callable[[int], Iterator[Request]]  # of a registry of that many versions
@@ -159,6 +161,33 @@ async def measure(
             for call in sides[0][1]
             for clients in effort.clients
         ]
+    return rows
+
+
+async def flat(ours: Muniment, filled: int, largest: int, effort: Effort) -> list[dict[str, Any]]:
+    """Keyed reads of ours alone once it holds `largest` versions; it holds `filled` before."""
+    while filled < largest:
+        more = min(filled + _FILL_AT_ONCE, largest)
+        await fill.fill_muniment(ours, filled, more)
+        filled = more
+    calls, rows = Ours("").calls(), []
+    for call in _KEYED:
+        runs = [
+            await drive(
+                ours.port,
+                calls[call](largest),
+                clients=8,
+                seconds=effort.seconds,
+                headers=ours.headers,
+                cpu_seconds=lambda: processes.cpu_seconds(ours.pids()),
+            )
+            for _ in range(effort.rounds + 1)
+        ]
+        one = summary(runs[1:])  # the first fills caches
+        rows.append({"call": call, "versions": largest, "clients": 8, "muniment": one})
+        print(
+            f"  {call:15} {largest:7} versions   8 clients: {one['per_second']:8.0f}/s", flush=True
+        )
     return rows
 
 

@@ -316,16 +316,25 @@ def subtree_from_tiles(size: int, read: ReadTile) -> Subtree:
 def tiles_for(size: int, make: Callable[[Subtree], object]) -> list[Tile]:
     """Return the tiles that `make` will read from a tree of `size`, so they can be fetched at once.
 
-    `make` is run once over a tree of zeros: `lambda subtree: inclusion_proof_from(7, size, subtree)`.
+    `make` is run once over a tree that computes no hash, and all of whose hashes are the same:
+    `lambda subtree: inclusion_proof_from(7, size, subtree)`.
     """
-    asked: list[Tile] = []
+    asked: dict[Tile, None] = {}
 
-    def read(tile: Tile) -> bytes:
-        asked.append(tile)
-        return bytes(tile.width * HASH_BYTES)
+    def subtree(lo: int, hi: int) -> Hash:
+        count = hi - lo
+        if count > 0:
+            whole = 1 << (count.bit_length() - 1)
+            if whole != count:
+                subtree(lo, lo + whole)
+                subtree(lo + whole, hi)
+            else:
+                level = (count.bit_length() - 1) // TILE_HEIGHT
+                asked[_tile_at(level, lo >> (TILE_HEIGHT * level), size)] = None
+        return EMPTY_ROOT
 
-    make(subtree_from_tiles(size, read))
-    return asked
+    make(subtree)
+    return list(asked)
 
 
 def _split(size: int) -> int:
