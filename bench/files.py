@@ -109,7 +109,9 @@ class _Ours:
 
 
 class _Theirs:
-    def __init__(self, peer: Mlflow) -> None:
+    """MLflow's client, to either server."""
+
+    def __init__(self, peer: Muniment | Mlflow) -> None:
         self._url, self._run = peer.url, ""
 
     def upload(self, directory: Path) -> float:
@@ -122,37 +124,63 @@ class _Theirs:
         return float(self._do("download", self._run, str(into))["seconds"])
 
     def _do(self, *arguments: str) -> Any:
-        command = [str(BENCH_BIN / "python"), str(_SCRIPT), self._url, *arguments]
-        environ = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-        environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
-        done = subprocess.run(command, capture_output=True, check=True, env=environ)
-        return json.loads(done.stdout.splitlines()[-1])
+        return with_mlflow(_SCRIPT, self._url, *arguments)
 
     def close(self) -> None:
         """Nothing is kept open."""
 
 
+def with_mlflow(script: Path, *arguments: str) -> Any:
+    """Return what a script of `bench/` prints last, as JSON, run where MLflow is installed."""
+    # -P: its directory has a module called like MLflow's
+    command = [str(BENCH_BIN / "python"), "-P", str(script), *arguments]
+    environ = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+    environ |= {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", "MLFLOW_TRACKING_TOKEN": TOKEN}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environ)
+    if done.returncode:
+        raise RuntimeError(f"{script.name} failed: {done.stderr[-3000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def measure(
-    ours: Muniment, theirs: Mlflow, home: Path, *, mib: int, count: int, rounds: int
+    ours: Muniment,
+    theirs: Mlflow,
+    home: Path,
+    *,
+    mib: int,
+    count: int,
+    rounds: int,
+    by_mlflow: bool = False,
 ) -> list[dict[str, Any]]:
-    """One row for each way and shape: megabytes (10⁶) a second, and the limits of that run."""
+    """One row for each way and shape: megabytes (10⁶) a second, and the limits of that run.
+
+    Ours by our own client, or with `by_mlflow` by MLflow's.
+    """
+    sides: dict[str, _Ours | _Theirs] = {
+        "muniment": _Theirs(ours) if by_mlflow else _Ours(ours, "files"),
+        "mlflow": _Theirs(theirs),
+    }
+    pids = {peer.name: peer.python_pid() for peer in (ours, theirs)}
     rows = []
     for title, files, size in ((f"1 x {mib} MiB", 1, mib), (f"{count} x 1 MiB", count, 1)):
         source = home / f"files-{files}"
         _make(source, files, size << 20)
-        rows += _shape(title, (ours, theirs), source, files * size * 1.048576, rounds)
+        rows += _shape(title, sides, pids, source, megabytes=files * size * 1.048576, rounds=rounds)
         shutil.rmtree(source)
+    for side in sides.values():
+        side.close()
     return rows
 
 
 def _shape(
-    title: str, peers: tuple[Muniment, Mlflow], source: Path, megabytes: float, rounds: int
+    title: str,
+    sides: dict[str, _Ours | _Theirs],
+    pids: dict[str, int],
+    source: Path,
+    *,
+    megabytes: float,
+    rounds: int,
 ) -> list[dict[str, Any]]:
-    sides: dict[str, _Ours | _Theirs] = {
-        "muniment": _Ours(peers[0], source.name),
-        "mlflow": _Theirs(peers[1]),
-    }
-    pids = {peer.name: peer.python_pid() for peer in peers}
     times: dict[tuple[str, str], list[float]] = {}
     limits: list[dict[str, float]] = []
     cpu: dict[tuple[str, str], list[float]] = {}
@@ -169,8 +197,6 @@ def _shape(
             cpu.setdefault((name, "upload"), []).append(between - before)
             cpu.setdefault((name, "download"), []).append(after - between)
             shutil.rmtree(into)
-    for side in sides.values():
-        side.close()
     rate = {name: megabytes / statistics.median(one[name] for one in limits) for name in limits[0]}
     peak = {name: max(map(processes.peak_mb, processes.tree(pid))) for name, pid in pids.items()}
     rows = []

@@ -1,7 +1,7 @@
 """Move files with MLflow's own client; run by the interpreter MLflow is installed in.
 
-`python mlflow_files.py URL upload DIRECTORY` prints {"seconds", "run"};
-`python mlflow_files.py URL download RUN DIRECTORY` prints {"seconds"}.
+`python -P mlflow_files.py URL upload DIRECTORY` prints {"seconds", "run"};
+`python -P mlflow_files.py URL download RUN DIRECTORY` prints {"seconds"}.
 Imports and the making of the run are not counted.
 """
 

@@ -14,7 +14,6 @@ from typing import Any
 
 from bench.peers import BENCH_BIN
 
-_BEGIN, _END = "<!-- figures: begin -->", "<!-- figures: end -->"
 _KEYED, _WRITES = ("get version", "get by alias"), ("create version", "set alias")
 Rows = Iterable[dict[str, Any]]
 
@@ -46,19 +45,22 @@ def _machine() -> str:
     return f"{os.cpu_count()} CPUs ({name}), {memory:.0f} GiB, {platform.system()}"
 
 
-def render(found: dict[str, Any]) -> str:
-    """Return every table there are figures for."""
-    said = found["about"]
+def introduction(said: dict[str, Any]) -> str:
+    """Return what was measured, where and when."""
     what = f"Python {said['python']}, Muniment {said['muniment']}, MLflow {said['mlflow']}"
     how = f"in {said['minutes']} minutes by `{said['command']}`"
     first = f"Measured {said['date']} {how} on {said['machine']}; {what}. "
-    first += f"Load average at the end, with the last of our own: {said['load']:.1f}."
-    parts = [first, "### Goals", _goals(found)]
+    return first + f"Load average at the end, with the last of our own: {said['load']:.1f}."
+
+
+def render(found: dict[str, Any]) -> str:
+    """Return every table there are figures for."""
+    parts = [introduction(found["about"]), "### Goals", _goals(found)]
     sections: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
-        ("start", "### Start and memory", _start),
+        ("start", "### Start and memory", start_table),
         ("commands", "### Command line", _commands),
-        ("registry", "### Registry calls", _registry),
-        ("files", "### Files", _files),
+        ("registry", "### Registry calls", registry_table),
+        ("files", "### Files", files_table),
         ("ledger", "### Ledger", _ledger),
         ("http_stack", "### HTTP stack", render_stack),
     )
@@ -68,14 +70,14 @@ def render(found: dict[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def write(path: Path, found: dict[str, Any]) -> None:
-    """Put the tables between the page's markers; the rest of the page stays."""
-    text = path.read_text()
-    head, _, rest = text.partition(_BEGIN)
-    _, mark, tail = rest.partition(_END)
+def write(path: Path, text: str, name: str = "figures") -> None:
+    """Put `text` between the page's markers of that name; the rest of the page stays."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    head, _, rest = path.read_text().partition(begin)
+    _, mark, tail = rest.partition(end)
     if not mark:
-        raise SystemExit(f"{path}: expected the lines {_BEGIN} and {_END}; add them")
-    path.write_text(f"{head}{_BEGIN}\n\n{render(found)}\n{_END}{tail}")
+        raise SystemExit(f"{path}: expected the lines {begin} and {end}; add them")
+    path.write_text(f"{head}{begin}\n\n{text}\n{end}{tail}")
 
 
 def table(head: str, rows: Iterable[Iterable[object]]) -> str:
@@ -188,7 +190,8 @@ def _start_goals(found: dict[str, Any]) -> Iterable[Goal]:
             yield row["figure"], f"below {most} {row['unit']}", told, ours < most
 
 
-def _start(rows: Rows) -> str:
+def start_table(rows: Rows) -> str:
+    """Return start and memory of both sides."""
     return table(
         "figure | Muniment | MLflow | ratio",
         (
@@ -202,7 +205,9 @@ def _commands(rows: Rows) -> str:
     return table("command | ms", ((row["figure"], number(row["muniment"])) for row in rows))
 
 
-def _registry(rows: Rows) -> str:
+def registry_table(rows: Rows) -> str:
+    """Return every cell of the registry calls."""
+
     def line(row: dict[str, Any]) -> list[str]:
         ours, theirs = row["muniment"], row["mlflow"]
         pairs = [
@@ -225,7 +230,9 @@ def _registry(rows: Rows) -> str:
     return "Ours / MLflow's.\n\n" + table(head, (line(row) for row in rows))
 
 
-def _files(rows: Rows) -> str:
+def files_table(rows: Rows) -> str:
+    """Return uploads and downloads with their limits."""
+
     def line(row: dict[str, Any]) -> list[str]:
         limits = (number(row["limits"][name]) for name in ("read", "SHA-256", "write and fsync"))
         cpu = f"{number(row['muniment_cpu_s_per_gb'])} / {number(row['mlflow_cpu_s_per_gb'])}"

@@ -24,6 +24,7 @@ _KEYED = ("get version", "get by alias")
 _THEIRS = "/api/2.0/mlflow"
 _OURS = "/api/v1"
 Requests = Callable[[int], Iterator[Request]]  # of a registry of that many versions
+Sides = tuple[tuple[Peer, dict[str, Requests]], ...]  # what each server is asked, call by call
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +56,17 @@ class Ours:
         }  # fmt: skip
 
     def create(self, size: int) -> Iterator[Request]:
-        for a in _assets(size):
+        for a in assets(size):
             body = fill.registration(a, f"2.0.{next(self._patch)}", self._sha256)
             yield Request("POST", f"{_OURS}/assets/default/{fill.asset(a)}/versions", body)
 
     def get(self, size: int) -> Iterator[Request]:
-        for a in _assets(size):
+        for a in assets(size):
             at = f"{fill.asset(a)}/versions/1.{a % fill.EACH}.0"
             yield Request("GET", f"{_OURS}/assets/default/{at}")
 
     def by_alias(self, size: int) -> Iterator[Request]:
-        for a in _assets(size):
+        for a in assets(size):
             yield Request("GET", f"{_OURS}/assets/default/{fill.asset(a)}/aliases/champion")
 
     def set_alias(self, size: int) -> Iterator[Request]:
@@ -74,14 +75,15 @@ class Ours:
             yield Request("PUT", path, {"version": f"1.{n}.0"})
 
     def _search(self, size: int, of: Callable[[int], str]) -> Iterator[Request]:
-        for a in _assets(size):
+        for a in assets(size):
             yield Request("GET", f"{_OURS}/versions?limit={PAGE}&filter={quote(of(a))}")
 
 
 class Theirs:
-    """The calls as MLflow's REST API has them."""
+    """The calls as MLflow's REST API has them. Versions are made from `source`."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: str = "s3://models/m") -> None:
+        self._source = source
         self._move = itertools.count()
 
     def calls(self) -> dict[str, Requests]:
@@ -96,19 +98,19 @@ class Theirs:
         }  # fmt: skip
 
     def create(self, size: int) -> Iterator[Request]:
-        for a in _assets(size):
+        for a in assets(size):
             said = [{"key": key, "value": value} for key, value in fill.tags(a).items()]
-            body = {"name": fill.asset(a), "source": "s3://models/m", "tags": said}
+            body = {"name": fill.asset(a), "source": self._source, "tags": said}
             body["description"] = fill.DESCRIPTION
             yield Request("POST", f"{_THEIRS}/model-versions/create", body)
 
     def get(self, size: int) -> Iterator[Request]:
-        for a in _assets(size):
+        for a in assets(size):
             query = f"name={fill.asset(a)}&version={a % fill.EACH + 1}"
             yield Request("GET", f"{_THEIRS}/model-versions/get?{query}")
 
     def by_alias(self, size: int) -> Iterator[Request]:
-        for a in _assets(size):
+        for a in assets(size):
             query = f"name={fill.asset(a)}&alias=champion"
             yield Request("GET", f"{_THEIRS}/registered-models/alias?{query}")
 
@@ -118,14 +120,14 @@ class Theirs:
             yield Request("POST", f"{_THEIRS}/registered-models/alias", body)
 
     def _search(self, size: int, of: Callable[[int], str]) -> Iterator[Request]:
-        for a in _assets(size):
+        for a in assets(size):
             query = f"max_results={PAGE}&filter={quote(of(a))}"
             yield Request("GET", f"{_THEIRS}/model-versions/search?{query}")
 
 
-def _assets(size: int) -> Iterator[int]:
+def assets(size: int) -> Iterator[int]:
     chosen = random.Random(7)
-    while True:
+    while True:  # the same assets in the same order, whoever asks
         yield chosen.randrange(size // fill.EACH)
 
 
@@ -138,14 +140,25 @@ def _moves(size: int, counter: Iterator[int]) -> Iterator[tuple[int, int]]:
 async def measure(
     ours: Muniment, theirs: Mlflow, effort: Effort, sha256: str
 ) -> list[dict[str, Any]]:
-    """One row for each size, call and number of clients."""
+    """One row for each size, call and number of clients; each side by its own API."""
+    # Made once: version numbers given at one size are not given again at the next.
+    return await compare(
+        ours, theirs, (Ours(sha256).calls(), Theirs().calls()), effort=effort, sha256=sha256
+    )
+
+
+async def compare(
+    ours: Muniment,
+    theirs: Mlflow,
+    calls: tuple[dict[str, Requests], dict[str, Requests]],
+    *,
+    effort: Effort,
+    sha256: str,
+) -> list[dict[str, Any]]:
+    """One row for each size, call and number of clients; `calls` are ours and theirs."""
     rows = []
     filled = 0
-    # Made once: version numbers given at one size are not given again at the next.
-    sides: tuple[tuple[Peer, dict[str, Requests]], ...] = (
-        (ours, Ours(sha256).calls()),
-        (theirs, Theirs().calls()),
-    )
+    sides: Sides = ((ours, calls[0]), (theirs, calls[1]))
     for size in effort.sizes:
         if filled == 0:
             await fill.register_first(ours, sha256)
@@ -158,7 +171,7 @@ async def measure(
         await _warm_up(sides, size, effort.seconds)
         rows += [
             await _cell(sides, call, size, clients, effort)
-            for call in sides[0][1]
+            for call in calls[0]
             for clients in effort.clients
         ]
     return rows
@@ -191,9 +204,7 @@ async def flat(ours: Muniment, filled: int, largest: int, effort: Effort) -> lis
     return rows
 
 
-async def _warm_up(
-    sides: tuple[tuple[Peer, dict[str, Requests]], ...], size: int, seconds: float
-) -> None:
+async def _warm_up(sides: Sides, size: int, seconds: float) -> None:
     """Have every worker loaded and every pool full before anything is counted."""
     for peer, calls in sides:
         for requests in calls.values():
@@ -208,7 +219,7 @@ async def _warm_up(
 
 
 async def _cell(
-    sides: tuple[tuple[Peer, dict[str, Requests]], ...],
+    sides: Sides,
     call: str,
     size: int,
     clients: int,
