@@ -34,7 +34,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server that holds 5 000 versions of 500 assets, written by SQL: the log does not know them."""
     with ServerProcess(tmp_path_factory.mktemp("many")) as running:
         with embedded_postgres.attach_or_start(running.data) as postgres:
-            asyncio.run(_fill(postgres.url))
+            asyncio.run(_fill(postgres.owner_url))
         yield running
         running.stop()
 
