@@ -78,7 +78,7 @@ async def test_a_signed_context_makes_evidence_verified(
 ) -> None:
     about = context(FAIR, keys, clock)
     [made] = fine(await with_context(house, "f.json", FAIR, about))["items"]
-    assert (made["standing"], made["signer"]) == (
+    assert (made["assurance"], made["signer"]) == (
         "verified",
         f"key:{digest_of(keys.record.public_key_der)}",
     )
@@ -90,7 +90,7 @@ async def test_a_signed_context_makes_evidence_verified(
     await house.check()
     plain = context(LM, None, clock)
     [asserted] = fine(await with_context(house, "lm.json", LM, plain))["items"]
-    assert (asserted["standing"], asserted["signer"]) == ("asserted", None)
+    assert (asserted["assurance"], asserted["signer"]) == ("asserted", None)
 
 
 async def test_a_context_of_another_file_or_model_is_refused(
@@ -191,7 +191,7 @@ async def test_gates_run_in_order_on_the_unfavourable_bound_and_are_recorded(
         (one["parsed"]["details"]["gate"], one["parsed"]["details"]["result"]) for one in done
     ]
     assert results == [("performance", "passed"), ("fairness", "failed")]
-    assert {one["standing"] for one in done} == {"verified"}
+    assert {one["assurance"] for one in done} == {"verified"}
     file = f"/evidence/{done[1]['id']}/file"
     record = (await sender.client.get(sender.url(version="1.0.0", rest=file))).json()
     assert record["policy"] == plan["digest"]

@@ -34,7 +34,7 @@ async def test_an_sbom_is_recorded_with_what_it_says(house: House) -> None:
     sender = house.sender()
     [made] = await added(sender, {"bom.json": BOM})
     assert made["created"] is True
-    assert (made["kind"], made["format"], made["standing"]) == ("sbom", "cyclonedx", "asserted")
+    assert (made["kind"], made["format"], made["assurance"]) == ("sbom", "cyclonedx", "asserted")
     assert made["digest"] == f"sha256:{sha256(BOM)}"
     assert made["tool"] == {"name": "mrg", "version": "1.0.0"}
     assert made["produced_at"] == "2026-02-14T09:05:00Z"

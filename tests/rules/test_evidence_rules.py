@@ -22,6 +22,7 @@ from muniment.server.catalog.records import Kind, Version, VersionState
 from muniment.server.evidence.plugins import parse
 from muniment.server.evidence.plugins.cyclonedx import validator
 from muniment.server.evidence.records import (
+    Assurance,
     Attested,
     Change,
     Component,
@@ -33,7 +34,6 @@ from muniment.server.evidence.records import (
     Metric,
     Parsed,
     Run,
-    Standing,
     Unreadable,
 )
 from muniment.server.evidence.rules import binding, contexts, gates, parsed
@@ -102,7 +102,7 @@ def evidence(
         file_name=name,
         parsed=body,
         parsed_digest=digest_of(b""),
-        standing=Standing.ASSERTED,
+        assurance=Assurance.ASSERTED,
         signer=None,
         context_digest=None,
         bound={"model": str(MODEL)},
@@ -242,7 +242,7 @@ def test_a_context_signed_by_a_trusted_key_verifies() -> None:
     key = KEYS.record.public_key_der
     found = read_context(enveloped(context()), key)
     assert isinstance(found, Attested)
-    assert (found.standing, found.signer) == (Standing.VERIFIED, f"key:{digest_of(key)}")
+    assert (found.assurance, found.signer) == (Assurance.VERIFIED, f"key:{digest_of(key)}")
     assert (found.run.tool_name, found.run.n, found.run.dataset_digest) == (
         "lm-eval",
         5000,
@@ -252,17 +252,21 @@ def test_a_context_signed_by_a_trusted_key_verifies() -> None:
     assert (found.run.model_digest, found.dimension) == (str(MODEL), Dimension.QUALITY)
     alone = read_context(enveloped(context())["dsseEnvelope"], key)
     assert isinstance(alone, Attested)
-    assert alone.standing is Standing.VERIFIED
+    assert alone.assurance is Assurance.VERIFIED
 
 
 def test_a_context_of_an_unknown_key_or_none_is_asserted() -> None:
     found = read_context(enveloped(context()))
     assert isinstance(found, Attested)
-    assert found.standing is Standing.ASSERTED
+    assert found.assurance is Assurance.ASSERTED
     assert found.flags == {Flag.UNKNOWN_SIGNER}
     plain = read_context(context(dimension="beauty", dataset={"digest": "sha256:" + "d" * 64}))
     assert isinstance(plain, Attested)
-    assert (plain.standing, plain.flags, plain.dimension) == (Standing.ASSERTED, frozenset(), None)
+    assert (plain.assurance, plain.flags, plain.dimension) == (
+        Assurance.ASSERTED,
+        frozenset(),
+        None,
+    )
     assert plain.run.dataset_digest == "sha256:" + "d" * 64
 
 
@@ -276,7 +280,7 @@ def test_a_signature_that_does_not_verify_is_refused() -> None:
     # Without naming the key it is merely somebody's.
     unnamed = read_context(bundle["dsseEnvelope"], KEYS.record.public_key_der)
     assert isinstance(unnamed, Attested)
-    assert unnamed.standing is Standing.ASSERTED
+    assert unnamed.assurance is Assurance.ASSERTED
 
 
 @pytest.mark.parametrize(
@@ -312,7 +316,7 @@ def test_a_context_supplies_what_the_file_lacks() -> None:
         flags=frozenset({Flag.MISSING_N, Flag.MISSING_TIME, Flag.PARTIAL, Flag.MISSING_MODEL}),
     )  # fmt: skip
     run = Run(n=5, ended=AT, tool_name="t")
-    attested = Attested(run, Standing.ASSERTED, None, FILE, frozenset({Flag.UNKNOWN_SIGNER}))
+    attested = Attested(run, Assurance.ASSERTED, None, FILE, frozenset({Flag.UNKNOWN_SIGNER}))
     assert parsed.flags_of(read, attested, AT) == ("missing_model", "partial", "unknown_signer")
     assert parsed.flags_of(read, None, AT) == (
         "missing_model",

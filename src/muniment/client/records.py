@@ -228,7 +228,7 @@ class Change(Record, frozen=True, kw_only=True):
 class Evidence(Record, frozen=True, kw_only=True):
     """A recorded claim about a version, in its tool's own file.
 
-    `standing` is `verified` or `asserted`; `stale` says that it tells of something else than the
+    `assurance` is `verified` or `asserted`; `stale` says that it tells of something else than the
     version asked for, `changes` of what. `parsed` is there when it was asked for alone.
     """
 
@@ -239,7 +239,7 @@ class Evidence(Record, frozen=True, kw_only=True):
     digest: str
     size_bytes: int = 0
     subject: str = ""
-    standing: str = "asserted"
+    assurance: str = "asserted"
     signer: str | None = None
     flags: list[str] = []
     bound: dict[str, str] = {}

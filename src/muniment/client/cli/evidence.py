@@ -108,10 +108,10 @@ def list_(
         screen.result(data, hint)
         return
     rows = [
-        (each.id, each.kind, each.file_name, _said(each), each.standing, _holds(each), each.recorded_at)
+        (each.id, each.kind, each.file_name, _said(each), each.assurance, _holds(each), each.recorded_at)
         for each in found
     ]  # fmt: skip
-    columns = ("Id", "Kind", "File", "Says", "Standing", "", "Recorded")
+    columns = ("Id", "Kind", "File", "Says", "Assurance", "", "Recorded")
     screen.result(data, table(columns, rows), *_notes(found))
 
 
@@ -135,7 +135,7 @@ def show(ctx: typer.Context, ref: Ref, evidence_id: Id, as_json: Json = False) -
             ("Kind", f"{found.kind} ({found.format})"),
             ("Tool", " ".join(found.tool.values())),
             ("Run ended", found.produced_at),
-            ("Standing", f"{found.standing} {found.signer or ''}".strip()),
+            ("Assurance", f"{found.assurance} {found.signer or ''}".strip()),
             ("Flags", found.flags),
             ("Bound to", found.bound),
             ("Holds", _holds(found)),

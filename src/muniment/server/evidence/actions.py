@@ -20,12 +20,12 @@ from muniment.server import ledger
 from muniment.server.evidence import plugins, store
 from muniment.server.evidence.records import (
     About,
+    Assurance,
     Attested,
     Evidence,
     EvidenceKind,
     New,
     Parsed,
-    Standing,
     Unreadable,
 )
 from muniment.server.evidence.rules import binding, contexts, folding, gates
@@ -118,7 +118,7 @@ def judge(
             digest=digest_of(data),
             size_bytes=len(data),
             parsed=parsed,
-            standing=Standing.VERIFIED,
+            assurance=Assurance.VERIFIED,
             signer="registry",
         )
         found.append((new, data))
@@ -202,7 +202,7 @@ def evidence_of(new: New, by: By) -> Evidence:
         file_name=clean(new.file_name, 200),
         parsed=parsed,
         parsed_digest=digest_of(canonical(parsed)),
-        standing=new.standing if context is None else context.standing,
+        assurance=new.assurance if context is None else context.assurance,
         signer=new.signer if context is None else context.signer,
         context_digest=None if context is None else context.digest,
         bound=binding.bound(new.parsed.kind, new.about.components),

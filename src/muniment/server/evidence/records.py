@@ -25,7 +25,7 @@ class EvidenceKind(enum.StrEnum):
     OTHER = "other"
 
 
-class Standing(enum.StrEnum):
+class Assurance(enum.StrEnum):
     """Whether somebody the registry knows vouches for the run, or only who sent the file does."""
 
     ASSERTED = "asserted"
@@ -187,7 +187,7 @@ class Attested:
     """
 
     run: Run
-    standing: Standing
+    assurance: Assurance
     signer: str | None
     digest: Digest
     flags: frozenset[Flag] = frozenset()
@@ -204,7 +204,7 @@ class New:
     size_bytes: int
     parsed: Parsed
     context: Attested | None = None
-    standing: Standing = Standing.ASSERTED
+    assurance: Assurance = Assurance.ASSERTED
     signer: str | None = None
 
 
@@ -230,7 +230,7 @@ class Evidence:
     file_name: str
     parsed: Mapping[str, Any]
     parsed_digest: Digest
-    standing: Standing
+    assurance: Assurance
     signer: str | None
     context_digest: Digest | None
     bound: Mapping[str, str]

@@ -9,7 +9,7 @@ import msgspec
 
 from muniment.core.canon import canonical, loads_strict
 from muniment.core.digest import Digest, digest_of
-from muniment.server.evidence.records import Component, Evidence, EvidenceKind, Standing
+from muniment.server.evidence.records import Assurance, Component, Evidence, EvidenceKind
 from muniment.server.evidence.rules.parsed import component_json
 from muniment.server.ledger.records import Actor
 from muniment.server.ports.db import Row, Tx
@@ -17,7 +17,7 @@ from muniment.server.ports.db import Row, Tx
 COLUMNS_ALONE: Final[LiteralString] = """
     SELECT e.id, e.subject_kind, e.subject_id, e.subject_name, e.asset_id, e.kind, e.format,
            e.format_version, e.digest, e.size_bytes, e.file_name, e.parsed, e.parsed_digest,
-           e.standing, e.signer, e.context_digest, e.bound::text AS bound, e.flags, e.tool_name,
+           e.assurance, e.signer, e.context_digest, e.bound::text AS bound, e.flags, e.tool_name,
            e.tool_version, e.produced_at, e.recorded_at, e.actor_kind, e.actor_id, e.entry_id"""
 COLUMNS: Final[LiteralString] = COLUMNS_ALONE + " FROM evidence e"
 
@@ -39,7 +39,7 @@ def to_evidence(row: Row) -> Evidence:
         file_name=row["file_name"],
         parsed=loads_strict(row["parsed"]),
         parsed_digest=Digest(row["parsed_digest"]),
-        standing=Standing(row["standing"]),
+        assurance=Assurance(row["assurance"]),
         signer=row["signer"],
         context_digest=None if context is None else Digest(context),
         bound=msgspec.json.decode(row["bound"]),
@@ -59,7 +59,7 @@ async def insert_evidence(tx: Tx, new: Evidence) -> bool:
         """
         INSERT INTO evidence (id, subject_kind, subject_id, subject_name, asset_id, kind, format,
                               format_version, digest, size_bytes, file_name, parsed, parsed_digest,
-                              standing, signer, context_digest, bound, flags, tool_name,
+                              assurance, signer, context_digest, bound, flags, tool_name,
                               tool_version, produced_at, recorded_at, actor_kind, actor_id,
                               entry_id)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
@@ -86,7 +86,7 @@ def _values(new: Evidence) -> tuple[Any, ...]:
         new.file_name,
         canonical(dict(new.parsed)),
         new.parsed_digest.raw,
-        new.standing.value,
+        new.assurance.value,
         new.signer,
         None if new.context_digest is None else new.context_digest.raw,
         canonical(dict(new.bound)).decode(),

@@ -62,7 +62,7 @@ class EvidenceItem(msgspec.Struct, frozen=True, kw_only=True):
     file_name: str
     digest: str
     size_bytes: int
-    standing: str
+    assurance: str
     signer: str | None
     flags: tuple[str, ...]
     bound: dict[str, str]
@@ -116,7 +116,7 @@ def _shown(evidence: Evidence, fresh: Freshness, *, recorded: bool) -> dict[str,
         "file_name": evidence.file_name,
         "digest": str(evidence.digest),
         "size_bytes": evidence.size_bytes,
-        "standing": evidence.standing.value,
+        "assurance": evidence.assurance.value,
         "signer": evidence.signer,
         "flags": evidence.flags,
         "bound": dict(evidence.bound),

@@ -23,7 +23,7 @@ from muniment.core.canon import from_base64
 from muniment.core.digest import Digest, digest_of
 from muniment.core.errors import BadDigest, BadProof, BadSignature
 from muniment.core.statement import PAYLOAD_TYPE, pae, public_key_pem, verify_p256
-from muniment.server.evidence.records import Attested, Dimension, Flag, Run, Standing, Unreadable
+from muniment.server.evidence.records import Assurance, Attested, Dimension, Flag, Run, Unreadable
 from muniment.server.evidence.rules.reading import (
     Document,
     Limits,
@@ -86,7 +86,7 @@ def parse_context(
     known = said in {each.value for each in Dimension}
     return Attested(
         run=_run(predicate, subjects),
-        standing=Standing.VERIFIED if signed else Standing.ASSERTED,
+        assurance=Assurance.VERIFIED if signed else Assurance.ASSERTED,
         signer=signed,
         digest=digest_of(data),
         flags=frozenset({Flag.UNKNOWN_SIGNER})

@@ -27,7 +27,7 @@ def payload(evidence: Evidence) -> Fields:
         "size_bytes": evidence.size_bytes,
         "file_name": evidence.file_name,
         "parsed_digest": evidence.parsed_digest.hex,
-        "standing": evidence.standing.value,
+        "assurance": evidence.assurance.value,
         "signer": evidence.signer,
         "context_digest": None if evidence.context_digest is None else evidence.context_digest.hex,
         "bound": dict(evidence.bound),

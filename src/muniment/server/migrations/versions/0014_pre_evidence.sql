@@ -17,7 +17,7 @@ CREATE TABLE evidence (
     file_name      text        NOT NULL,
     parsed         bytea       NOT NULL,             -- canonical JSON
     parsed_digest  bytea       NOT NULL CHECK (octet_length(parsed_digest) = 32),
-    standing       text        COLLATE "C" NOT NULL CHECK (standing IN ('asserted', 'verified')),
+    assurance       text        COLLATE "C" NOT NULL CHECK (assurance IN ('asserted', 'verified')),
     signer         text,                             -- who vouches for it, where verified
     context_digest bytea       CHECK (octet_length(context_digest) = 32),
     bound          jsonb       NOT NULL,             -- {component: digest}: what it depends on
