@@ -1,0 +1,90 @@
+"""The lifecycle from the command line on a real server: what it says, and the exit codes scripts rely on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.server_process import ServerProcess
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    home = tmp_path_factory.mktemp("lifecycle")
+    (home / "m.txt").write_text("weights")
+    with ServerProcess(home) as running:
+        for version in ("1.0.0", "2.0.0"):
+            running.cli(
+                "register", "fraud", "--version", version, "--artifact", "m.txt", "--kind", "model"
+            )
+        yield running
+        running.stop()
+
+
+def seen(server: ServerProcess, *arguments: str) -> Any:
+    return json.loads(server.cli(*arguments, "--json").stdout)
+
+
+def test_a_version_goes_its_way_by_command(server: ServerProcess, tmp_path: Path) -> None:
+    allowed = server.cli("promote", "fraud@1.0.0", "--env", "development", "--dry-run")
+    assert "would be in development" in allowed.stdout
+    assert seen(server, "deployments", "fraud") == []
+    server.cli("promote", "fraud@1.0.0", "--env", "development", "--reason", "try")
+    assert [one["version"] for one in seen(server, "deployments", "fraud", "--live")] == ["1.0.0"]
+    deployed = server.cli("retire", "fraud@1.0.0", "--reason", "old", check=False)
+    assert (deployed.returncode, "muniment withdraw" in deployed.stderr) == (1, True)
+    server.cli("withdraw", "fraud@1.0.0", "--env", "development", "--reason", "done")
+    missing = server.cli("promote", "fraud@1.0.0", "--env", "staging", check=False)
+    assert (missing.returncode, "META-001" in missing.stderr) == (4, True)
+    denied = server.cli("promote", "fraud@1.0.0", "--env", "production", "--json", check=False)
+    error = json.loads(denied.stdout)["error"]
+    assert (denied.returncode, error["code"]) == (3, "refused")
+    assert error["verdict"]["results"][0]["id"] == "PROM-001"
+    alias = server.cli("alias", "set", "fraud@1.0.0", "champion", check=False)
+    assert (alias.returncode, "muniment request" in alias.stderr) == (3, True)
+
+    server.cli("quarantine", "fraud@1.0.0", "--reason", "odd")
+    into = ("--into", str(tmp_path / "out"))
+    assert server.cli("download", "fraud@1.0.0", *into, check=False).returncode == 1
+    server.cli("release", "fraud@1.0.0", "--reason", "fine")
+    said = server.cli("deprecate", "fraud@1.0.0", "--replacement", "fraud@2.0.0")
+    assert "is deprecated; its use ends on" in said.stdout
+    server.cli("reinstate", "fraud@1.0.0", "--reason", "too early")
+    server.cli("retire", "fraud@1.0.0", "--reason", "rejected")
+    shown = seen(server, "show", "fraud@1.0.0")
+    assert (shown["lifecycle"], shown["standing"]["reason"]) == ("retired", "rejected")
+    acts = [one["act"] for one in seen(server, "history", "fraud@1.0.0")]
+    assert acts[:3] == ["version.retire", "version.reinstate", "version.deprecate"]
+    assert acts.count("promotion.refuse") == 3
+
+
+def test_a_namespace_is_governed_by_command(server: ServerProcess) -> None:
+    made = server.cli("namespace", "create", "team", "--mode", "observe")
+    assert "mode observe" in made.stdout
+    no_reason = server.cli("namespace", "mode", "team", "warn", check=False)
+    assert no_reason.returncode == 2
+    server.cli("namespace", "mode", "team", "warn", "--reason", "step by step")
+    server.cli("namespace", "aliases", "team", "blue", "green", "--reason", "ours")
+    shown = seen(server, "namespace", "show", "team")
+    assert (shown["mode"], shown["production_aliases"]) == ("warn", ["blue", "green"])
+    assert shown["enforcement"]["refused"] == 0
+    assert "step by step" in server.cli("namespace", "history", "team").stdout
+    assert "team" in server.cli("namespace", "list").stdout
+    assert "Nothing was asked" in server.cli("namespace", "attempts", "team").stdout
+
+
+def test_a_renamed_asset_is_told_by_its_old_name(server: ServerProcess) -> None:
+    server.cli(
+        "register", "old-name", "--version", "1.0.0", "--artifact", "m.txt", "--kind", "model"
+    )
+    renamed = server.cli("asset", "rename", "old-name", "new-name", "--reason", "clearer")
+    assert "stays reserved" in renamed.stdout
+    gone = server.cli("show", "old-name", check=False)
+    assert (gone.returncode, "it is new-name now" in gone.stderr) == (1, True)
+    assert server.cli("verify", "new-name@1.0.0").returncode == 0
