@@ -18,7 +18,7 @@ from muniment.scan import process
 from muniment.scan.ruleset import RULESET_ID, TOOL
 from muniment.server import evidence, ledger
 from muniment.server.catalog.records import Version
-from muniment.server.evidence.records import New, Parsed, Standing
+from muniment.server.evidence.records import Assurance, New, Parsed
 from muniment.server.identity.records import By
 from muniment.server.ledger.records import Entry, Subject
 from muniment.server.ports import queue
@@ -87,7 +87,7 @@ async def record(tx: Tx, plan: Plan, report: Report, by: By, signer: Signer) -> 
         digest=report.digest,
         size_bytes=report.size_bytes,
         parsed=report.parsed,
-        standing=Standing.VERIFIED,
+        assurance=Assurance.VERIFIED,
         signer=SIGNER,
     )
     made, _ = await evidence.record(tx, new, by, signer)

@@ -72,7 +72,7 @@ async def _bring_one(
         )
         blob = Declared(digest, size_bytes)
         await artifacts.declare(tx, upload_id, [blob])
-        await artifacts.seal_blob(tx, upload_id, blob, found, now)
+        await artifacts.hold_blob(tx, deps.blobs, upload_id, blob, found, now=now)
         await artifacts.abandon_upload(tx, upload_id)
         await fetches.keep_file(tx, fetch.id, file)
     return file

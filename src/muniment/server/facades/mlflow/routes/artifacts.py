@@ -68,7 +68,7 @@ async def upload_artifact(call: Call) -> Reply:
         )
         blob = Declared(digest, size_bytes)
         await artifacts.declare(tx, upload_id, [blob])
-        await artifacts.seal_blob(tx, upload_id, blob, found, call.now)
+        await artifacts.hold_blob(tx, deps.blobs, upload_id, blob, found, now=call.now)
         await artifacts.abandon_upload(tx, upload_id)
         await tracking.put_artifact(
             tx, Artifact(path, digest, size_bytes), principal_id=call.caller.id, now=call.now
