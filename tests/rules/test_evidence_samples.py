@@ -22,7 +22,7 @@ from muniment.server.evidence.rules.parsed import parsed_json
 from muniment.server.evidence.rules.reading import Limits
 from tests.support.evidence import SAMPLES, sample, sample_json
 
-NAMES = sorted(path.name for path in SAMPLES.iterdir() if path.suffix != ".md")
+NAMES = sorted(path.name for path in SAMPLES.iterdir() if path.is_file() and path.suffix != ".md")
 
 
 def parsed(data: bytes | Any, name: str = "file", **more: Any) -> Parsed:
