@@ -6,6 +6,7 @@ from muniment.server.facades.mlflow.routes import (
     endings,
     experiments,
     logged_models,
+    metrics,
     registered_models,
     runs,
     server,
@@ -25,6 +26,7 @@ OPERATIONS: list[Operation] = [
     *endings.OPERATIONS,
     *experiments.OPERATIONS,
     *runs.OPERATIONS,
+    *metrics.OPERATIONS,
     *logged_models.OPERATIONS,
     *artifacts.OPERATIONS,
 ]

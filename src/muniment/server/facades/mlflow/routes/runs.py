@@ -1,4 +1,4 @@
-"""`runs/…` and `metrics/…`: what a training script says of itself."""
+"""`runs/…`: what a training script says of itself."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from muniment.server.facades.mlflow.routes.dialect import (
 )
 from muniment.server.facades.mlflow.routes.experiments import experiment_of, stages_of
 from muniment.server.facades.mlflow.rules import limits
-from muniment.server.facades.mlflow.rules.render import metric_json, run_info_json, run_json
+from muniment.server.facades.mlflow.rules.render import run_info_json, run_json
 from muniment.server.facades.mlflow.rules.wire import given, milliseconds
 from muniment.server.http.operation import Call, Operation, Reply
 from muniment.server.http.records import Verb
@@ -29,7 +29,6 @@ from muniment.server.tracking.records import ACTIVE, DELETED, Metric, Run, RunNo
 _R: Final = "/mlflow/runs"
 _STATUSES: Final = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
 _MAX_RESULTS: Final = 50_000
-_HISTORY_MAX: Final = 25_000
 
 
 class NewRun(msgspec.Struct):
@@ -132,16 +131,6 @@ class RunsSearched(msgspec.Struct):
     filter: str = ""
     run_view_type: str = ""
     max_results: int = 1000
-    page_token: str = ""
-
-
-class HistoryOf(msgspec.Struct):
-    """Which metric of which run."""
-
-    metric_key: str
-    run_id: str = ""
-    run_uuid: str = ""
-    max_results: int = _HISTORY_MAX
     page_token: str = ""
 
 
@@ -366,21 +355,6 @@ async def search_runs(call: Call, tx: Tx) -> Reply:
     return Reply(given(runs=shown, next_page_token=more))
 
 
-async def get_metric_history(call: Call, tx: Tx) -> Reply:
-    """Return the values of a metric."""
-    tracking_allowed(call, Verb.READ)
-    query: HistoryOf = call.query
-    run = await run_of(tx, query)
-    limit = page_size(query.max_results, most=_HISTORY_MAX)
-    offset = offset_of(query.page_token)
-    found = await tracking.metric_history(
-        tx, run.id, query.metric_key, limit=limit + 1, offset=offset
-    )
-    more = token_for(offset + limit) if len(found) > limit else None
-    shown = [metric_json(one) for one in found[:limit]]
-    return Reply(given(metrics=shown, next_page_token=more))
-
-
 def _write(path: str, handler: Any, takes: type[msgspec.Struct]) -> list[Operation]:
     return endpoint("POST", _R + path, handler, takes, needs=Verb.REGISTER)
 
@@ -400,5 +374,4 @@ OPERATIONS: list[Operation] = [
     *_write("/outputs", log_outputs, Outputs),
     *_write("/log-model", log_model, SavedModel),
     *endpoint("POST", f"{_R}/search", search_runs, RunsSearched),
-    *endpoint("GET", "/mlflow/metrics/get-history", get_metric_history, HistoryOf),
 ]
