@@ -159,7 +159,7 @@ async def _register(
         if shown is None:
             version = await actions.register(tx, call.deps, by(call), wanted, origin, metadata)
             shown = await found_version(tx, str(wanted.asset.name), str(version.number))
-    repeats.answered(call, shown)
+        repeats.answered(call, shown)  # while the asset is locked: the next one looks it up
     return Reply({"model_version": version_json(shown)})
 
 
