@@ -1,6 +1,6 @@
 """The worker: pgqueuer over our own pool, without LISTEN and NOTIFY.
 
-NOTIFY takes a lock common to all commits, so no trigger sends one (ADR 0009). A worker is woken by
+NOTIFY takes a lock common to all commits, so no trigger sends one (ADR 0011). A worker is woken by
 commits of its own process, and looks every second for those of others. A job whose worker was
 killed stops sending its heartbeat and is taken by another after `STALE`.
 

@@ -1,4 +1,4 @@
--- The job queue: tables that pgqueuer 1.6 works on (docs/adr/0009-jobs.md), created by us like all
+-- The job queue: tables that pgqueuer 1.6 works on (docs/adr/0011-jobs.md), created by us like all
 -- others; a test compares them with what the library declares. Working state: nothing here is in the
 -- ledger. Its trigger, which would NOTIFY at every change, is left out on purpose: NOTIFY takes a lock
 -- common to all commits.
