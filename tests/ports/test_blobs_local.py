@@ -472,3 +472,57 @@ async def test_what_is_not_a_blob_is_not_listed(store: LocalBlobs, root: Path) -
     assert [found async for found in store.list_digests()] == [(DIGEST, len(DATA))]
     assert [upload for upload, _ in await store.list_staged()] == [UPLOAD]
     assert hashlib.sha256(await content(store, DIGEST)).digest() == DIGEST.raw
+
+
+@pytest.mark.parametrize(
+    "linked",
+    ["sha256", f"sha256/{DIGEST.hex[:2]}", f"sha256/{DIGEST.hex[:2]}/{DIGEST.hex[2:4]}"],
+)
+async def test_a_linked_folder_is_not_followed_to_a_blob(
+    store: LocalBlobs, root: Path, tmp_path: Path, linked: str
+) -> None:
+    await store.stage(UPLOAD, DIGEST, 0, sent(DATA), limit=len(DATA))
+    await store.seal(UPLOAD, DIGEST, len(DATA))
+    assert await store.size(DIGEST) == len(DATA)
+    elsewhere = tmp_path / "elsewhere"
+    (root / linked).rename(elsewhere)
+    (root / linked).symlink_to(elsewhere)
+    for look in (
+        lambda: store.size(DIGEST),
+        lambda: store.local_path(DIGEST),
+        lambda: anext(store.read(DIGEST)),
+        lambda: store.delete_blob(DIGEST),
+        lambda: store.seal(UPLOAD, DIGEST, len(DATA)),
+    ):
+        with pytest.raises(BlobStoreDown, match="symbolic link"):
+            await look()
+    with contextlib.suppress(BlobStoreDown):
+        assert [one async for one in store.list_digests()] == []
+
+
+@pytest.mark.parametrize("linked", ["objects", "objects/log", "objects/log/tile"])
+async def test_a_linked_folder_is_not_followed_to_an_object(
+    store: LocalBlobs, root: Path, tmp_path: Path, linked: str
+) -> None:
+    await store.put_object("log/tile/0", b"tile")
+    elsewhere = tmp_path / "elsewhere"
+    (root / linked).rename(elsewhere)
+    (root / linked).symlink_to(elsewhere)
+    for look in (
+        lambda: store.get_object("log/tile/0"),
+        lambda: store.put_object("log/tile/0", b"x"),
+        lambda: store.swap_object("log/tile/0", b"x", expected=b"tile"),
+        lambda: store.delete_object("log/tile/0"),
+        lambda: anext(store.list_objects("log/tile/")),
+    ):
+        with pytest.raises(BlobStoreDown, match="symbolic link"):
+            await look()
+
+
+async def test_a_linked_staging_folder_takes_nothing(
+    store: LocalBlobs, root: Path, tmp_path: Path
+) -> None:
+    (root / "staging").rmdir()
+    (root / "staging").symlink_to(tmp_path)
+    with pytest.raises(BlobStoreDown, match="symbolic link"):
+        await store.stage(UPLOAD, DIGEST, 0, sent(DATA), limit=len(DATA))

@@ -16,7 +16,7 @@ What is promised, and how:
 4. Several processes may use the directory at once; `local_staging` says how.
 5. Uploads leave some room on the disk to objects and to the database: a full disk stops uploads, and
    not the log.
-6. Symbolic links are not followed, and keys cannot leave the directory.
+6. Symbolic links are not followed, nor are linked folders, and keys cannot leave the directory.
 """
 
 from __future__ import annotations
@@ -156,6 +156,7 @@ class LocalBlobs:
 
     def _list_staged(self) -> list[tuple[UUID, dt.datetime]]:
         found = []
+        files.check_way(self._root / "staging" / "any", self._root)
         for folder in files.folders(self._root / "staging"):
             with contextlib.suppress(ValueError, FileNotFoundError):
                 upload = UUID(folder.name)
@@ -208,6 +209,7 @@ class LocalBlobs:
 
     async def list_digests(self) -> AsyncIterator[tuple[Digest, int]]:
         """See `Blobs.list_digests`."""
+        files.check_way(self._root / "sha256" / "any", self._root)
         for first in await run(files.folders, self._root / "sha256"):
             for second in await run(files.folders, first):
                 for name, size_bytes in await run(files.sizes, second):
@@ -254,7 +256,8 @@ class LocalBlobs:
     async def list_objects(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         """See `Blobs.list_objects`."""
         root = self._root / "objects"
-        for key, stat in await run(files.tree, root, checked_prefix(prefix)):
+        files.check_way(root / checked_prefix(prefix) / "any", self._root)
+        for key, stat in await run(files.tree, root, prefix):
             modified_at = dt.datetime.fromtimestamp(stat.st_mtime, dt.UTC)
             yield ObjectInfo(key, stat.st_size, modified_at)
 
@@ -269,16 +272,17 @@ class LocalBlobs:
     # -- places -----------------------------------------------------------------------------
 
     def _final(self, digest: Digest) -> Path:
-        return self._root / "sha256" / digest.hex[:2] / digest.hex[2:4] / digest.hex
+        folder = self._root / "sha256" / digest.hex[:2] / digest.hex[2:4]
+        return files.check_way(folder / digest.hex, self._root)
 
     def _folder(self, upload: UUID) -> Path:
-        return self._root / "staging" / str(upload)
+        return files.check_way(self._root / "staging" / str(upload), self._root)
 
     def _staged(self, upload: UUID, digest: Digest) -> Staged:
         return Staged(self._folder(upload), digest, self._boot)
 
     def _object(self, key: str) -> Path:
-        return self._root / "objects" / checked_key(key)
+        return files.check_way(self._root / "objects" / checked_key(key), self._root)
 
 
 def open_local_blobs(root: Path) -> LocalBlobs:

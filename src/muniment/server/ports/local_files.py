@@ -67,6 +67,23 @@ def open_staged(path: Path, *, make: bool = True) -> int:
         os.close(folder)
 
 
+def check_way(path: Path, root: Path) -> Path:
+    """Return `path`, if no folder between it and `root` is a symbolic link.
+
+    Raises:
+        BlobStoreDown: one is: what lies behind it is not the store's.
+    """
+    folder = path.parent
+    while folder != root:
+        if folder.is_symlink():
+            raise BlobStoreDown(
+                "a folder of the blob store is a symbolic link: move what it points to in its place",
+                context={"folder": str(folder)},
+            )
+        folder = folder.parent
+    return path
+
+
 def is_at(handle: int, path: Path) -> bool:
     """Tell whether `path` still names the open file."""
     try:
