@@ -67,6 +67,7 @@ $(MLFLOW2_STAMP): requirements/mlflow2.txt
 
 bench: $(STAMP) $(BENCH_STAMP)  ## Measure beside MLflow in one run (long)
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.mlflow
 
 lock:  ## Pin every dependency anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra server --group dev pyproject.toml -o requirements/dev.txt

@@ -32,6 +32,11 @@ from muniment.server.ports import embedded_postgres
 EACH = 10
 BY_API = 1000
 START = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
+#: For whoever fills an empty database with the rows below.
+NAMESPACE = """
+    INSERT INTO namespace (name, created_at, actor_kind, actor_id, mode, production_aliases,
+                           updated_at)
+    VALUES ('default', now(), 'system', 'bench', 'observe', '{champion}', now())"""
 DESCRIPTION = "Scores card payments for the fraud desk."
 FORMATS = ["text"]
 

@@ -33,10 +33,17 @@ class Calls(registry.Theirs):
 
     def __init__(self, source: str) -> None:
         super().__init__(source)
-        self._tag = itertools.count()
+        self._tag, self._told = itertools.count(), itertools.count()
 
     def calls(self) -> dict[str, Requests]:
         return super().calls() | {"get model": self.get_model, "set tag": self.set_tag}
+
+    def create(self, size: int) -> Iterator[Request]:
+        for request in super().create(size):
+            assert isinstance(request.body, dict)
+            # Asked for twice alike, a version may be taken for a request sent again: each differs.
+            said = f"{fill.DESCRIPTION} {next(self._told)}"
+            yield Request(request.method, request.path, request.body | {"description": said})
 
     def get_model(self, size: int) -> Iterator[Request]:
         for a in assets(size):

@@ -20,7 +20,7 @@ async def filled(postgres: EmbeddedPostgres, db_url: str) -> asyncpg.Connection:
     """A connection to a catalog of 5 000 versions of 500 assets; the owner's, who may ANALYZE."""
     name = db_url.partition("?")[0].rpartition("/")[2]
     db = await asyncpg.connect(postgres.url_of(name, OWNER))
-    await db.execute("INSERT INTO namespace VALUES ('default', now(), 'system', 'tests')")
+    await db.execute(fill.NAMESPACE)
     for table, columns, rows in fill._our_rows(0, SIZE, digest_of(b"").raw):
         await db.copy_records_to_table(table, columns=columns.split(), records=rows)
     await db.execute("ANALYZE")

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 async def _fill(url: str) -> None:
     db = await asyncpg.connect(url)
-    await db.execute("INSERT INTO namespace VALUES ('default', now(), 'system', 'tests')")
+    await db.execute(fill.NAMESPACE)
     for table, columns, rows in fill._our_rows(0, SIZE, digest_of(b"").raw):
         await db.copy_records_to_table(table, columns=columns.split(), records=rows)
     await db.close()

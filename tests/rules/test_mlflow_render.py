@@ -34,6 +34,12 @@ def test_a_version_registered_elsewhere_has_the_least() -> None:
     }
 
 
+def test_a_version_of_a_prompt_shows_what_it_says_as_tags() -> None:
+    shown = render.version_json(version(prompt={"template": "Hi {{x}}"}, tags={"k": "v"}))
+    tags = {tag["key"]: tag["value"] for tag in shown["tags"]}
+    assert {"k": "v", "mlflow.prompt.text": "Hi {{x}}"}.items() <= tags.items()
+
+
 def test_a_version_registered_through_mlflow_says_so() -> None:
     about = {"source": "runs:/r/m", "run_link": "l", "model_id": "m-1"}
     shown = render.version_json(

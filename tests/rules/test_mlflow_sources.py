@@ -162,6 +162,11 @@ def test_what_makes_no_sense_is_left_out(said: dict[str, Any]) -> None:
         b"\x00",
         b"a: 2001-99-99",
         b"a" * (mlmodel.MLMODEL_MAX_BYTES + 1),
+        b"[" * mlmodel.MLMODEL_MAX_BYTES,
+        b"{a: " * 250_000,
+        b"- " * 500_000,
+        b"a: &x [" + b"[" * 49 + b"]" * 50,
+        b"flavors: {a: &x 1, b: *x}",
     ],
 )
 def test_a_file_that_is_no_plain_yaml_says_nothing(data: bytes) -> None:
@@ -190,3 +195,8 @@ def test_nothing_said_breaks_the_reading(said: dict[str, Any]) -> None:
 def test_strange_shapes_are_left_out(shape: object) -> None:
     said = {"signature": {"inputs": [{"type": "tensor", "tensor-spec": {"shape": shape}}]}}
     assert mlmodel.metadata(said)["signature"]["inputs"] == [{"type": "unknown"}]
+
+
+def test_an_mlmodel_may_be_as_deep_as_any_real_one() -> None:
+    deep = b"{a: " * 50 + b"1" + b"}" * 50
+    assert mlmodel.read(deep)

@@ -57,6 +57,7 @@ def test_bodies_read_as_protobuf_reads_them(raw: bytes, expected: Body) -> None:
         (b'{"name":"m","count":"x"}', "Invalid value for parameter 'count'"),
         (b'{"name":"m","page_token":"a","pageToken":"b"}', "given twice"),
         (b'{"name":"a\\u0000b"}', "NUL"),
+        (b'"{\\"name\\":\\"a\\\\u0000b\\"}"', "NUL"),
         (b'{"name":"m","tags":[{"key":"a\\u0000","value":"b"}]}', "NUL"),
         (b"{", "not a JSON object"),
         (b"[1]", "not a JSON object"),
@@ -177,3 +178,10 @@ def test_a_string_that_holds_json_twice_is_refused() -> None:
     nested: Any = json.dumps(json.dumps(json.dumps({"name": "m"})))
     with pytest.raises(BadRequest):
         wire.from_body(Body, nested.encode(), JSON)
+
+
+def test_a_nul_in_a_query_is_refused_and_its_name_is_not() -> None:
+    with pytest.raises(BadRequest, match="NUL"):
+        wire.from_query(Body, b"name=a%00b")
+    assert wire.from_query(Body, b"name=a%2500b") == Body("a%00b")
+    assert wire.from_body(Body, b'{"name":"u0000"}', JSON) == Body("u0000")

@@ -7,6 +7,7 @@ Does not decide what may run where.
 
 # fmt: off
 from muniment.server.artifacts.actions import (
+    Checked,
     Offer,
     check,
     format_of,
@@ -27,7 +28,7 @@ from muniment.server.artifacts.reads import (
 from muniment.server.artifacts.store import abandon_upload, declare, named_blobs
 
 __all__ = [
-    "FOLDS", "Offer", "Reach", "abandon_upload", "check", "declare", "format_of", "gauges",
+    "FOLDS", "Checked", "Offer", "Reach", "abandon_upload", "check", "declare", "format_of", "gauges",
     "get_manifest", "hold_blob", "misdescribed", "named_blobs", "open_upload", "register", "required_blobs", "suspects",
     "usable_blobs",
 ]

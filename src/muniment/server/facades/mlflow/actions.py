@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from muniment.core.errors import BadRequest, Contended, NotFound
+from muniment.core.errors import BadRequest, Contended, NotFound, VersionConflict
 from muniment.core.names import AssetRef, SemVer
 from muniment.server import artifacts, catalog, tracking
 from muniment.server.artifacts.records import File
-from muniment.server.catalog.records import Kind, Lifecycle, Version, VersionState
+from muniment.server.catalog.records import Asset, Kind, Lifecycle, Version, VersionState
 from muniment.server.facades.mlflow.rules import mlmodel, prompts, sources
 from muniment.server.http.operation import Call, Deps
 from muniment.server.http.records import Scope, Verb
@@ -229,6 +229,7 @@ async def register(  # noqa: PLR0917 -- what is registered, from where, by whom
     tx: Tx,
     deps: Deps,
     by: By,
+    asset: Asset,
     wanted: Wanted,
     origin: Origin,
     metadata: Mapping[str, Any],
@@ -237,39 +238,44 @@ async def register(  # noqa: PLR0917 -- what is registered, from where, by whom
 ) -> Version:
     """Register the files of `origin` as the asset's next version, in one transaction with its entry.
 
-    With `number` as the version that number was reserved for. The asset is locked meanwhile: numbers and SemVer go up together. The SemVer is `N.0.0`, where
+    With `number` as the version that number was reserved for. `asset` is locked in `tx`: numbers
+    and SemVer go up together. The SemVer is `N.0.0`, where
     N is MLflow's number or the next one free.
 
     Raises:
-        NotFound: there is no such asset.
         BadRequest: the files or what is said of the version cannot be registered.
     """
-    asset = await catalog.lock_asset(tx, wanted.asset)
     catalog.check_version_state(wanted.state)
-    offer = artifacts.Offer(
-        asset=wanted.asset,
-        version=await _free(tx, wanted.asset, number or asset.next_number),
-        files=[(one.path, one.size_bytes, one.digest.hex) for one in origin.files],
-        metadata=metadata,
-        require=Lifecycle.DRAFT,
-        state=wanted.state,
-        number=number,
-    )
     reach = origin.reach or artifacts.Reach(
         uuid.UUID(by.actor.id),
         by.at,
         visible=[],
         lent=frozenset(one.digest for one in origin.files),
     )
-    checked = await artifacts.check(
-        tx, offer, reach=reach, max_file_bytes=deps.settings.max_file_bytes
+    offer = artifacts.Offer(
+        asset=wanted.asset,
+        version=SemVer(number or asset.next_number, 0, 0),
+        files=[(one.path, one.size_bytes, one.digest.hex) for one in origin.files],
+        metadata=metadata,
+        require=Lifecycle.DRAFT,
+        state=wanted.state,
+        number=number,
     )
+    most = deps.settings.max_file_bytes
+    checked = await _checked(tx, offer, reach, max_file_bytes=most)
     return await artifacts.register(tx, checked, by, deps.keys.record)
 
 
-async def _free(tx: Tx, asset: AssetRef, number: int) -> SemVer:
-    for major in range(number, number + _TRIES):
-        version = SemVer(major, 0, 0)
-        if await catalog.find_version(tx, asset, version) is None:
-            return version
+async def _checked(
+    tx: Tx, offer: artifacts.Offer, reach: artifacts.Reach, *, max_file_bytes: int
+) -> artifacts.Checked:
+    """Return the offer, checked, under the first SemVer from its own on that is free."""
+    for major in range(offer.version.major, offer.version.major + _TRIES):
+        one = replace(offer, version=SemVer(major, 0, 0))
+        try:
+            checked = await artifacts.check(tx, one, reach=reach, max_file_bytes=max_file_bytes)
+        except VersionConflict:
+            continue  # registered by somebody with other bytes
+        if checked.existing is None:
+            return checked
     raise Contended

@@ -24,7 +24,7 @@ from muniment.core.errors import (
     NotFound,
     TooLarge,
 )
-from muniment.server import federation
+from muniment.server import catalog, federation
 from muniment.server.catalog.records import VersionState
 from muniment.server.facades.mlflow import actions
 from muniment.server.facades.mlflow.rules import sources
@@ -85,8 +85,9 @@ async def _bring_and_register(deps: Deps, asked: Fetch) -> None:
         if now is None or now.state is not FetchState.PENDING:
             return
         wanted = replace(wanted, asset=now.asset)
+        asset = await catalog.lock_asset(tx, wanted.asset)
         version = await actions.register(
-            tx, deps, by, wanted, origin, metadata, number=asked.number
+            tx, deps, by, asset, wanted, origin, metadata, number=asked.number
         )
         await federation.end_fetch(tx, asked.id, by.at, version_id=version.id)
 

@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from muniment.server.catalog.records import Kind
 from muniment.server.lifecycle.records import Stage
 
 
-@dataclass(frozen=True, slots=True)
-class FoundVersion:
+class FoundVersion(msgspec.Struct, frozen=True):  # cheap to make: a search makes a hundred
     """A version as MLflow shows it.
 
     `about` is what was said when it was registered through MLflow, `prompt` what a prompt says.

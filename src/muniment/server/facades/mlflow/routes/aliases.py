@@ -15,7 +15,7 @@ from muniment.server.facades.mlflow.records import FoundVersion
 from muniment.server.facades.mlflow.routes import governed
 from muniment.server.facades.mlflow.routes.bodies import number_of
 from muniment.server.facades.mlflow.routes.dialect import WHY, asset_of, by, endpoint
-from muniment.server.facades.mlflow.routes.registered_models import found, no_version
+from muniment.server.facades.mlflow.routes.registered_models import check_version, found, kind_of
 from muniment.server.facades.mlflow.rules import aliases
 from muniment.server.facades.mlflow.rules.render import version_json
 from muniment.server.http.operation import Call, Operation, Reply
@@ -47,9 +47,7 @@ async def set_registered_model_alias(call: Call, tx: Tx) -> Reply:
     ref = asset_of(call, body.name, Verb.ALIAS)
     aliases.check_alias(body.alias)
     number = number_of(body.version)
-    await found(tx, body.name)
-    if await reads.find_version(tx, body.name, number) is None:
-        raise no_version(body.name, number)
+    await check_version(tx, body.name, number)
     return await _point(call, tx, AliasMove(ref, Alias.parse(body.alias), number, reason=WHY))
 
 
@@ -58,7 +56,7 @@ async def delete_registered_model_alias(call: Call, tx: Tx) -> Reply:
     body: Unaliased = call.body
     ref = asset_of(call, body.name, Verb.ALIAS)
     aliases.check_alias(body.alias)
-    await found(tx, body.name)
+    await kind_of(tx, body.name)
     return await _point(call, tx, AliasMove(ref, Alias.parse(body.alias), None, reason=WHY))
 
 
@@ -79,7 +77,7 @@ async def get_model_version_by_alias(call: Call, tx: Tx) -> Reply:
     else:
         version = await reads.find_version(tx, query.name, query.alias)
     if version is None:
-        await found(tx, query.name)
+        await kind_of(tx, query.name)
         raise BadRequest(f"Registered model alias {query.alias[:300]} not found.")
     check_served(version)
     return Reply({"model_version": version_json(version)})

@@ -90,6 +90,18 @@ async def found(tx: Tx, name: str) -> FoundModel:
     return model
 
 
+async def kind_of(tx: Tx, name: str) -> Kind:
+    """Return of which kind a registered model is: cheaper than all of it.
+
+    Raises:
+        NotFound: there is none of that name.
+    """
+    kind = await reads.find_kind(tx, name)
+    if kind is None:
+        raise NotFound(f"Registered Model with name={name[:300]} not found")
+    return kind
+
+
 async def create_registered_model(call: Call, tx: Tx) -> Reply:
     """Create an asset of kind model."""
     body: Created = call.body
@@ -105,7 +117,7 @@ async def create_registered_model(call: Call, tx: Tx) -> Reply:
     except NameReserved as reserved:
         raise already_there(body.name, reserved) from None
     except AlreadyExists:
-        there = (await found(tx, body.name)).kind
+        there = await kind_of(tx, body.name)
         raise prompts.taken(
             body.name, prompt=kind is Kind.PROMPT, by_prompt=there is Kind.PROMPT
         ) from None
@@ -144,7 +156,7 @@ async def update_registered_model(call: Call, tx: Tx) -> Reply:
     """Say something else of an asset."""
     body: Updated = call.body
     ref = asset_of(call, body.name, Verb.ANNOTATE)
-    await found(tx, body.name)
+    await kind_of(tx, body.name)
     fields = {} if body.description is None else {"description": body.description}
     await catalog.annotate_asset(tx, ref, catalog.Change(fields=fields, reason=WHY), by(call))
     return Reply({"registered_model": model_json(await found(tx, body.name))})
@@ -166,11 +178,22 @@ async def _tag(call: Call, tx: Tx, name: str, key: str, value: str | None) -> Re
     ref = asset_of(call, name, Verb.ANNOTATE)
     if value is not None:
         limits.check_key(key)
-    is_prompt = (await found(tx, name)).kind is Kind.PROMPT
+    is_prompt = await kind_of(tx, name) is Kind.PROMPT
     if prompts.check_asset_tag(name, prompt=is_prompt, key=key, value=value):
         change = catalog.Change(tags={key: value}, reason=WHY)
         await catalog.annotate_asset(tx, ref, change, by(call))
     return Reply({})
+
+
+async def check_version(tx: Tx, name: str, number: int) -> None:
+    """Go on only if there is a version of that number.
+
+    Raises:
+        NotFound: there is none, or no such registered model.
+    """
+    if not await reads.has_version(tx, name, number):
+        await kind_of(tx, name)
+        raise no_version(name, number)
 
 
 def no_version(name: str, number: int) -> NotFound:

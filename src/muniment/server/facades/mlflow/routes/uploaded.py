@@ -80,7 +80,8 @@ async def register_uploaded(call: Call, tx: Tx) -> Reply:
     origin = actions.Origin(_files(body), params=body.params, reach=reach)
     described = await _only_described(tx, origin, reach)
     metadata = await actions.metadata_of(call.deps.blobs, wanted, described)
-    version = await actions.register(tx, call.deps, by(call), wanted, origin, metadata)
+    asset = await catalog.lock_asset(tx, wanted.asset)
+    version = await actions.register(tx, call.deps, by(call), asset, wanted, origin, metadata)
     return Reply(catalog.version_body(version))
 
 

@@ -22,7 +22,7 @@ from muniment.server.facades.mlflow.routes.dialect import (
     seen_by,
     token_for,
 )
-from muniment.server.facades.mlflow.routes.registered_models import found, no_version
+from muniment.server.facades.mlflow.routes.registered_models import kind_of, no_version
 from muniment.server.facades.mlflow.rules import derived, filters, limits, prompts, sources
 from muniment.server.facades.mlflow.rules.render import (
     fetch_json,
@@ -129,12 +129,12 @@ async def create_model_version(call: Call) -> Reply:
     )
     db = call.deps.db
     async with db.transaction(read_only=True) as tx:
-        model = await found(tx, body.name)
-        if model.kind is not Kind.PROMPT:
+        kind = await kind_of(tx, body.name)
+        if kind is not Kind.PROMPT:
             prompts.check_model_tags(wanted.state.tags)
             elsewhere = await pending.is_elsewhere(tx, wanted, call)
             origin = None if elsewhere else await actions.origin_of(tx, wanted, call)
-    if model.kind is Kind.PROMPT:
+    if kind is Kind.PROMPT:
         return await _create_prompt_version(call, wanted)
     if origin is None:
         return await pending.ask(call, wanted)
@@ -154,11 +154,13 @@ async def _register(
         wanted.state.tags,
     )
     async with call.deps.db.transaction() as tx:
-        await catalog.lock_asset(tx, wanted.asset)
+        asset = await catalog.lock_asset(tx, wanted.asset)
         shown = await repeats.earlier(tx, call, wanted.asset, asked)
         if shown is None:
-            version = await actions.register(tx, call.deps, by(call), wanted, origin, metadata)
-            shown = await found_version(tx, str(wanted.asset.name), str(version.number))
+            version = await actions.register(
+                tx, call.deps, by(call), asset, wanted, origin, metadata
+            )
+            shown = reads.registered(version)
         repeats.answered(call, shown)  # while the asset is locked: the next one looks it up
     return Reply({"model_version": version_json(shown)})
 
@@ -227,10 +229,15 @@ async def _annotate(
     change: catalog.Change,
 ) -> None:
     ref = asset_of(call, body.name, Verb.ANNOTATE)
-    version = await found_version(tx, body.name, body.version)
-    shown = prompt_tags(version)
-    if all(prompts.check_version_tag(shown, key, value) for key, value in change.tags.items()):
-        await catalog.annotate_version(tx, ref, version.number, change, by(call))
+    number = number_of(body.version)
+    if prompts.DERIVED.isdisjoint(change.tags):
+        if not await reads.has_version(tx, body.name, number):
+            raise no_version(body.name, number)
+    else:
+        shown = prompt_tags(await found_version(tx, body.name, body.version))
+        if not all(prompts.check_version_tag(shown, *tag) for tag in change.tags.items()):
+            return
+    await catalog.annotate_version(tx, ref, number, change, by(call))
 
 
 async def get_model_version_download_uri(call: Call, tx: Tx) -> Reply:

@@ -19,21 +19,28 @@ Json = dict[str, Any]
 def version_json(version: FoundVersion) -> Json:
     """Return a model version."""
     about = version.about
-    return given(
-        name=version.name,
-        version=str(version.number),
-        creation_timestamp=milliseconds(version.registered_at),
-        last_updated_timestamp=milliseconds(version.updated_at),
-        current_stage=version.stage.value,
-        description=version.description or None,
-        source=about.get("source") or f"mlflow-artifacts:/versions/{version.id}",
-        run_id=version.run_id,
-        status="READY",
-        run_link=about.get("run_link"),
-        model_id=about.get("model_id"),
-        tags=pairs({**version.tags, **prompt_tags(version), **derived.tags_of(version)}),
-        aliases=list(version.aliases),
-    )
+    tags = {**version.tags, **prompt_tags(version), **derived.tags_of(version)}
+    shown: Json = {
+        "name": version.name,
+        "version": str(version.number),
+        "creation_timestamp": milliseconds(version.registered_at),
+        "last_updated_timestamp": milliseconds(version.updated_at),
+        "current_stage": version.stage.value,
+        "source": about.get("source") or f"mlflow-artifacts:/versions/{version.id}",
+        "status": "READY",
+    }
+    if version.description:
+        shown["description"] = version.description
+    if version.run_id is not None:
+        shown["run_id"] = version.run_id
+    for name in ("run_link", "model_id"):
+        if about.get(name) is not None:
+            shown[name] = about[name]
+    if tags:
+        shown["tags"] = pairs(tags)
+    if version.aliases:
+        shown["aliases"] = list(version.aliases)
+    return shown
 
 
 def fetch_json(fetch: Fetch) -> Json:

@@ -14,6 +14,8 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, TypeVar, get_origin
 from urllib.parse import parse_qsl
 
@@ -75,6 +77,23 @@ def message_of(error: MunimentError, path: str) -> str:
 Kind = TypeVar("Kind", bound=msgspec.Struct)
 
 
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What of a kind is looked at by name: which fields are required, which are lists."""
+
+    required: tuple[str, ...]
+    lists: frozenset[str]
+
+
+@cache
+def _shape(kind: type[msgspec.Struct]) -> _Shape:
+    fields = msgspec.structs.fields(kind)  # reads annotations: too slow for every request
+    return _Shape(
+        tuple(field.encode_name for field in fields if field.required),
+        frozenset(field.encode_name for field in fields if _is_list(field.type)),
+    )
+
+
 def from_query(kind: type[Kind], query_string: bytes) -> Kind:
     """Return a query string as a `kind`; repeated names make lists.
 
@@ -85,14 +104,14 @@ def from_query(kind: type[Kind], query_string: bytes) -> Kind:
         pairs = parse_qsl(query_string.decode(), keep_blank_values=True, errors="strict")
     except (ValueError, UnicodeDecodeError):
         raise BadRequest("the query string is not UTF-8, percent-encoded") from None
-    lists = {field.encode_name for field in msgspec.structs.fields(kind) if _is_list(field.type)}
+    lists = _shape(kind).lists
     values: dict[str, Any] = {}
     for name, text in pairs:
         if name in lists:
             values.setdefault(name, []).append(text)
         else:
             values[name] = text
-    return _as(kind, values)
+    return _as(kind, values, nul=b"%00" in query_string or b"\0" in query_string)
 
 
 def from_body(kind: type[Kind], raw: bytes, media_type: str) -> Kind:
@@ -114,14 +133,15 @@ def from_body(kind: type[Kind], raw: bytes, media_type: str) -> Kind:
         raise BadRequest("Malformed request: the body is not a JSON object") from None
     if not isinstance(value, dict):
         raise BadRequest("Malformed request: the body is not a JSON object")
-    return _as(kind, _snake(value))
+    # NUL may be written in ways that only decoding knows: look for it where there is a hint of it
+    return _as(kind, _snake(value), nul=b"u0000" in raw or b"\0" in raw)
 
 
 def _snake(value: dict[str, Any]) -> dict[str, Any]:
     """Return an object with its own names in snake_case and without nulls."""
     found: dict[str, Any] = {}
     for key, inner in value.items():
-        name = _HUMP.sub(lambda hump: "_" + hump[0].lower(), key)
+        name = key if key.islower() else _HUMP.sub(lambda hump: "_" + hump[0].lower(), key)
         if name in found:
             raise BadRequest(f"Malformed request: '{name}' is given twice, as '{key}' too")
         if inner is not None:
@@ -133,12 +153,13 @@ def _is_list(kind: Any) -> bool:
     return get_origin(kind) in {list, tuple}
 
 
-def _as(kind: type[Kind], values: dict[str, Any]) -> Kind:
-    for field in msgspec.structs.fields(kind):
-        if field.required and values.get(field.encode_name) in (None, ""):
-            raise BadRequest(f"Missing value for required parameter '{field.encode_name}'.")
+def _as(kind: type[Kind], values: dict[str, Any], *, nul: bool) -> Kind:
+    """Return `values` as a `kind`; `nul` says that one of them might hold that character."""
+    for name in _shape(kind).required:
+        if values.get(name) in (None, ""):
+            raise BadRequest(f"Missing value for required parameter '{name}'.")
     try:
-        if _holds_nul(values):
+        if nul and _holds_nul(values):
             raise BadRequest("Invalid value: it holds the character NUL, which cannot be kept")
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
