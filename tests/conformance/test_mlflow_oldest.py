@@ -52,7 +52,12 @@ def test_a_function_a_graph_and_a_directory_load_back(seen: dict[str, Any]) -> N
 
 
 def test_what_is_said_and_found(seen: dict[str, Any]) -> None:
-    assert seen["said"] == [{"team": "risk"}, "Predicts", {"checked": "yes"}, "First"]
+    of_model, described, of_version, first = seen["said"]
+    assert [of_model, described, first] == [{"team": "risk"}, "Predicts", "First"]
+    # `champion` has put it in production, where the registry's own tags are shown beside.
+    typed = {key: text for key, text in of_version.items() if not key.startswith("aisdp.")}
+    assert typed == {"checked": "yes"}
+    assert of_version["aisdp.content_hash"].startswith("sha256:")
     of_run, of_name, tagged, alike = seen["found"].values()
     assert sorted(of_run) == sorted(of_name) == ["old clf/1", "old clf/2"]
     assert (tagged, alike) == (["old clf/1"], ["embedder/1"])

@@ -100,7 +100,6 @@ def test_derived_tags_say_what_is_more_than_a_draft() -> None:
     }
     shown = derived.tags_of(a_version(Stage.PRODUCTION, metadata=said, metrics={"auc": 1}))
     assert shown == {
-        "muniment.lifecycle": "draft",
         "aisdp.content_hash": "sha256:a",
         "aisdp.code_commit": "c",
         "aisdp.training_data_version": "2026-01",

@@ -35,7 +35,7 @@ def tags_of(version: FoundVersion) -> dict[str, str]:
     if known is None:
         return {}
     found: dict[str, str] = {}
-    if known.lifecycle != "draft" or version.stage is Stage.PRODUCTION:
+    if known.lifecycle != "draft":
         found[LIFECYCLE] = known.lifecycle
     if known.lifecycle in {"deprecated", "retired"}:
         found[DEPRECATED] = "true"
