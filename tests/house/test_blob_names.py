@@ -16,15 +16,18 @@ NAMES_A_BLOB = {
     ("tracking_artifact", "digest"),
     ("evidence", "digest"),
     ("evidence", "context_digest"),
+    ("version_fetch_file", "digest"),
 }
 NAMES_NONE = {
     ("blob_finding", "digest"),  # about blobs, without a claim to them
     ("component", "digest"),
     ("evidence", "parsed_digest"),
+    ("file_scan", "digest"),  # about blobs, without a claim to them
     ("idempotency", "request_digest"),
     ("ledger_entry", "digests"),
     ("manifest", "digest"),
     ("manifest_blob", "manifest_digest"),
+    ("scan", "report_digest"),  # a report is evidence, which names it
     ("tracking_metric", "dataset_digest"),
     ("version", "manifest_digest"),
     ("version", "metadata_digest"),

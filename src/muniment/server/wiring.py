@@ -110,6 +110,7 @@ KEEPERS: tuple[Keeper, ...] = (
     artifacts.named_blobs,
     evidence.named_blobs,
     tracking.named_blobs,
+    federation.named_blobs,
 )
 
 #: How long what runs in the background may take to finish.

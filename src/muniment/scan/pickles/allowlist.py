@@ -3,7 +3,7 @@
 A list is of lines: `module NAME`, then `class`, `call` or `value` and names in that module. A class
 may be made objects of and mentioned; `call` may be called; a `value` may be mentioned only.
 
-Source: R-095; docs/adr/0010-scanning.md.
+Source: R-095; docs/adr/0012-scanning.md.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Assets, their versions, what is said of them, aliases, and finding them.
 
-Owns the tables of `0003_pre_catalog.sql` and `0008_pre_standing.sql`. Promises: a version never changes and its SemVer is never
+Owns the tables of `0003_pre_catalog.sql` and `0007_pre_standing.sql`. Promises: a version never changes and its SemVer is never
 used again; what may change (description, tags, owner, aliases) is appended with who, when and why;
 every read can ask for a past date; nothing is deleted. Holds no bytes: `artifacts` does, and
 registers versions through `ADD_VERSION`.

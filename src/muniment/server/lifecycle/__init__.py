@@ -1,6 +1,6 @@
 """What may run where: deprecate, retire, quarantine, promote, withdraw; stages follow from it.
 
-Owns environments, deployments and attempts (`0009_pre_lifecycle.sql`). Promises: in a namespace
+Owns environments, deployments and attempts (`0008_pre_lifecycle.sql`). Promises: in a namespace
 that enforces, nothing reaches production but by a pipeline the rules allow, and every refusal is in
 the log; one person may always stop; a stage is derived, never stored; nothing is called approved.
 Does not decide who approves: rules come from above (`rules.verdict`).

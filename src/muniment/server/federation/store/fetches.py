@@ -166,6 +166,18 @@ async def keep_file(tx: Tx, fetch_id: uuid.UUID, file: KeptFile) -> None:
     )
 
 
+async def named_blobs(tx: Tx, digests: Sequence[Digest]) -> set[Digest]:
+    """Return which of `digests` a fetch that still goes on has brought."""
+    rows = await tx.fetch(
+        """
+        SELECT DISTINCT c.digest FROM version_fetch_file c JOIN version_fetch f ON f.id = c.fetch_id
+        WHERE f.state = 'pending' AND c.digest = ANY($1::bytea[])
+        """,
+        [digest.raw for digest in digests],
+    )
+    return {Digest(row["digest"]) for row in rows}
+
+
 def _fetch(row: Row) -> Fetch:
     return Fetch(
         id=row["id"],
