@@ -316,14 +316,12 @@ def subtree_from_tiles(size: int, read: ReadTile) -> Subtree:
 def tiles_for(size: int, make: Callable[[Subtree], object]) -> list[Tile]:
     """Return the tiles that `make` will read from a tree of `size`, so they can be fetched at once.
 
-    `make` is run once over a tree that computes no hash, and all of whose hashes are the same:
-    `lambda subtree: inclusion_proof_from(7, size, subtree)`.
+    `make` (say `lambda subtree: inclusion_proof_from(7, size, subtree)`) is run over hashes all alike.
     """
     asked: dict[Tile, None] = {}
 
     def subtree(lo: int, hi: int) -> Hash:
-        count = hi - lo
-        if count > 0:
+        if count := hi - lo:
             whole = 1 << (count.bit_length() - 1)
             if whole != count:
                 subtree(lo, lo + whole)

@@ -12,16 +12,13 @@ from typing import Final, LiteralString
 import msgspec
 
 from muniment.core.digest import Digest, digest_of
-from muniment.core.entry import time_text
 from muniment.core.errors import BadRequest, IntegrityError
 from muniment.core.names import AssetRef, SemVer
 from muniment.server import catalog
-from muniment.server.artifacts import store
-from muniment.server.artifacts.records import BlobFinding, File, Format, Manifest, ScrubPass, Use
+from muniment.server.artifacts.records import File, Format, Manifest
 from muniment.server.catalog.records import Asset
-from muniment.server.http.metrics import Number
 from muniment.server.http.records import Scope
-from muniment.server.ledger.records import Fields, Fold, Key, NeededBlob, Recorded
+from muniment.server.ledger.records import NeededBlob
 from muniment.server.ports.db import Row, Tx
 
 
@@ -234,194 +231,22 @@ async def required_blobs(tx: Tx) -> AsyncIterator[NeededBlob]:
     )
     seen: set[bytes] = set()
     async for row in rows:
-        for file in _files_of(row):
+        for file in files_of(row):
             if file.digest.raw not in seen:
                 seen.add(file.digest.raw)
-                what_for = f"{_version_name(row)}: {file.path}"
+                what_for = f"{version_name(row)}: {file.path}"
                 yield NeededBlob(file.digest, file.size_bytes, what_for)
 
 
-def _version_name(row: Row) -> str:
+def version_name(row: Row) -> str:
+    """Return how people call the version of a row."""
     space = "" if row["namespace"] == "default" else f"{row['namespace']}/"
     return f"{space}{row['name']}@{row['version']}"
 
 
-def _files_of(row: Row) -> tuple[File, ...]:
+def files_of(row: Row) -> tuple[File, ...]:
     """Return a manifest's files; none when it was changed, which the fold of `manifest` reports."""
     try:
         return parse_manifest(row["body"], Digest(row["digest"])).files
     except (IntegrityError, BadRequest, msgspec.DecodeError):
         return ()
-
-
-class ManifestFold:
-    """`manifest` and `manifest_blob`: what registrations say of them, and what their bytes say."""
-
-    table = "manifest"
-
-    def apply(self, rows: dict[Key, Fields], entry: Recorded) -> None:
-        """Apply `version.register`."""
-        if entry.act == "version.register" and entry.payload is not None:
-            version = entry.payload["version"]
-            digest = version["manifest_digest"]
-            rows[digest] = {
-                "size_bytes": version["size_bytes"],
-                "file_count": version["file_count"],
-                "body_sha256": digest,
-                "blobs": "as in body",
-            }
-
-    async def stored(self, tx: Tx) -> AsyncIterator[tuple[Key, Fields]]:
-        """Yield every manifest; whether `manifest_blob` agrees with its body is a field."""
-        async for row in tx.cursor(
-            """
-            SELECT m.digest, m.body, m.size_bytes, m.file_count,
-                   array(SELECT b.digest FROM manifest_blob b WHERE b.manifest_digest = m.digest)
-                   AS blobs
-            FROM manifest m ORDER BY m.digest
-            """
-        ):
-            in_body = {file.digest.raw for file in _files_of(row)}
-            agree = in_body == set(row["blobs"])
-            yield (
-                row["digest"].hex(),
-                {
-                    "size_bytes": row["size_bytes"],
-                    "file_count": row["file_count"],
-                    "body_sha256": digest_of(row["body"]).hex,
-                    "blobs": "as in body" if agree else "not as in body",
-                },
-            )
-
-
-async def use_of(tx: Tx, digest: Digest) -> Use | None:
-    """Return what a blob is needed for; None if no version names it."""
-    row = await tx.fetchrow(
-        """
-        SELECT a.namespace, a.name, a.id AS asset_id, v.version, m.digest, m.body,
-               count(*) OVER () AS version_count
-        FROM manifest_blob b JOIN version v ON v.manifest_digest = b.manifest_digest
-        JOIN asset a ON a.id = v.asset_id JOIN manifest m ON m.digest = b.manifest_digest
-        WHERE b.digest = $1 ORDER BY v.id LIMIT 1
-        """,
-        digest.raw,
-    )
-    if row is None:
-        return None
-    path = next((file.path for file in _files_of(row) if file.digest == digest), "")
-    return Use(f"{_version_name(row)}: {path}", row["asset_id"], row["version_count"])
-
-
-async def damaged(tx: Tx, limit: int) -> list[BlobFinding]:
-    """Return up to `limit` blobs that were found wrong and not right since, oldest first."""
-    rows = await tx.fetch(
-        "SELECT * FROM blob_finding WHERE healed_at IS NULL ORDER BY found_at, act_id LIMIT $1",
-        limit,
-    )
-    return [store.finding(row) for row in rows]
-
-
-async def scrub_passes(tx: Tx) -> tuple[ScrubPass | None, ScrubPass | None]:
-    """Return the pass that is under way and the last that was finished."""
-    under_way = await tx.fetchrow("SELECT * FROM scrub_pass WHERE finished_at IS NULL")
-    finished = await tx.fetchrow(
-        "SELECT * FROM scrub_pass WHERE finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT 1"
-    )
-    return (
-        None if under_way is None else store.scrub_pass(under_way),
-        None if finished is None else store.scrub_pass(finished),
-    )
-
-
-async def suspects(tx: Tx) -> AsyncIterator[Digest]:
-    """Yield the blobs that were found wrong and not right since: `fsck` reads them in any case."""
-    async for row in tx.cursor("SELECT digest FROM blob_finding WHERE healed_at IS NULL"):
-        yield Digest(row["digest"])
-
-
-async def gauges(tx: Tx) -> list[Number]:
-    """Return what `/metrics` says of stored bytes."""
-    row = await tx.fetchrow(
-        """
-        SELECT (SELECT count(*) FROM blob_finding WHERE healed_at IS NULL) AS damaged,
-               (SELECT extract(epoch FROM max(finished_at)) FROM scrub_pass) AS finished,
-               (SELECT size_bytes FROM scrub_pass ORDER BY started_at DESC LIMIT 1) AS read
-        """
-    )
-    assert row is not None, "aggregates have a row"
-    return [
-        Number(
-            "muniment_blobs_damaged",
-            "Stored blobs found missing or changed, and not right since.",
-            row["damaged"],
-        ),
-        Number(
-            "muniment_scrub_finished_timestamp_seconds",
-            "When every stored blob had last been read again; 0: never.",
-            float(row["finished"] or 0),
-        ),
-        Number(
-            "muniment_scrub_read_bytes",
-            "Bytes read again in the pass under way, or else in the last.",
-            row["read"] or 0,
-        ),
-    ]
-
-
-class FindingFold:
-    """`blob_finding`: what `blob.fail` and `blob.heal` say."""
-
-    table = "blob_finding"
-
-    def apply(self, rows: dict[Key, Fields], entry: Recorded) -> None:
-        """Apply `blob.fail` or `blob.heal`."""
-        if entry.payload is None:
-            return
-        if entry.act == "blob.fail":
-            rows[str(entry.id)] = {
-                "digest": entry.subject.id,
-                "problem": entry.payload["problem"],
-                "found_at": time_text(entry.at),
-                "healed_at": None,
-            }
-        if entry.act == "blob.heal":
-            found = rows[entry.payload["failed_by"]]
-            rows[entry.payload["failed_by"]] = {**found, "healed_at": time_text(entry.at)}
-
-    async def stored(self, tx: Tx) -> AsyncIterator[tuple[Key, Fields]]:
-        """Yield every finding."""
-        async for row in tx.cursor("SELECT * FROM blob_finding ORDER BY act_id"):
-            healed_at = row["healed_at"]
-            yield (
-                str(row["act_id"]),
-                {
-                    "digest": row["digest"].hex(),
-                    "problem": row["problem"],
-                    "found_at": time_text(row["found_at"]),
-                    "healed_at": None if healed_at is None else time_text(healed_at),
-                },
-            )
-
-
-class ScrubFold:
-    """`scrub_pass`, the finished ones: what `scrub.finish` says."""
-
-    table = "scrub_pass"
-
-    def apply(self, rows: dict[Key, Fields], entry: Recorded) -> None:
-        """Apply `scrub.finish`."""
-        if entry.act == "scrub.finish" and entry.payload is not None:
-            rows[entry.subject.id] = {**entry.payload, "finished_at": time_text(entry.at)}
-
-    async def stored(self, tx: Tx) -> AsyncIterator[tuple[Key, Fields]]:
-        """Yield every finished pass; one under way has done nothing that counts."""
-        async for row in tx.cursor("SELECT * FROM scrub_pass WHERE finished_at IS NOT NULL"):
-            yield (
-                str(row["id"]),
-                {name: row[name] for name in ("blob_count", "size_bytes", "finding_count")}
-                | {name: time_text(row[name]) for name in ("started_at", "finished_at")},
-            )
-
-
-#: How this slice's tables follow from the log.
-FOLDS: tuple[Fold, ...] = (ManifestFold(), FindingFold(), ScrubFold())
