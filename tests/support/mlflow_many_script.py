@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,14 @@ SEEN: dict[str, Any] = {}
 
 
 def register(source: tuple[str, str]) -> list[int]:
-    """Register the same files a few times; return the numbers they got."""
+    """Register the same files a few times, said otherwise each time; return the numbers they got."""
     uri, run_id = source
     client = MlflowClient()
-    return [int(client.create_model_version("crowd", uri, run_id).version) for _ in range(EACH)]
+    said = (f"{os.getpid()} {number}" for number in range(EACH))
+    return [
+        int(client.create_model_version("crowd", uri, run_id, description=one).version)
+        for one in said
+    ]
 
 
 def from_many_processes() -> None:
