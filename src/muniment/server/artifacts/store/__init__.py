@@ -1,37 +1,13 @@
 """Rows of artifacts: uploads, blobs, manifests, scrubs. Every function takes a `Tx`; none commits."""
 
+# ruff: noqa: I001 -- by what they are about
 # fmt: off
 from muniment.server.artifacts.store.blobs import (
-    KEEP_MANIFEST,
-    abandon_expired,
-    abandon_upload,
-    declare,
-    find_format,
-    find_sending,
-    find_upload,
-    forget_abandoned,
-    insert_manifest,
-    insert_upload,
-    keep_sealing_out,
-    manifest_values,
-    named_blobs,
-    open_uploads,
-    remove_blobs,
-    seal_blob,
-    sealed_before,
-    unsealed_bytes,
+    KEEP_MANIFEST, abandon_expired, abandon_upload, declare, find_format, find_sending, find_upload, forget_abandoned, insert_manifest, insert_upload,
+    keep_sealing_out, manifest_values, named_blobs, open_uploads, remove_blobs, seal_blob, sealed_before, unsealed_bytes,
 )
 from muniment.server.artifacts.store.scrubs import (
-    advance_scrub,
-    blobs_after,
-    finding,
-    finish_scrub,
-    heal_finding,
-    insert_finding,
-    lease_scrub,
-    open_findings,
-    release_scrub,
-    scrub_pass,
+    advance_scrub, blobs_after, finding, finish_scrub, heal_finding, insert_finding, lease_scrub, open_findings, release_scrub, scrub_pass,
 )
 
 __all__ = [
