@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import asyncpg
 import pytest
 
@@ -39,6 +41,7 @@ async def test_pages_of_versions_are_read_from_an_index(filled: asyncpg.Connecti
             statement, values = reads.versions_statement(search, (), reads.Page(0, 10), Seen())
             plan = "\n".join(row[0] for row in await filled.fetch("EXPLAIN " + statement, *values))
             assert index in plan, (text, plan)
-            assert "Seq Scan on version" not in plan, (text, plan)
+            # What was said of versions' use is empty here: that it is read whole is nothing.
+            assert not re.search(r"Seq Scan on version(_label)?\b(?!_)", plan), (text, plan)
     finally:
         await filled.close()

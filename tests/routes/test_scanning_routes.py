@@ -97,7 +97,7 @@ async def test_a_scan_is_evidence(house: House) -> None:
     url = sender.url(version="1.0.0", rest=f"/evidence/{scan['evidence_id']}")
     evidence = fine(await sender.client.get(url))
     assert (evidence["kind"], evidence["format"]) == ("scan", "muniment/scan/v1")
-    assert (evidence["standing"], evidence["signer"]) == ("verified", "this registry")
+    assert (evidence["assurance"], evidence["signer"]) == ("verified", "this registry")
     assert set(evidence["bound"]) == {"model"}
     details = evidence["parsed"]["details"]
     assert details["verdict"] == scan["verdict"] == "findings"

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from muniment.core.errors import MunimentError
 from muniment.server import catalog
 from muniment.server.catalog.records import Kind, VersionState
 from muniment.server.facades.mlflow import actions, reads
@@ -102,10 +103,15 @@ async def found_version(tx: Tx, name: str, version: str) -> FoundVersion:
     """
     number = number_of(version)
     one = await reads.find_version(tx, name, number)
-    if one is not None:
-        return one
+    if one is None:
+        raise await _absent(tx, name, number)
+    return one
+
+
+async def _absent(tx: Tx, name: str, number: int) -> MunimentError:
+    """Return what says why there is no such version: none of that number, or not yet."""
     fetch = await pending.find(tx, name, number)
-    raise no_version(name, number) if fetch is None else pending.not_ready(fetch)
+    return no_version(name, number) if fetch is None else pending.not_ready(fetch)
 
 
 async def create_model_version(call: Call) -> Reply:
@@ -232,7 +238,7 @@ async def _annotate(
     number = number_of(body.version)
     if prompts.DERIVED.isdisjoint(change.tags):
         if not await reads.has_version(tx, body.name, number):
-            raise no_version(body.name, number)
+            raise await _absent(tx, body.name, number)
     else:
         shown = prompt_tags(await found_version(tx, body.name, body.version))
         if not all(prompts.check_version_tag(shown, *tag) for tag in change.tags.items()):
