@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import msgspec
 import pytest
 
 from muniment.server.facades.mlflow.records import FoundVersion, Known
@@ -86,7 +87,7 @@ def a_version(stage: Stage = Stage.NONE, **more: Any) -> FoundVersion:
 
 
 def test_derived_tags_say_what_is_more_than_a_draft() -> None:
-    assert derived.tags_of(dataclasses.replace(a_version(), known=None)) == {}
+    assert derived.tags_of(msgspec.structs.replace(a_version(), known=None)) == {}
     assert derived.tags_of(a_version()) == {}
     assert derived.tags_of(a_version(lifecycle="retired", quarantined=True)) == {
         "muniment.lifecycle": "retired",

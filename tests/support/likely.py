@@ -65,7 +65,7 @@ def seed(url: str, token: str, home: Path) -> Seeded:
                     f"{kind}-one", version=version, artifact=folder, kind=kind, owner="ada",
                     metadata=dict(FULL_METADATA), tags={"team": "risk"},
                 )  # fmt: skip
-            admin.aliases.set(f"{kind}-one", "champion", "1.0.0")
+            admin.aliases.set(f"{kind}-one", "chosen", "1.0.0")
         people = {role: admin.principals.create(role) for role in ("viewer", "victim", "doomed")}
         admin.principals.grant(str(people["viewer"].id), "viewer")
         viewer = admin.tokens.create("viewer", principal_id=str(people["viewer"].id))
@@ -76,7 +76,7 @@ def seed(url: str, token: str, home: Path) -> Seeded:
         "namespace": ["default"],
         "name": ["model-one", "prompt-one"],
         "version": ["1.0.0", "1", "2", "1.1.0-rc.1"],
-        "alias": ["champion", "fresh"],
+        "alias": ["chosen", "fresh"],
         "path": ["model.bin", "readme.md"],
         "rest": ["0/000", "0/000.p/3", "entries/000.p/3", "1/000.p/1"],
         "entry_id": [entry],
@@ -189,7 +189,7 @@ def _is_nobody(text: str) -> bool:
 def with_examples(document: dict[str, Any]) -> dict[str, Any]:
     """Return the document with examples of what `seed` makes, where that is known beforehand."""
     known: dict[str, Any] = {
-        "namespace": "default", "name": "model-one", "version": "1.0.0", "alias": "champion",
+        "namespace": "default", "name": "model-one", "version": "1.0.0", "alias": "chosen",
         "path": "model.bin", "ref": "model-one@champion",
         "left": "model-one@1.0.0", "right": "prompt-one@2", "filter": "owner = 'ada'",
     }  # fmt: skip
