@@ -1,40 +1,28 @@
-"""A scrub's schedule: all within the period, never more than there is, never backwards."""
+"""How much a scrub should have read by now; which digests of an offer are looked up."""
 
 from __future__ import annotations
 
 import datetime as dt
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from muniment.server.artifacts.rules.pace import bytes_due
+from muniment.server.artifacts.rules import manifest, pace
 
-DAY = dt.timedelta(days=1)
-HELD = st.integers(0, 1 << 50)
-AGES = st.timedeltas(-DAY, 30 * DAY)
-PERIODS = st.timedeltas(dt.timedelta(minutes=1), 60 * DAY)
+HOUR = dt.timedelta(hours=1)
 
 
 @pytest.mark.parametrize(
-    ("held", "age", "period", "due"),
-    [
-        (700, dt.timedelta(0), 7 * DAY, 0),
-        (700, DAY, 7 * DAY, 100),
-        (700, 7 * DAY, 7 * DAY, 700),
-        (700, 90 * DAY, 7 * DAY, 700),
-        (700, -DAY, 7 * DAY, 0),
-        (0, DAY, 7 * DAY, 0),
-    ],
+    ("age", "due"), [(-HOUR, 0), (0 * HOUR, 0), (HOUR, 25), (4 * HOUR, 100), (9 * HOUR, 100)]
 )
-def test_what_is_due(held: int, age: dt.timedelta, period: dt.timedelta, due: int) -> None:
-    assert bytes_due(held, age, period) == due
+def test_a_pass_is_due_evenly_over_its_period(age: dt.timedelta, due: int) -> None:
+    assert pace.bytes_due(100, age, 4 * HOUR) == due
 
 
-@given(HELD, AGES, AGES, PERIODS)
-def test_it_grows_with_time_up_to_everything(
-    held: int, age: dt.timedelta, later: dt.timedelta, period: dt.timedelta
-) -> None:
-    first, second = sorted([age, later])
-    assert 0 <= bytes_due(held, first, period) <= bytes_due(held, second, period) <= held
-    assert bytes_due(held, period, period) == held
+def test_a_period_of_nothing_is_due_at_once() -> None:
+    assert pace.bytes_due(100, 0 * HOUR, 0 * HOUR) == 100
+
+
+def test_of_too_many_files_no_digest_is_looked_up() -> None:
+    offered = [("f", 1, "ab" * 32)]
+    assert set(manifest.readable_digests([*offered, ("g", 1, "odd")])) == {"ab" * 32}
+    assert manifest.readable_digests(offered * (manifest.FILES_MAX + 1)) == {}

@@ -99,3 +99,12 @@ def test_runs_models_and_experiments() -> None:
 
 def test_the_last_of_a_key_holds() -> None:
     assert render.merged([{"key": "a", "value": "1"}, {"key": "a", "value": "2"}]) == {"a": "2"}
+
+
+def test_a_value_of_a_metric_names_its_run_where_it_is_asked_for() -> None:
+    value = Metric("loss", 0.5, AT_MS, 3)
+    shown = render.metric_json(value, "r")
+    assert {"key": "loss", "value": 0.5, "timestamp": AT_MS, "step": 3, "run_id": "r"}.items() <= (
+        shown.items()
+    )
+    assert "run_id" not in render.metric_json(value)
