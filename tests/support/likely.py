@@ -65,7 +65,15 @@ def seed(url: str, token: str, home: Path) -> Seeded:
                     f"{kind}-one", version=version, artifact=folder, kind=kind, owner="ada",
                     metadata=dict(FULL_METADATA), tags={"team": "risk"},
                 )  # fmt: skip
-            admin.aliases.set(f"{kind}-one", "chosen", "1.0.0")
+            for alias in ("chosen", "kept"):
+                admin.aliases.set(f"{kind}-one", alias, "1.0.0")
+        for name in ("ended-one", "held-one", "named-one"):
+            admin.register(name, version="1.0.0", artifact=folder, kind="model", owner="ada")
+        admin.lifecycle.deprecate("ended-one@1.0.0", reason="over")
+        admin.lifecycle.quarantine("held-one@1.0.0", reason="odd")
+        (home / "notes.json").write_text('{"notes": "none"}')
+        admin.evidence.add("model-one@1.0.0", [home / "notes.json"], kind="other")
+        kept = admin.evidence.list_("model-one@1.0.0")[0]
         people = {role: admin.principals.create(role) for role in ("viewer", "victim", "doomed")}
         admin.principals.grant(str(people["viewer"].id), "viewer")
         viewer = admin.tokens.create("viewer", principal_id=str(people["viewer"].id))
@@ -80,6 +88,11 @@ def seed(url: str, token: str, home: Path) -> Seeded:
         "path": ["model.bin", "readme.md"],
         "rest": ["0/000", "0/000.p/3", "entries/000.p/3", "1/000.p/1"],
         "entry_id": [entry],
+        "evidence_id": [kept.id],
+        "get_alias.alias": ["kept"],
+        "reinstate_version.name": ["ended-one"],
+        "release_version.name": ["held-one"],
+        "rename_asset.name": ["named-one"],
         "principal_id": [str(people["victim"].id)],
         "disable_principal.principal_id": [str(people["doomed"].id)],
         "token_id": [str(spare.id)],
@@ -87,9 +100,9 @@ def seed(url: str, token: str, home: Path) -> Seeded:
         "abandon_upload.upload_id": [_open_upload(url, token)],
         "sha256": [SHA256],
         "seal_blob.sha256": [SENT_SHA256],
-        "ref": ["model-one@1.0.0", "model-one@champion", "prompt-one@2"],
+        "ref": ["model-one@1.0.0", "model-one@chosen", "prompt-one@2"],
         "left": ["model-one@1.0.0"],
-        "right": ["model-one@1.1.0-rc.1", "prompt-one@champion"],
+        "right": ["model-one@1.1.0-rc.1", "prompt-one@chosen"],
         "filter": ["owner = 'ada'", "tags.team LIKE 'r%' AND kind IN ('model')", "name != 'x'"],
         "order_by": ["name", "-updated_at", "name desc"],
         "index": [0, 1, 5],
@@ -139,6 +152,13 @@ def _bodies(upload: str) -> dict[str, list[Any]]:
         "annotate_version": [{"tags": {"a": "b"}}, {"description": "changed"}],
         "grant_role": [{"role": "viewer"}, {"role": "approver", "namespace": "default"}],
         "revoke_role": [{"role": "viewer"}],
+        "create_namespace": [{"namespace": "fresh"}, {"namespace": "seen", "mode": "observe"}],
+        "reinstate_version": [{"reason": "needed again"}],
+        "release_version": [{"reason": "looked at"}],
+        "rename_asset": [{"name": "renamed-one", "reason": "clearer"}],
+        "add_evidence": [
+            {"files": [{"name": "notes", "sha256": file["sha256"], "kind": "other"}]},
+        ],
         "welcome": [b"code=x&name=y"],
     }  # fmt: skip
 
@@ -190,7 +210,7 @@ def with_examples(document: dict[str, Any]) -> dict[str, Any]:
     """Return the document with examples of what `seed` makes, where that is known beforehand."""
     known: dict[str, Any] = {
         "namespace": "default", "name": "model-one", "version": "1.0.0", "alias": "chosen",
-        "path": "model.bin", "ref": "model-one@champion",
+        "path": "model.bin", "ref": "model-one@chosen",
         "left": "model-one@1.0.0", "right": "prompt-one@2", "filter": "owner = 'ada'",
     }  # fmt: skip
     copy: dict[str, Any] = json.loads(json.dumps(document))
