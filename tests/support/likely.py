@@ -67,7 +67,7 @@ def seed(url: str, token: str, home: Path) -> Seeded:
                 )  # fmt: skip
             for alias in ("chosen", "kept"):
                 admin.aliases.set(f"{kind}-one", alias, "1.0.0")
-        for name in ("ended-one", "held-one", "named-one"):
+        for name in ("ended-one", "held-one", "named-one", "old-one", "bad-one", "gone-one"):
             admin.register(name, version="1.0.0", artifact=folder, kind="model", owner="ada")
         admin.lifecycle.deprecate("ended-one@1.0.0", reason="over")
         admin.lifecycle.quarantine("held-one@1.0.0", reason="odd")
@@ -111,6 +111,17 @@ def seed(url: str, token: str, home: Path) -> Seeded:
         "new": [4, 6],
         "as_of": ["2026-01-01T00:00:00Z", "2100-01-01T00:00:00+02:00"],
     }
+    for name, ends in (
+        ("ended-one", "reinstate_version"), ("held-one", "release_version"),
+        ("old-one", "deprecate_version"), ("bad-one", "quarantine_version"),
+        ("gone-one", "retire_version"), ("model-one", "get_evidence"),
+        ("model-one", "get_evidence_file"), ("model-one", "reparse_evidence"),
+        ("model-one", "list_evidence"), ("model-one", "alias_history"),
+        ("model-one", "scan_version"), ("model-one", "promote_version"),
+    ):  # fmt: skip
+        values[f"{ends}.name"], values[f"{ends}.version"] = [name], ["1.0.0"]
+    values["alias_history.alias"] = ["kept"]
+    values["right"] = ["model-one@1.1.0-rc.1"]
     tokens = {"admin": token, "viewer": viewer.token or ""}
     return Seeded(tokens, values, _bodies(upload))
 
@@ -153,6 +164,10 @@ def _bodies(upload: str) -> dict[str, list[Any]]:
         "grant_role": [{"role": "viewer"}, {"role": "approver", "namespace": "default"}],
         "revoke_role": [{"role": "viewer"}],
         "create_namespace": [{"namespace": "fresh"}, {"namespace": "seen", "mode": "observe"}],
+        "deprecate_version": [{"reason": "over"}],
+        "quarantine_version": [{"reason": "odd"}],
+        "retire_version": [{"reason": "abandoned"}],
+        "promote_version": [{"environment": "staging", "dry_run": True}],
         "reinstate_version": [{"reason": "needed again"}],
         "release_version": [{"reason": "looked at"}],
         "rename_asset": [{"name": "renamed-one", "reason": "clearer"}],
