@@ -23,7 +23,9 @@ FAIR = SAMPLES / "fairlearn-0.15.0-fairness.json"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    with ServerProcess(tmp_path_factory.mktemp("registry")) as running:
+    # No worker: what it scanned would be evidence too, at a moment of its own.
+    quiet = {"MUNIMENT_JOBS": "false"}
+    with ServerProcess(tmp_path_factory.mktemp("registry"), environ=quiet) as running:
         yield running
 
 

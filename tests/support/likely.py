@@ -32,6 +32,25 @@ HELD = b"held by the registry\n"
 #: A blob that is there in parts.
 SENT = b"sent in two parts\n"
 SENT_SHA256 = hashlib.sha256(SENT).hexdigest()
+#: Assets of their own for what brings a version to an end, or changes what it is: all at 1.0.0.
+OWN_ASSETS = {
+    "reinstate_version": "ended-one",
+    "release_version": "held-one",
+    "rename_asset": "named-one",
+    "deprecate_version": "old-one",
+    "quarantine_version": "bad-one",
+    "retire_version": "gone-one",
+}
+#: Operations of version 1.0.0 of the asset with evidence, a scan and an alias nobody moves.
+OF_THE_FIRST = (
+    "alias_history", "get_evidence", "get_evidence_context", "get_evidence_file", "get_scan",
+    "get_scan_report", "list_components", "list_evidence", "reparse_evidence", "run_gates",
+    "scan_version", "version_completeness", "version_history", "withdraw_version",
+)  # fmt: skip
+#: A host that versions may be fetched from, which has no address: fetches are tried again.
+NOWHERE = "nowhere.invalid"
+#: The namespace that only observes, where a person's promotion is carried out.
+WATCHED = "watched"
 
 
 @dataclass(frozen=True)
@@ -67,18 +86,19 @@ def seed(url: str, token: str, home: Path) -> Seeded:
                 )  # fmt: skip
             for alias in ("chosen", "kept"):
                 admin.aliases.set(f"{kind}-one", alias, "1.0.0")
-        for name in ("ended-one", "held-one", "named-one", "old-one", "bad-one", "gone-one"):
+        admin.namespaces.create(WATCHED, mode="observe")
+        for name in (*OWN_ASSETS.values(), f"{WATCHED}/seen-one"):
             admin.register(name, version="1.0.0", artifact=folder, kind="model", owner="ada")
         admin.lifecycle.deprecate("ended-one@1.0.0", reason="over")
         admin.lifecycle.quarantine("held-one@1.0.0", reason="odd")
-        (home / "notes.json").write_text('{"notes": "none"}')
-        admin.evidence.add("model-one@1.0.0", [home / "notes.json"], kind="other")
-        kept = admin.evidence.list_("model-one@1.0.0")[0]
+        kept = _add_evidence(admin, home)
+        scan = admin.scans.run("model-one@1.0.0")
         people = {role: admin.principals.create(role) for role in ("viewer", "victim", "doomed")}
         admin.principals.grant(str(people["viewer"].id), "viewer")
         viewer = admin.tokens.create("viewer", principal_id=str(people["viewer"].id))
         spare = admin.tokens.create("spare", principal_id=str(people["victim"].id))
         entry = admin.get("model-one@1.0.0").entry_id
+        fetch, job = _start_fetch(admin, url, token)
     upload = _open_upload(url, token)
     values: dict[str, list[Any]] = {
         "namespace": ["default"],
@@ -88,11 +108,16 @@ def seed(url: str, token: str, home: Path) -> Seeded:
         "path": ["model.bin", "readme.md"],
         "rest": ["0/000", "0/000.p/3", "entries/000.p/3", "1/000.p/1"],
         "entry_id": [entry],
-        "evidence_id": [kept.id],
+        "evidence_id": [kept],
+        "scan_id": [scan.id],
+        "fetch_id": [fetch],
+        "job_id": [job],
         "get_alias.alias": ["kept"],
-        "reinstate_version.name": ["ended-one"],
-        "release_version.name": ["held-one"],
-        "rename_asset.name": ["named-one"],
+        "get_alias.as_of": ["2100-01-01T00:00:00Z"],
+        "version_completeness.as_of": ["2100-01-01T00:00:00Z"],
+        "promote_version.namespace": [WATCHED],
+        "promote_version.name": ["seen-one"],
+        "promote_version.version": ["1.0.0"],
         "principal_id": [str(people["victim"].id)],
         "disable_principal.principal_id": [str(people["doomed"].id)],
         "token_id": [str(spare.id)],
@@ -111,19 +136,44 @@ def seed(url: str, token: str, home: Path) -> Seeded:
         "new": [4, 6],
         "as_of": ["2026-01-01T00:00:00Z", "2100-01-01T00:00:00+02:00"],
     }
-    for name, ends in (
-        ("ended-one", "reinstate_version"), ("held-one", "release_version"),
-        ("old-one", "deprecate_version"), ("bad-one", "quarantine_version"),
-        ("gone-one", "retire_version"), ("model-one", "get_evidence"),
-        ("model-one", "get_evidence_file"), ("model-one", "reparse_evidence"),
-        ("model-one", "list_evidence"), ("model-one", "alias_history"),
-        ("model-one", "scan_version"), ("model-one", "promote_version"),
-    ):  # fmt: skip
-        values[f"{ends}.name"], values[f"{ends}.version"] = [name], ["1.0.0"]
+    for operation in (*OWN_ASSETS, *OF_THE_FIRST):
+        values[f"{operation}.name"] = [OWN_ASSETS.get(operation, "model-one")]
+        values[f"{operation}.version"] = ["1.0.0"]
     values["alias_history.alias"] = ["kept"]
     values["right"] = ["model-one@1.1.0-rc.1"]
     tokens = {"admin": token, "viewer": viewer.token or ""}
     return Seeded(tokens, values, _bodies(upload))
+
+
+def _add_evidence(admin: Client, home: Path) -> str:
+    """Give the first version a note with a context, and its asset a plan of gates."""
+    note, context, plan = home / "note.json", home / "context.json", home / "plan.json"
+    note.write_text('{"notes": "none"}')
+    context.write_text(json.dumps({
+        "schema": "muniment/evidence/v1",
+        "original": {"sha256": hashlib.sha256(note.read_bytes()).hexdigest()},
+        "subject": {"digests": [f"sha256:{hashlib.sha256(HELD).hexdigest()}"]},
+        "tool": {"name": "ci", "version": "1"},
+        "run": {"started": "2026-01-01T00:00:00Z", "ended": "2026-01-01T00:01:00Z"},
+    }))  # fmt: skip
+    check = {"metric": "accuracy", "direction": "higher", "threshold": 0.5}
+    gates = [{"gate": gate, "checks": [check]} for gate in ("performance", "fairness", "security")]
+    plan.write_text(json.dumps({"schema": "muniment/gate-plan/v1", "gates": gates}))
+    admin.evidence.add("model-one@1.0.0", plan)
+    [kept] = admin.evidence.add("model-one@1.0.0", note, kind="other", contexts=context)
+    return str(kept.id)
+
+
+def _start_fetch(admin: Client, url: str, token: str) -> tuple[str, int]:
+    """Register a version whose bytes are nowhere: return the fetch, and the job that tries it."""
+    with httpx.Client(base_url=url, headers={"authorization": f"Bearer {token}"}) as http:
+        at = "/api/2.0/mlflow"
+        made = http.post(f"{at}/registered-models/create", json={"name": "fetched-one"})
+        made.raise_for_status()
+        source = {"name": "fetched-one", "source": f"https://{NOWHERE}{at}-artifacts/artifacts/m"}
+        http.post(f"{at}/model-versions/create", json=source).raise_for_status()
+    [fetch] = admin.fetches.list_()
+    return str(fetch.id), max(job.id for job in admin.jobs.list_())
 
 
 def _open_upload(url: str, token: str) -> str:
@@ -167,7 +217,10 @@ def _bodies(upload: str) -> dict[str, list[Any]]:
         "deprecate_version": [{"reason": "over"}],
         "quarantine_version": [{"reason": "odd"}],
         "retire_version": [{"reason": "abandoned"}],
-        "promote_version": [{"environment": "staging", "dry_run": True}],
+        "promote_version": [{"environment": "staging", "reason": "why"}],
+        "withdraw_version": [{"environment": "production", "reason": "over"}],
+        "run_gates": [{}, {"dry_run": True}],
+        "register_mlflow_version": [{"upload_id": upload, "files": [file], "source": "models:/m"}],
         "reinstate_version": [{"reason": "needed again"}],
         "release_version": [{"reason": "looked at"}],
         "rename_asset": [{"name": "renamed-one", "reason": "clearer"}],
@@ -188,14 +241,15 @@ def lead(seeded: Seeded, case: AnyCase) -> st.SearchStrategy[AnyCase]:
 
     @st.composite
     def led(draw: st.DrawFn) -> AnyCase:
+        wholly = draw(st.booleans())  # one wrong parameter of four is enough for a 404
         for part in (case.path_parameters, case.query):
             for name in sorted(part or {}):
                 own = f"{operation_id(case)}.{name}"
                 known = seeded.values.get(own) or seeded.values.get(name)
-                if known and part is not None and draw(st.integers(0, 3)):
+                if known and part is not None and (wholly or draw(st.integers(0, 3))):
                     part[name] = draw(st.sampled_from(known))
         bodies = seeded.bodies.get(operation_id(case))
-        if bodies and draw(st.booleans()):
+        if bodies and (wholly or draw(st.booleans())):
             case.body = draw(st.sampled_from(bodies))
         return case
 
@@ -234,6 +288,8 @@ def with_examples(document: dict[str, Any]) -> dict[str, Any]:
             for parameter in details["parameters"]:
                 if parameter["name"] in known and details["operationId"] != "list_principals":
                     parameter["example"] = known[parameter["name"]]
+                if parameter["name"] == "name" and details["operationId"] in OWN_ASSETS:
+                    parameter["example"] = OWN_ASSETS[details["operationId"]]
             bodies = _bodies("").get(details["operationId"])
             content = details.get("requestBody", {}).get("content", {})
             if bodies and "application/json" in content:

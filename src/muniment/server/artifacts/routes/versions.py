@@ -18,6 +18,7 @@ from muniment.core.errors import (
     LifecycleConflict,
     LogBusy,
     NotFound,
+    NotServed,
     UploadConflict,
     VersionConflict,
 )
@@ -383,7 +384,7 @@ OPERATIONS: list[Operation] = [
         scope=From.HANDLER,
         query=CompareQuery,
         returns=ComparisonBody,
-        errors=(NotFound, BadReference),
+        errors=(NotFound, BadReference, NotServed),
         tag=_TAG,
     ),
 ]

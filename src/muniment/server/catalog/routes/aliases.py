@@ -6,6 +6,7 @@ from muniment.core.errors import (
     BadCursor,
     BadName,
     NotFound,
+    NotServed,
 )
 from muniment.core.names import Alias
 from muniment.server.catalog.reads import history
@@ -82,7 +83,7 @@ OPERATIONS: list[Operation] = [
         query=parts.AsOfQuery,
         returns=VersionBody,
         also=(304,),
-        errors=(NotFound, BadName),
+        errors=(NotFound, BadName, NotServed),
         tag=_TAG,
     ),
     Operation(

@@ -14,6 +14,7 @@ from muniment.core.errors import (
     BadReference,
     BadVersion,
     NotFound,
+    NotServed,
     StaleRevision,
 )
 from muniment.core.names import VersionRef
@@ -231,7 +232,7 @@ OPERATIONS: list[Operation] = [
         scope=ScopeFrom.HANDLER,
         query=ResolveQuery,
         returns=VersionBody,
-        errors=(NotFound, BadReference),
+        errors=(NotFound, BadReference, NotServed),
         tag=_TAG,
     ),
     Operation(

@@ -49,7 +49,8 @@ class FetchesQuery(msgspec.Struct, frozen=True, kw_only=True):
 
     asset: Annotated[str, msgspec.Meta(description="Only those of `NAMESPACE/NAME`.")] | None = None
     number: (
-        Annotated[int, msgspec.Meta(ge=1, description="Only the one of this number.")] | None
+        Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1, description="Only the one of this number.")]
+        | None
     ) = None
     state: FetchState | None = None
     limit: Limit = 50
