@@ -97,7 +97,9 @@ def test_what_goes_in_comes_out_and_is_found(
     assert [each["version"] for each in found] == ["1.0.0"]
     server.cli("download", f"{name}@challenger", "--into", str(tmp_path / "out"))
     assert tree(tmp_path / "out") == tree(model)
-    acts = [change["act"] for change in data_of(server, "history", registered)]
+    history = data_of(server, "history", registered)
+    acts = [change["act"] for change in history]
+    assert {change["actor"]["name"] for change in history} == {"bootstrap"}
     assert acts[-1] == "version.register"
 
 

@@ -130,6 +130,20 @@ async def test_who_has_no_role_may_still_ask(registry: RegistrySimulator) -> Non
     assert (await registry.nobody.get("/api/v1/whoami")).json()["grants"] == []
 
 
+async def test_ids_have_names_for_whoever_may_call(registry: RegistrySimulator) -> None:
+    ben = await made(registry)
+    me = registry.as_(Role.VIEWER, TEAM)
+    assert (await me.get("/api/v1/principal-names")).status_code == 422
+    ids = [ben["id"], str(me.principal_id), str(uuid.uuid4())]
+    named = await me.get("/api/v1/principal-names", params={"id": ids})
+    me_too = (await me.get("/api/v1/whoami")).json()["name"]
+    names = [(one["id"], one["name"]) for one in named.json()["items"]]
+    assert names == [(ids[0], ben["name"]), (ids[1], me_too)]
+    many = {"id": [str(uuid.uuid4()) for _ in range(201)]}
+    assert (await me.get("/api/v1/principal-names", params=many)).status_code == 422
+    assert (await me.get("/api/v1/principal-names", params={"id": "ben"})).status_code == 422
+
+
 # --- principals --------------------------------------------------------------------------------
 
 

@@ -68,6 +68,11 @@ def _whoami(registry: FakeState, request: httpx.Request, named: dict[str, str]) 
     return {"id": "p1", "name": "ada", "kind": "person", "grants": [{"role": "admin"}]}
 
 
+@route("GET", "/api/v1/principal-names")
+def _names(registry: FakeState, request: httpx.Request, named: dict[str, str]) -> Any:
+    return {"items": [], "next_cursor": None}
+
+
 @route("POST", "/api/v1/assets")
 def _create(registry: FakeState, request: httpx.Request, named: dict[str, str]) -> Any:
     body = _json(request)

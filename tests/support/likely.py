@@ -118,6 +118,7 @@ def seed(url: str, token: str, home: Path) -> Seeded:
         "promote_version.namespace": [WATCHED],
         "promote_version.name": ["seen-one"],
         "promote_version.version": ["1.0.0"],
+        "name_principals.id": [[str(people["victim"].id)]],
         "principal_id": [str(people["victim"].id)],
         "disable_principal.principal_id": [str(people["doomed"].id)],
         "token_id": [str(spare.id)],

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Iterable
+from urllib.parse import urlencode
+
 from muniment.client.paging import all_items
-from muniment.client.records import Page, Principal
+from muniment.client.records import Page, Principal, Record
 from muniment.client.transport import Transport, api
+
+_NAMES_AT_ONCE = 200
+
+
+class _Named(Record, frozen=True, kw_only=True):
+    id: str
+    name: str
+    display_name: str | None = None
 
 
 class Principals:
@@ -35,6 +47,20 @@ class Principals:
         """One principal with its roles."""
         return self._transport.get(api("principals", principal_id), Principal)
 
+    def names(self, ids: Iterable[str]) -> dict[str, str]:
+        """What principals are called, by id; ids of nobody, and of the registry's parts, are not in it.
+
+        One request for each 200 different ids, none if there is none.
+        """
+        asked = sorted({text for text in ids if _is_uuid(text)})
+        named: dict[str, str] = {}
+        for start in range(0, len(asked), _NAMES_AT_ONCE):
+            query = [("id", each) for each in asked[start : start + _NAMES_AT_ONCE]]
+            path = f"{api('principal-names')}?{urlencode(query)}"
+            items = self._transport.get(path, Page[_Named]).items
+            named |= {each.id: each.display_name or each.name for each in items}
+        return named
+
     def grant(self, principal_id: str, role: str, *, scope: str | None = None) -> None:
         """Give `role` for everything, a `NAMESPACE` or one `NAMESPACE/NAME`."""
         self._change(principal_id, "roles", role, scope)
@@ -54,6 +80,14 @@ class Principals:
     def _change(self, principal_id: str, verb: str, role: str, scope: str | None) -> None:
         path = f"{api('principals', principal_id)}/{verb}"
         self._transport.send("POST", path, grant_of(role, scope))
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def grant_of(role: str, scope: str | None) -> dict[str, str | None]:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from muniment.client.cli.describe import changes_table, version_fields
+from muniment.client.cli.people import add_names
 from muniment.client.cli.screen import Json, Reason, Screen, table
 from muniment.core.errors import BadReference
 
@@ -65,6 +66,7 @@ def show(
         if "@" in ref:
             asset, name = _split(ref)
             version = client.aliases.get(asset, name, as_of=_aware(as_of))
+            add_names(client, [version.registered_by])
             screen.result(version.as_json(), version_fields(version))
             return
         aliases = client.aliases.list_(ref)
@@ -84,6 +86,7 @@ def history(ctx: typer.Context, alias: Alias, as_json: Json = False) -> None:
     screen = Screen(ctx, as_json=as_json)
     with screen.client() as client:
         changes = client.aliases.history(*_split(alias))
+        add_names(client, (change.actor for change in changes))
     screen.result([change.as_json() for change in changes], changes_table(changes))
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from muniment.client.cli.describe import fetch_fields, ref_of
+from muniment.client.cli.people import add_names
 from muniment.client.cli.screen import Json, Screen, table
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ def list_(
     screen = Screen(ctx, as_json=as_json)
     with screen.client() as client:
         fetches = client.fetches.list_(asset=asset, state=state)
+        add_names(client, (each.asked_by for each in fetches))
     rows = [
         (
             f"{ref_of(each.namespace, each.name)}@{each.number}",

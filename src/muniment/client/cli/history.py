@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from muniment.client.cli.describe import changes_table
+from muniment.client.cli.people import add_names
 from muniment.client.cli.screen import Json, Screen
 
 app = typer.Typer(add_completion=False)
@@ -22,4 +23,5 @@ def history(
     screen = Screen(ctx, as_json=as_json)
     with screen.client() as client:
         changes = client.versions.history(ref) if "@" in ref else client.assets.history(ref)
+        add_names(client, (change.actor for change in changes))
     screen.result([change.as_json() for change in changes], changes_table(changes))

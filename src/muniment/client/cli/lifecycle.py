@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from muniment.client.cli.people import add_names
 from muniment.client.cli.screen import Json, Screen, table
 
 if TYPE_CHECKING:
@@ -165,6 +166,7 @@ def deployments(
         found = list(
             client.lifecycle.deployments(name, environment=environment, live=live, as_of=when)
         )
+        add_names(client, (one.by for one in found))
     screen.result([one.as_json() for one in found], *_table(found, name))
 
 
@@ -172,8 +174,17 @@ def _table(found: list[Deployment], name: str) -> list[RenderableType]:
     if not found:
         return [f"{name} is deployed nowhere: `muniment promote {name}@VERSION --env staging`"]
     rows = [
-        (one.version, one.environment, one.alias, one.mode, one.since, one.ended_at, one.ended_as)
+        (
+            one.version,
+            one.environment,
+            one.alias,
+            one.mode,
+            one.since,
+            one.by.get("name") or one.by.get("id"),
+            one.ended_at,
+            one.ended_as,
+        )
         for one in found
     ]
-    columns = ("Version", "Environment", "Alias", "Mode", "Since", "Until", "Ended as")
+    columns = ("Version", "Environment", "Alias", "Mode", "Since", "By", "Until", "Ended as")
     return [table(columns, rows)]

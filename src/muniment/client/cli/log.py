@@ -20,10 +20,11 @@ from muniment.core.checkpoint import open_checkpoint
 from muniment.core.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from rich.console import RenderableType
 
+    from muniment.client.client import Client
     from muniment.client.records import Entry
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Read, prove, follow the log.")
@@ -90,13 +91,13 @@ def tail(
         size = client.log.checkpoint().size
         after = size - count - 1
         entries = list(client.log.entries(after if after >= 0 else None))
-        screen.result([entry.as_json() for entry in entries], _entries_table(entries))
+        screen.result([entry.as_json() for entry in entries], _entries_table(client, entries))
         while follow:
             time.sleep(1)
             last = entries[-1].index if entries else None
             newer = list(client.log.entries(last))
             if newer:
-                screen.result([entry.as_json() for entry in newer], _entries_table(newer))
+                screen.result([entry.as_json() for entry in newer], _entries_table(client, newer))
                 entries = newer
 
 
@@ -183,9 +184,17 @@ def monitor(
             time.sleep(interval)
 
 
-def _entries_table(entries: Iterable[Entry]) -> RenderableType:
-    rows = (
-        (each.index, each.at, each.act, each.subject.get("name"), each.actor.get("id"), each.id)
+def _entries_table(client: Client, entries: Sequence[Entry]) -> RenderableType:
+    who = client.principals.names(str(each.actor.get("id")) for each in entries)
+    rows = [
+        (
+            each.index,
+            each.at,
+            each.act,
+            each.subject.get("name"),
+            who.get(str(each.actor.get("id")), each.actor.get("id")),
+            each.id,
+        )
         for each in entries
-    )
+    ]
     return table(("Index", "At", "Act", "Subject", "By", "Entry"), rows)

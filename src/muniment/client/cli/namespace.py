@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from muniment.client.cli.describe import changes_table
+from muniment.client.cli.people import add_names
 from muniment.client.cli.screen import Json, Screen, fields, table
 
 app = typer.Typer(
@@ -124,4 +125,5 @@ def history(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
     screen = Screen(ctx, as_json=as_json)
     with screen.client() as client:
         changes = client.namespaces.history(name)
+        add_names(client, (one.actor for one in changes))
     screen.result([one.as_json() for one in changes], changes_table(changes))

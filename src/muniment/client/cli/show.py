@@ -14,6 +14,7 @@ from muniment.client.cli.describe import (
     version_fields,
     versions_table,
 )
+from muniment.client.cli.people import add_names
 from muniment.client.cli.screen import Json, Screen
 from muniment.core.errors import NotFound
 
@@ -46,8 +47,10 @@ def _show_version(client: Client, screen: Screen, ref: str) -> None:
         fetch = client.fetches.of(asset, int(number)) if number.isdecimal() else None
         if fetch is None:
             raise
+        add_names(client, [fetch.asked_by])
         screen.result(fetch.as_json(), fetch_fields(fetch))
         return
+    add_names(client, [version.registered_by])
     files = client.artifacts.manifest(version)
     completeness = client.versions.completeness(version)
     listed = [

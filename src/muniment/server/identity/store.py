@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Iterable
-from typing import LiteralString
+from collections.abc import Iterable, Sequence
+from typing import Any, LiteralString
 
 import msgspec
 
@@ -156,6 +156,17 @@ async def list_principals(
         name,
     )
     return [_principal(row) for row in rows]
+
+
+async def names_of(tx: Tx, ids: Sequence[uuid.UUID]) -> list[dict[str, Any]]:
+    """Return id, kind, name and display name of the principals with these ids, by name."""
+    rows = await tx.fetch(
+        """
+        SELECT id, kind, name, display_name FROM principal WHERE id = ANY($1) ORDER BY name
+        """,
+        ids,
+    )
+    return [dict(row) for row in rows]
 
 
 async def disable_principal(tx: Tx, principal_id: uuid.UUID, at: dt.datetime) -> None:
