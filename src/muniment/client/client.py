@@ -25,6 +25,8 @@ from muniment.client.progress import OnProgress
 from muniment.client.records import Principal, Registered, Version
 from muniment.client.report import Report
 from muniment.client.scans import Scans
+from muniment.client.signers import SignerCalls
+from muniment.client.signing import Signing
 from muniment.client.storage import Storage
 from muniment.client.tokens import Tokens
 from muniment.client.transport import Transport
@@ -72,6 +74,8 @@ class Client:
         self.jobs = Jobs(self.transport)
         self.scans = Scans(self.transport, self.versions)
         self.principals = Principals(self.transport)
+        self.signers = SignerCalls(self.transport)
+        self.signing = Signing(self.transport)
         self.storage = Storage(self.transport)
 
     def whoami(self) -> Principal:

@@ -240,6 +240,7 @@ class Evidence(Record, frozen=True, kw_only=True):
     size_bytes: int = 0
     subject: str = ""
     assurance: str = "asserted"
+    assurance_reason: str | None = None
     signer: str | None = None
     flags: list[str] = []
     bound: dict[str, str] = {}

@@ -29,6 +29,8 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 TRUSTED_ROOT_TYPE = "application/vnd.dev.sigstore.trustedroot+json;version=0.1"
 MODEL_SIGNING_TYPE = "https://model_signing/signature/v1.0"
+#: What Model Signing leaves out by default, at the top of a model only.
+GIT_PATHS = (".git", ".gitattributes", ".github", ".gitignore")
 
 _P256_SPKI = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200")
 _P256_SPKI_BYTES = 91
@@ -60,24 +62,37 @@ def model_signing_statement(name: str, digests: Mapping[str, str]) -> dict[str, 
     """Return the OpenSSF Model Signing statement of a model's files.
 
     `digests` maps each relative POSIX path to its SHA-256, 64 lower-case hexadecimal digits. The
-    subject's digest is over the raw digests in the order of the paths' code points.
+    subject's digest is over the raw digests in the order of the paths' code points. `GIT_PATHS` are
+    left out, and said to be: tools that check the signature do not look at them either.
 
     Raises:
-        BadManifest: there are no files.
+        BadManifest: there are no files to sign.
         BadDigest: a digest is none.
     Source: OpenSSF Model Signing v1.0, Payload (method `files`, hash `sha256`).
     """
-    if not digests:
+    files = [
+        (path, Digest.parse(digest))
+        for path, digest in sorted(digests.items())
+        if not is_git_path(path)
+    ]
+    if not files:
         raise BadManifest("expected at least one file to sign, found none")
-    files = [(path, Digest.parse(digest)) for path, digest in sorted(digests.items())]
     root = hashlib.sha256(b"".join(digest.raw for _, digest in files)).digest()
+    how: dict[str, Any] = {"method": "files", "hash_type": "sha256", "allow_symlinks": False}
+    if len(files) != len(digests):
+        how["ignore_paths"] = list(GIT_PATHS)
     predicate = {
-        "serialization": {"method": "files", "hash_type": "sha256", "allow_symlinks": False},
+        "serialization": how,
         "resources": [
             {"name": path, "algorithm": "sha256", "digest": digest.hex} for path, digest in files
         ],
     }
     return statement([(name, Digest(root))], MODEL_SIGNING_TYPE, predicate)
+
+
+def is_git_path(path: str) -> bool:
+    """Say whether Model Signing leaves `path` out: one of `GIT_PATHS`, or what is in it."""
+    return path.partition("/")[0] in GIT_PATHS
 
 
 def sign_bundle(
@@ -106,7 +121,7 @@ def sign_statement_bytes(
     encoded = pae(PAYLOAD_TYPE, body)
     signature = sign(encoded)
     leaf = hashedrekord_leaf(hashlib.sha256(encoded).digest(), signature, public_der)
-    return _bundle(body, signature, public_der), leaf
+    return bundle_of(body, signature, public_der), leaf
 
 
 def bundle_leaf(body: bytes, signature: bytes, public_der: bytes) -> bytes:
@@ -278,7 +293,7 @@ def unlogged_bundle(bundle: Mapping[str, Any], public_der: bytes) -> dict[str, A
     Raises:
         BadProof: `bundle` is none, or `public_der` is not a P-256 key.
     """
-    return _bundle(*read_bundle(bundle), public_der)
+    return bundle_of(*read_bundle(bundle), public_der)
 
 
 def public_key_pem(public_der: bytes) -> str:
@@ -288,7 +303,11 @@ def public_key_pem(public_der: bytes) -> str:
     return "\n".join(["-----BEGIN PUBLIC KEY-----", *lines, "-----END PUBLIC KEY-----", ""])
 
 
-def _bundle(body: bytes, signature: bytes, public_der: bytes) -> dict[str, Any]:
+def bundle_of(body: bytes, signature: bytes, public_der: bytes) -> dict[str, Any]:
+    """Return the bundle of a statement whose JSON is `body`, signed with any key's `signature`.
+
+    `public_der` is that key as SubjectPublicKeyInfo; what the key is of is not looked at.
+    """
     return {
         "mediaType": BUNDLE_TYPE,
         "verificationMaterial": {"publicKey": {"hint": _hint(public_der)}, "tlogEntries": []},

@@ -44,6 +44,7 @@ COMMANDS: dict[str, Later] = {
     "namespace": Later(f"{_HERE}.namespace", "How namespaces enforce their rules.", _GOVERN),
     "scan": Later(f"{_HERE}.scan", "Say what loading files would run.", _PROVE),
     "verify": Later(f"{_HERE}.verify", "Check a version, or a receipt without network.", _PROVE),
+    "sign": Later(f"{_HERE}.sign", "Sign a version's files (OpenSSF Model Signing).", _PROVE),
     "sbom": Later(f"{_HERE}.sbom", "Print the ML-BOM of a version.", _PROVE),
     "history": Later(f"{_HERE}.history", "Show every act on a version or asset.", _PROVE),
     "log": Later(f"{_HERE}.log", "Read, prove and follow the log.", _PROVE),
@@ -53,6 +54,7 @@ COMMANDS: dict[str, Later] = {
     "token": Later(f"{_HERE}.token", "Create, list and revoke tokens.", _ADMIN),
     "principal": Later(f"{_HERE}.principal", "Manage people, services and workloads.", _ADMIN),
     "role": Later(f"{_HERE}.role", "Grant and revoke roles.", _ADMIN),
+    "signer": Later(f"{_HERE}.signer", "Say whose signatures are believed.", _ADMIN),
     "jobs": Later(f"{_HERE}.jobs", "Look at the job queue; run jobs again.", _ADMIN),
     "completion": Later(f"{_HERE}.completion", "Print a shell completion script.", _ADMIN),
 }

@@ -25,10 +25,10 @@ from muniment.server.artifacts.reads import (
     suspects,
     usable_blobs,
 )
-from muniment.server.artifacts.store import abandon_upload, declare, named_blobs
+from muniment.server.artifacts.store import abandon_upload, declare, named_blobs, note_blob
 
 __all__ = [
     "FOLDS", "Checked", "Offer", "Reach", "abandon_upload", "check", "declare", "format_of", "gauges",
-    "get_manifest", "hold_blob", "misdescribed", "named_blobs", "open_upload", "register", "required_blobs", "suspects",
+    "get_manifest", "hold_blob", "misdescribed", "named_blobs", "note_blob", "open_upload", "register", "required_blobs", "suspects",
     "usable_blobs",
 ]

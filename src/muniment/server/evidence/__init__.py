@@ -1,6 +1,6 @@
 """Evidence: what is claimed of a version or composite, in its tool's own file, bound to digests.
 
-Owns `evidence`, `component` and `evidence_component`. Promises: the file is kept byte-exact under
+Owns `evidence`, `component`, `evidence_component` and `signer`. Promises: the file is kept byte-exact under
 its digest; what was read from it is read again alike; evidence is only ever appended, each piece
 with a signed entry in the log; whether it still holds is computed when asked. Does not decide what
 evidence is needed, nor what follows from it: that is policy's.

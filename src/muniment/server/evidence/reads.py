@@ -15,10 +15,24 @@ from muniment.core.digest import Digest, digest_of
 from muniment.core.entry import time_text
 from muniment.core.errors import NotFound
 from muniment.server.catalog.records import Version
-from muniment.server.evidence.records import About, Component, Evidence, EvidenceKind
+from muniment.server.evidence.records import (
+    About,
+    Component,
+    Evidence,
+    EvidenceKind,
+    KnownSigner,
+)
+from muniment.server.evidence.rules import signers as signer_rules
 from muniment.server.evidence.rules.folding import fold_evidence, payload
 from muniment.server.evidence.rules.parsed import component_from, components_digest
-from muniment.server.evidence.store import COLUMNS, COLUMNS_ALONE, to_evidence
+from muniment.server.evidence.rules.vouching import REGISTRY
+from muniment.server.evidence.store import (
+    COLUMNS,
+    COLUMNS_ALONE,
+    SIGNERS,
+    to_evidence,
+    to_signer,
+)
 from muniment.server.ledger.records import Fields, Fold, Key, NeededBlob, Recorded
 from muniment.server.ports.db import Row, Tx
 
@@ -250,5 +264,43 @@ def _fields(row: Row) -> Fields:
     }
 
 
+async def signers(tx: Tx, *, removed: bool = False) -> list[KnownSigner]:
+    """Return whose signatures are believed, by name; `removed` adds who was, last."""
+    rows = await tx.fetch(
+        SIGNERS
+        + " WHERE $1 OR s.removed_at IS NULL ORDER BY s.removed_at IS NOT NULL, s.name, s.id",
+        removed,
+    )
+    return [to_signer(row) for row in rows]
+
+
+async def registry_signature(tx: Tx, version: Version) -> Evidence | None:
+    """Return the registry's own signature of a version, None if it has not signed it."""
+    row = await tx.fetchrow(
+        COLUMNS
+        + """
+        WHERE e.subject_kind = 'version' AND e.subject_id = $1 AND e.kind = 'signature'
+          AND e.signer = $2 ORDER BY e.recorded_at, e.id LIMIT 1""",
+        str(version.id),
+        REGISTRY,
+    )
+    return None if row is None else to_evidence(row)
+
+
+class SignerFold:
+    """`signer`: who was added, and removed."""
+
+    table = "signer"
+
+    def apply(self, rows: dict[Key, Fields], entry: Recorded) -> None:
+        """Apply `signer.add` and `signer.remove`."""
+        signer_rules.fold_signer(rows, entry)
+
+    async def stored(self, tx: Tx) -> AsyncIterator[tuple[Key, Fields]]:
+        """Yield every row."""
+        async for row in tx.cursor(SIGNERS + " ORDER BY s.id"):
+            yield signer_rules.row(to_signer(row))
+
+
 #: How this slice's tables follow from the log.
-FOLDS: Final[tuple[Fold, ...]] = (EvidenceFold(),)
+FOLDS: Final[tuple[Fold, ...]] = (EvidenceFold(), SignerFold())

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from muniment.core.digest import Digest
+from muniment.core.envelope import Envelope
+from muniment.core.signers import Signer
+from muniment.server.artifacts.records import Format
 from muniment.server.ledger.records import Actor
 
 
@@ -72,7 +75,8 @@ class Flag(enum.StrEnum):
     FUTURE = "future"  # its run ended after it was recorded, by its own word
     SECRETS = "secrets"  # something in the file looks like a key or a password
     UNSIGNED = "unsigned"  # an attestation without a signature
-    UNKNOWN_SIGNER = "unknown_signer"  # the context is signed by a key the registry does not know
+    UNKNOWN_SIGNER = "unknown_signer"  # signed, by nobody the registry knows
+    UNCOVERED = "uncovered"  # a signature or provenance that leaves files of the version out
 
 
 #: Of a run with one of these the numbers prove nothing.
@@ -141,7 +145,8 @@ class Parsed:
     """What a parser read from a file.
 
     `details` is JSON particular to the format. `not_applicable` maps dimensions to reasons.
-    `subjects` are the SHA-256 digests that the file itself says it is about.
+    `subjects` are the SHA-256 digests that the file itself says it is about. Of an in-toto
+    statement, `statement` is what it says and `envelope` how it is signed; neither is stored.
     """
 
     kind: EvidenceKind
@@ -154,6 +159,8 @@ class Parsed:
     subjects: tuple[Digest, ...] = ()
     not_applicable: Mapping[Dimension, str] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
+    statement: Mapping[str, Any] | None = None
+    envelope: Envelope | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +175,8 @@ class About:
     """What evidence is about: a version (its id) or a composite (its CVI), and what that consists of.
 
     `components` maps each behavioural component (`model`, `prompt.template`, …) to its digest;
-    `digests` are all the SHA-256 digests the subject is known by, its files' included.
+    `digests` are all the SHA-256 digests the subject is known by, its files' included; `files` maps
+    the paths of those to theirs, where it is a version whose manifest was read.
     """
 
     kind: str
@@ -177,6 +185,7 @@ class About:
     asset_id: uuid.UUID | None
     components: Mapping[str, str]
     digests: frozenset[Digest] = frozenset()
+    files: Mapping[str, Digest] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +203,42 @@ class Attested:
     dimension: Dimension | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Whether somebody known vouches for a signed statement, `signer`, and why or why not."""
+
+    assurance: Assurance
+    signer: str | None
+    reason: str
+    flags: frozenset[Flag] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSigner:
+    """A signer as it is kept: since when it is believed, and until when."""
+
+    id: uuid.UUID
+    signer: Signer
+    added_at: dt.datetime
+    removed_at: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file that the registry itself made and has held: what its bytes say it is."""
+
+    digest: Digest
+    size_bytes: int
+    format: Format
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class New:
-    """Evidence to be recorded: its file is held already, and was parsed."""
+    """Evidence to be recorded: its file is held already, and was parsed.
+
+    `check` is of signed statements; of those there is no context. `kept` is set where nobody sent
+    the file in an upload: recording notes then that it is held, so that the scrub reads it.
+    """
 
     about: About
     file_name: str
@@ -204,6 +246,8 @@ class New:
     size_bytes: int
     parsed: Parsed
     context: Attested | None = None
+    check: Check | None = None
+    kept: Kept | None = None
     assurance: Assurance = Assurance.ASSERTED
     signer: str | None = None
 

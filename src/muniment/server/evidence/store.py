@@ -1,7 +1,9 @@
-"""Rows of evidence and of SBOMs' components. Every function takes a `Tx`; none commits."""
+"""Rows of evidence, SBOMs' components and signers. Every function takes a `Tx`; none commits."""
 
 from __future__ import annotations
 
+import datetime as dt
+import uuid
 from collections.abc import Sequence
 from typing import Any, Final, LiteralString
 
@@ -9,7 +11,15 @@ import msgspec
 
 from muniment.core.canon import canonical, loads_strict
 from muniment.core.digest import Digest, digest_of
-from muniment.server.evidence.records import Assurance, Component, Evidence, EvidenceKind
+from muniment.core.errors import AlreadyExists
+from muniment.core.signers import Signer, SignerKind, SignerUse
+from muniment.server.evidence.records import (
+    Assurance,
+    Component,
+    Evidence,
+    EvidenceKind,
+    KnownSigner,
+)
 from muniment.server.evidence.rules.parsed import component_json
 from muniment.server.ledger.records import Actor
 from muniment.server.ports.db import Row, Tx
@@ -102,17 +112,20 @@ def _values(new: Evidence) -> tuple[Any, ...]:
 
 
 async def find_same(tx: Tx, new: Evidence) -> Evidence | None:
-    """Return the evidence that is there already: same subject, kind, file and context."""
+    """Return the evidence that is there already: same subject, kind, file, context and voucher."""
     row = await tx.fetchrow(
         COLUMNS
         + """
         WHERE e.subject_kind = $1 AND e.subject_id = $2 AND e.kind = $3 AND e.digest = $4
-          AND e.context_digest IS NOT DISTINCT FROM $5""",
+          AND e.context_digest IS NOT DISTINCT FROM $5 AND e.assurance = $6
+          AND e.signer IS NOT DISTINCT FROM $7""",
         new.subject_kind,
         new.subject_id,
         new.kind.value,
         new.digest.raw,
         None if new.context_digest is None else new.context_digest.raw,
+        new.assurance.value,
+        new.signer,
     )
     return None if row is None else to_evidence(row)
 
@@ -144,4 +157,71 @@ async def insert_components(tx: Tx, new: Evidence, components: Sequence[Componen
         """,
         new.id,
         digests,
+    )
+
+
+# --- signers -------------------------------------------------------------------------------------
+
+SIGNERS: Final[LiteralString] = """
+    SELECT s.id, s.name, s.kind, s.pem, s.uses, s.builders, s.identities, s.added_at, s.removed_at
+    FROM signer s"""
+
+
+def to_signer(row: Row) -> KnownSigner:
+    """Return the signer in `row` (`SIGNERS`)."""
+    signer = Signer(
+        name=row["name"],
+        kind=SignerKind(row["kind"]),
+        pem=row["pem"],
+        uses=frozenset(map(SignerUse, row["uses"])),
+        builders=tuple(row["builders"]),
+        identities=tuple(row["identities"]),
+    )
+    return KnownSigner(row["id"], signer, row["added_at"], row["removed_at"])
+
+
+async def insert_signer(tx: Tx, new: KnownSigner) -> None:
+    """Keep a signer.
+
+    Raises:
+        AlreadyExists: there is one of that name. Nothing is written.
+    """
+    signer = new.signer
+    made = await tx.fetchval(
+        """
+        INSERT INTO signer (id, name, kind, pem, uses, builders, identities, added_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        ON CONFLICT (name) WHERE removed_at IS NULL DO NOTHING RETURNING true
+        """,
+        new.id,
+        signer.name,
+        signer.kind.value,
+        signer.pem,
+        sorted(signer.uses),
+        list(signer.builders),
+        list(signer.identities),
+        new.added_at,
+    )
+    if not made:
+        raise AlreadyExists(
+            f"there is a signer called {signer.name!r} already, and it is another: remove it first,"
+            " or choose another name"
+        )
+
+
+async def remove_signer(tx: Tx, name: str, at: dt.datetime) -> uuid.UUID | None:
+    """End the signer of that name for good; return its id, None if there is none."""
+    found: uuid.UUID | None = await tx.fetchval(
+        "UPDATE signer SET removed_at = $2 WHERE name = $1 AND removed_at IS NULL RETURNING id",
+        name,
+        at,
+    )
+    return found
+
+
+async def lock_signature(tx: Tx, version_id: uuid.UUID) -> None:
+    """Have whoever else signs this version with the registry's key wait until `tx` ends."""
+    await tx.execute(
+        "SELECT pg_advisory_xact_lock(hashtextextended('signature ' || $1::text, 0))",
+        str(version_id),
     )

@@ -18,7 +18,7 @@ from muniment.scan import process
 from muniment.scan.ruleset import RULESET_ID, TOOL
 from muniment.server import evidence, ledger
 from muniment.server.catalog.records import Version
-from muniment.server.evidence.records import Assurance, New, Parsed
+from muniment.server.evidence.records import Assurance, Kept, New, Parsed
 from muniment.server.identity.records import By
 from muniment.server.ledger.records import Entry, Subject
 from muniment.server.ports import queue
@@ -62,8 +62,7 @@ class Report:
     """What was found, the report of it that is held as a blob, and what evidence read from that."""
 
     found: Sequence[Result]
-    digest: Digest
-    size_bytes: int
+    kept: Kept
     parsed: Parsed
     tool_version: str
     started_at: dt.datetime
@@ -84,9 +83,10 @@ async def record(tx: Tx, plan: Plan, report: Report, by: By, signer: Signer) -> 
     new = New(
         about=evidence.about_version(version, files),
         file_name="muniment-scan.json",
-        digest=report.digest,
-        size_bytes=report.size_bytes,
+        digest=report.kept.digest,
+        size_bytes=report.kept.size_bytes,
         parsed=report.parsed,
+        kept=report.kept,
         assurance=Assurance.VERIFIED,
         signer=SIGNER,
     )
@@ -116,8 +116,8 @@ def _scan(plan: Plan, report: Report, evidence_id: uuid.UUID, by: By) -> Scan:
         severities=results.severities(found),
         started_at=report.started_at,
         ended_at=report.ended_at,
-        report_digest=report.digest,
-        report_bytes=report.size_bytes,
+        report_digest=report.kept.digest,
+        report_bytes=report.kept.size_bytes,
         evidence_id=evidence_id,
         recorded_at=by.at,
         actor=by.actor,

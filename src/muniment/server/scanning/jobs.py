@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from muniment.core.canon import canonical
-from muniment.core.digest import Digest, digest_of
+from muniment.core.digest import Digest
 from muniment.core.errors import BadEvidence
 from muniment.scan import process
 from muniment.scan.process import Allowance, Processes
@@ -126,18 +126,16 @@ async def _report(
         times=(started_at, ended_at),
     )
     data = canonical(told)
-    digest = await evidence.keep(deps.blobs, data, deps.clock.new_id())
-    assert digest == digest_of(data)
+    kept = await evidence.keep(deps.blobs, data, deps.clock.new_id())
     parsed = await evidence.parse_held(
-        deps.blobs, digest, len(data), "muniment-scan.json", kind=EvidenceKind.SCAN,
+        deps.blobs, kept.digest, len(data), "muniment-scan.json", kind=EvidenceKind.SCAN,
         limits=evidence.Limits(),
     )  # fmt: skip
     if isinstance(parsed, Unreadable):
         raise BadEvidence(f"the scan's own report cannot be read: {parsed.problems}")
     return actions.Report(
         found=found,
-        digest=digest,
-        size_bytes=len(data),
+        kept=kept,
         parsed=parsed,
         tool_version=version,
         started_at=started_at,

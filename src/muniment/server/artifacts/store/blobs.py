@@ -187,6 +187,27 @@ async def seal_blob(
     return tag != "UPDATE 0"
 
 
+async def note_blob(tx: Tx, blob: Held, found: Format, now: dt.datetime) -> None:
+    """Note that a blob is held which no session sent, and what it is. Once is enough.
+
+    Until `tx` ends nobody removes bytes that nothing names (`keep_sealing_out`).
+    """
+    await tx.execute(
+        """
+        WITH collector_kept_out AS (SELECT pg_advisory_xact_lock_shared($6))
+        INSERT INTO blob (digest, size_bytes, format, executable, sealed_at)
+        SELECT $1, $2, $3, $4, $5 FROM collector_kept_out
+        ON CONFLICT (digest) DO NOTHING
+        """,
+        blob.digest.raw,
+        blob.size_bytes,
+        found.name,
+        found.executable,
+        now,
+        _SEAL_LOCK,
+    )
+
+
 async def keep_sealing_out(tx: Tx) -> None:
     """Until `tx` ends, let nobody note that a blob is held; wait for those who are doing so."""
     await tx.execute("SELECT pg_advisory_xact_lock($1)", _SEAL_LOCK)

@@ -1,10 +1,10 @@
 """In-toto statements in DSSE envelopes or Sigstore bundles: provenance and model signatures.
 
-What is signed is read, not verified: such evidence is asserted until somebody who can verify it
-says otherwise. Subjects must be the version's own digests.
+What is signed is read here, not verified: `rules.vouching` says whether somebody known vouches for
+it. Subjects must be the version's own digests.
 
-Source: DSSE v1.0.2; in-toto attestation v1; Sigstore bundle v0.3; SLSA provenance v1; OpenSSF Model
-Signing v1.0.
+Source: DSSE v1.0.2; in-toto attestation v1; Sigstore bundle v0.3; SLSA provenance v1 and v0.2;
+OpenSSF Model Signing v1.0.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from muniment.core.digest import Digest
-from muniment.core.errors import BadDigest
+from muniment.core.envelope import is_envelope, read_envelope
+from muniment.core.errors import BadDigest, BadProof
 from muniment.server.evidence.plugins import evaluations
 from muniment.server.evidence.records import EvidenceKind, Flag, Parsed, Run, Unreadable
 from muniment.server.evidence.rules.reading import (
@@ -38,7 +39,7 @@ _SUBJECTS_MAX: Final = 100_000
 class _Attestation:
     """Reads a statement whose predicate type begins with `prefix`."""
 
-    version = "1"
+    version = "2"
     takes_nonfinite = False
 
     def __init__(self, name: str, kind: EvidenceKind, prefix: str) -> None:
@@ -59,7 +60,11 @@ class _Attestation:
             return refusal(
                 f"{document.name} /subject", "expected a subject with a SHA-256 digest, found none"
             )
-        signed = _envelope(document.value) is not None
+        try:
+            envelope = read_envelope(document.value) if is_envelope(document.value) else None
+        except BadProof as error:
+            return refusal(document.name, error.message, "add the file as its tool wrote it")
+        signed = envelope is not None and bool(envelope.signatures)
         predicate = walk(statement, "predicate")
         run, details = (_slsa if self._prefix == _SLSA else _oms)(predicate)
         return Parsed(
@@ -71,6 +76,8 @@ class _Attestation:
             subjects=subjects,
             details={"predicate_type": text_at(statement, "predicateType"), "signed": signed}
             | details,
+            statement=statement,
+            envelope=envelope,
         )
 
 
@@ -97,7 +104,9 @@ def _statement(value: Any, document: Document) -> Any:
     except (binascii.Error, ValueError):
         return None
     found = read(payload, f"{document.name} /payload", document.limits)
-    return None if isinstance(found, Unreadable) or found.nonfinite else found.value
+    if isinstance(found, Unreadable) or found.nonfinite or found.syntax != "json":
+        return None
+    return found.value
 
 
 def _subjects(statement: Any) -> Iterator[Digest]:
@@ -118,22 +127,31 @@ def _subjects(statement: Any) -> Iterator[Digest]:
 
 
 def _slsa(predicate: Any) -> tuple[Run, dict[str, Any]]:
-    builder = text_at(predicate, "runDetails", "builder", "id")
-    metadata = walk(predicate, "runDetails", "metadata")
-    materials = items_at(predicate, "buildDefinition", "resolvedDependencies")
+    """Read SLSA provenance: v1, or v0.2 where the builder stands at the top."""
+    old = walk(predicate, "builder") is not None
+    builder = text_at(predicate, *(() if old else ("runDetails",)), "builder", "id")
+    metadata = walk(predicate, "metadata") if old else walk(predicate, "runDetails", "metadata")
+    materials = items_at(
+        predicate, *(("materials",) if old else ("buildDefinition", "resolvedDependencies"))
+    )
+    started, finished, invocation = (
+        ("buildStartedOn", "buildFinishedOn", "buildInvocationId")
+        if old
+        else ("startedOn", "finishedOn", "invocationId")
+    )
     commits = [
         text_at(one, "digest", "gitCommit") or text_at(one, "digest", "sha1") for one in materials
     ]
     run = Run(
         tool_name=builder,
-        started=evaluations.local_moment(walk(metadata, "startedOn")),
-        ended=evaluations.local_moment(walk(metadata, "finishedOn")),
+        started=evaluations.local_moment(walk(metadata, started)),
+        ended=evaluations.local_moment(walk(metadata, finished)),
         commit=next((one for one in commits if one), None),
     )
     details = {
         "builder": builder,
-        "build_type": text_at(predicate, "buildDefinition", "buildType"),
-        "invocation": text_at(metadata, "invocationId"),
+        "build_type": text_at(predicate, *(() if old else ("buildDefinition",)), "buildType"),
+        "invocation": text_at(metadata, invocation),
         "materials": [
             {
                 "uri": text_at(one, "uri") or "",

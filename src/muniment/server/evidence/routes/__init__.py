@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from muniment.server.evidence.routes import adding, judging, reading
+from muniment.server.evidence.routes import adding, judging, reading, signers, signing
 from muniment.server.http.operation import Operation
 
-OPERATIONS: list[Operation] = [*adding.OPERATIONS, *reading.OPERATIONS, *judging.OPERATIONS]
+OPERATIONS: list[Operation] = [
+    *adding.OPERATIONS,
+    *reading.OPERATIONS,
+    *judging.OPERATIONS,
+    *signing.OPERATIONS,
+    *signers.OPERATIONS,
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -17,6 +18,7 @@ from muniment.core.errors import (
     BlobStoreDown,
     NotFound,
 )
+from muniment.core.signers import Signer
 from muniment.server import artifacts, ledger
 from muniment.server.evidence import actions, reads
 from muniment.server.evidence.records import (
@@ -28,7 +30,7 @@ from muniment.server.evidence.records import (
     Unreadable,
 )
 from muniment.server.evidence.routes.bodies import ONE, TAG, EvidenceBody, body, version_of
-from muniment.server.evidence.rules import binding
+from muniment.server.evidence.rules import binding, vouching
 from muniment.server.evidence.rules.reading import Limits, problem
 from muniment.server.http.operation import Call, Operation, Reply, TxMode
 from muniment.server.http.records import Verb
@@ -89,7 +91,9 @@ async def add(call: Call) -> Reply:
     request: NewEvidenceBody = call.body
     async with call.deps.db.transaction(read_only=True) as tx:
         about, held = await _held(call, tx, request)
-    found = await _read(call, about, held)
+        signers = [known.signer for known in await reads.signers(tx)]
+    signers.append(actions.registry_signer(call.deps.keys.record.public_key_der))
+    found = await _read(call, about, held, signers)
     by = By(ledger.actor_of(call.caller), call.now, call.new_id)
     if request.dry_run:
         return Reply(AddedBody([added(actions.evidence_of(one, by)) for one in found]))
@@ -116,7 +120,7 @@ async def _held(call: Call, tx: Tx, request: NewEvidenceBody) -> tuple[About, li
     """
     version = await version_of(call, tx)
     manifest = await artifacts.get_manifest(tx, version.manifest_digest)
-    about = binding.about_version(version, (file.digest for file in manifest.files))
+    about = binding.about_version(version, paths={one.path: one.digest for one in manifest.files})
     pairs = [(Digest.parse(one.sha256), _context_of(one)) for one in request.files]
     digests = [each for pair in pairs for each in pair if each is not None]
     reach = artifacts.Reach(
@@ -146,7 +150,7 @@ def _context_of(file: EvidenceFile) -> Digest | None:
     return None if file.context_sha256 is None else Digest.parse(file.context_sha256)
 
 
-async def _read(call: Call, about: About, held: list[_Held]) -> list[New]:
+async def _read(call: Call, about: About, held: list[_Held], signers: list[Signer]) -> list[New]:
     """Read every file.
 
     Raises:
@@ -156,7 +160,7 @@ async def _read(call: Call, about: About, held: list[_Held]) -> list[New]:
     problems: list[Any] = []
     found = []
     for one in held:
-        new = await _read_one(call, about, one, limits)
+        new = await _read_one(call, about, one, limits, signers)
         if isinstance(new, Unreadable):
             problems += new.problems
             continue
@@ -167,7 +171,9 @@ async def _read(call: Call, about: About, held: list[_Held]) -> list[New]:
     return found
 
 
-async def _read_one(call: Call, about: About, one: _Held, limits: Limits) -> New | Unreadable:
+async def _read_one(
+    call: Call, about: About, one: _Held, limits: Limits, signers: list[Signer]
+) -> New | Unreadable:
     blobs, name = call.deps.blobs, one.file.name
     parsed = await actions.parse_held(
         blobs, one.digest, one.size_bytes, name, kind=one.file.kind, limits=limits
@@ -183,6 +189,12 @@ async def _read_one(call: Call, about: About, one: _Held, limits: Limits) -> New
         return Unreadable(tuple(problem for each in wrong for problem in each.problems))
     assert not isinstance(parsed, Unreadable)
     assert not isinstance(context, Unreadable)
+    check = await asyncio.to_thread(
+        vouching.check_statement,
+        parsed, about, name=name, digest=one.digest, signers=signers, at=call.now,
+    )  # fmt: skip
+    if isinstance(check, Unreadable):
+        return check
     return New(
         about=about,
         file_name=name,
@@ -190,6 +202,7 @@ async def _read_one(call: Call, about: About, one: _Held, limits: Limits) -> New
         size_bytes=one.size_bytes,
         parsed=parsed,
         context=context,
+        check=check,
     )
 
 

@@ -53,7 +53,10 @@ class ChangeBody(msgspec.Struct, frozen=True):
 
 
 class EvidenceItem(msgspec.Struct, frozen=True, kw_only=True):
-    """Evidence in a list. `stale` says whether it tells of something else than this version."""
+    """Evidence in a list. `stale` says whether it tells of something else than this version.
+
+    `assurance_reason` says of a signed statement who vouches for it, or why nobody does.
+    """
 
     id: uuid.UUID | None
     subject: str
@@ -63,6 +66,7 @@ class EvidenceItem(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     size_bytes: int
     assurance: str
+    assurance_reason: str | None
     signer: str | None
     flags: tuple[str, ...]
     bound: dict[str, str]
@@ -117,6 +121,7 @@ def _shown(evidence: Evidence, fresh: Freshness, *, recorded: bool) -> dict[str,
         "digest": str(evidence.digest),
         "size_bytes": evidence.size_bytes,
         "assurance": evidence.assurance.value,
+        "assurance_reason": evidence.parsed.get("assurance_reason"),
         "signer": evidence.signer,
         "flags": evidence.flags,
         "bound": dict(evidence.bound),

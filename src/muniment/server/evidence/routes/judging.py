@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import uuid
 from typing import Annotated, Any
@@ -110,10 +111,12 @@ async def run_gates(call: Call) -> Reply:
     new = actions.judge(plan, evaluations, binding.about_version(version), by)
     if request.dry_run:
         return Reply(AddedBody([added(actions.evidence_of(one, by)) for one, _ in new]))
-    for _, data in new:
-        await actions.keep(deps.blobs, data, call.new_id())
+    held = [
+        dataclasses.replace(one, kept=await actions.keep(deps.blobs, data, call.new_id()))
+        for one, data in new
+    ]
     async with deps.db.transaction() as tx:
-        done = [await actions.record(tx, one, by, deps.keys.record) for one, _ in new]
+        done = [await actions.record(tx, one, by, deps.keys.record) for one in held]
     return Reply(
         AddedBody([added(one, recorded=True, created=fresh) for one, fresh in done]), status=201
     )

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from muniment.core.canon import canonical
 from muniment.core.digest import Digest, digest_of
+from muniment.core.model_signing import roots_of
 from muniment.server.catalog.records import Version
 from muniment.server.evidence.records import (
     About,
@@ -44,15 +45,22 @@ DEPENDS: Final[Mapping[EvidenceKind, frozenset[str]]] = {
 }
 
 
-def about_version(version: Version, files: Iterable[Digest] = ()) -> About:
-    """Return `version` as something evidence can be about; `files` are the digests of its files."""
+def about_version(
+    version: Version, files: Iterable[Digest] = (), *, paths: Mapping[str, Digest] | None = None
+) -> About:
+    """Return `version` as something evidence can be about.
+
+    `files` are the digests of its files; `paths` maps their paths to them, for what tells of each.
+    """
+    known = paths or {}
     return About(
         kind="version",
         id=str(version.id),
         name=version.name,
         asset_id=version.asset_id,
         components=components_of(version),
-        digests=frozenset({version.manifest_digest, *files}),
+        digests=frozenset({version.manifest_digest, *files, *known.values(), *roots_of(known)}),
+        files=known,
     )
 
 

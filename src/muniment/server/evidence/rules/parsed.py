@@ -17,6 +17,7 @@ from muniment.core.entry import time_text
 from muniment.server.evidence.records import (
     VOID,
     Attested,
+    Check,
     Component,
     Dimension,
     Flag,
@@ -116,9 +117,17 @@ def components_digest(components: Iterable[Mapping[str, Any]]) -> Digest:
     return digest_of(b"".join(digest_of(canonical(one)).raw for one in components))
 
 
-def flags_of(parsed: Parsed, context: Attested | None, recorded_at: dt.datetime) -> tuple[str, ...]:
-    """Return the flags of evidence, sorted: the file's, less what a context supplies, plus its own."""
-    flags = set(parsed.flags)
+def flags_of(
+    parsed: Parsed,
+    context: Attested | None,
+    recorded_at: dt.datetime,
+    check: Check | None = None,
+) -> tuple[str, ...]:
+    """Return the flags of evidence, sorted: the file's, less what a context supplies, plus its own.
+
+    Plus those of the check of a signed statement.
+    """
+    flags = set(parsed.flags) | (frozenset() if check is None else check.flags)
     ended = merged(parsed.run, None if context is None else context.run).ended
     if ended is not None and ended > recorded_at + CLOCK_SKEW:
         flags.add(Flag.FUTURE)

@@ -1,4 +1,4 @@
-"""The verbs of evidence: read files, and record what they say.
+"""Read files, and record what they say.
 
 `record` is the one governed act. Files are held, and read, before the transaction that records them;
 a crash in between leaves blobs that nothing names, never evidence without its file. The same file
@@ -16,7 +16,8 @@ from typing import Any
 from muniment.core.canon import canonical
 from muniment.core.digest import Digest, digest_of
 from muniment.core.errors import BadEvidence
-from muniment.server import ledger
+from muniment.server import artifacts, ledger
+from muniment.server.artifacts.records import Held
 from muniment.server.evidence import plugins, store
 from muniment.server.evidence.records import (
     About,
@@ -24,6 +25,7 @@ from muniment.server.evidence.records import (
     Attested,
     Evidence,
     EvidenceKind,
+    Kept,
     New,
     Parsed,
     Unreadable,
@@ -125,8 +127,11 @@ def judge(
     return found
 
 
-async def keep(blobs: Blobs, data: bytes, new_id: uuid.UUID) -> Digest:
-    """Have `data` (a report the registry itself made) held under its digest. Repeatable."""
+async def keep(blobs: Blobs, data: bytes, new_id: uuid.UUID) -> Kept:
+    """Have `data` (a report the registry itself made) held under its digest. Repeatable.
+
+    `record` notes that it is held, where the evidence says so (`New.kept`).
+    """
     digest = digest_of(data)
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -135,7 +140,7 @@ async def keep(blobs: Blobs, data: bytes, new_id: uuid.UUID) -> Digest:
     await blobs.stage(new_id, digest, 0, chunks(), limit=len(data))
     await blobs.seal(new_id, digest, len(data))
     await blobs.discard(new_id)
-    return digest
+    return Kept(digest, len(data), await artifacts.format_of(blobs, digest, len(data)))
 
 
 def check_subject(new: New) -> list[dict[str, Any]]:
@@ -177,6 +182,9 @@ async def record(tx: Tx, new: New, by: By, signer: Signer) -> tuple[Evidence, bo
         same = await store.find_same(tx, evidence)
         assert same is not None, "who inserted it first has committed, or we would have waited"
         return same, False
+    if new.kept is not None:
+        held = Held(new.kept.digest, new.kept.size_bytes)
+        await artifacts.note_blob(tx, held, new.kept.format, by.at)
     if new.parsed.components:
         await store.insert_components(tx, evidence, new.parsed.components)
     await ledger.append(tx, _entry(evidence, new), signer)
@@ -186,7 +194,9 @@ async def record(tx: Tx, new: New, by: By, signer: Signer) -> tuple[Evidence, bo
 def evidence_of(new: New, by: By) -> Evidence:
     """Return the evidence `record` would write; nothing is written."""
     context = new.context
-    parsed = _whole(new.parsed, None if context is None else context_json(context))
+    said = None if context is None else context_json(context)
+    parsed = _whole(new.parsed, said, None if new.check is None else new.check.reason)
+    assurance, signer = _vouched(new)
     run = merged(new.parsed.run, None if context is None else context.run)
     return Evidence(
         id=by.new_id(),
@@ -202,11 +212,11 @@ def evidence_of(new: New, by: By) -> Evidence:
         file_name=clean(new.file_name, 200),
         parsed=parsed,
         parsed_digest=digest_of(canonical(parsed)),
-        assurance=new.assurance if context is None else context.assurance,
-        signer=new.signer if context is None else context.signer,
+        assurance=assurance,
+        signer=signer,
         context_digest=None if context is None else context.digest,
         bound=binding.bound(new.parsed.kind, new.about.components),
-        flags=flags_of(new.parsed, context, by.at),
+        flags=flags_of(new.parsed, context, by.at, new.check),
         tool_name=run.tool_name,
         tool_version=run.tool_version,
         produced_at=run.ended,
@@ -216,12 +226,25 @@ def evidence_of(new: New, by: By) -> Evidence:
     )
 
 
-def _whole(parsed: Parsed, context: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return what is stored of a file and its context.
+def _vouched(new: New) -> tuple[Assurance, str | None]:
+    """Who vouches: for a signed statement its signer, else the context, else the submitter alone."""
+    if new.check is not None:
+        return new.check.assurance, new.check.signer
+    if new.context is not None:
+        return new.context.assurance, new.context.signer
+    return new.assurance, new.signer
+
+
+def _whole(
+    parsed: Parsed, context: Mapping[str, Any] | None, reason: str | None = None
+) -> dict[str, Any]:
+    """Return what is stored of a file, its context, and why it is assured as it is.
 
     Metrics that name no dimension of their own are of the context's.
     """
     whole = parsed_json(parsed)
+    if reason is not None:
+        whole["assurance_reason"] = reason
     if context is not None:
         whole["context"] = dict(context)
         for metric in whole["metrics"] if "dimension" in context else ():
@@ -242,7 +265,7 @@ async def reparse(blobs: Blobs, evidence: Evidence, limits: Limits) -> list[str]
         return [f"{one['field']}: {one['message']}" for one in found.problems]
     if kind is not None:
         found = dataclasses.replace(found, kind=evidence.kind)
-    now = _whole(found, evidence.parsed.get("context"))
+    now = _whole(found, evidence.parsed.get("context"), evidence.parsed.get("assurance_reason"))
     return [
         f"{name}: was read as {evidence.parsed.get(name)!r:.120}, is now read as {now.get(name)!r:.120}"
         for name in sorted({*now, *evidence.parsed})

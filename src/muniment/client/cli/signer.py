@@ -1,0 +1,104 @@
+"""`muniment signer`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from muniment.client.cli.screen import Json, Screen, table
+from muniment.core.errors import BadPath
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Say whose signatures of models and provenance are believed.",
+)
+
+Name = Annotated[str, typer.Argument(help="What the signer is called here.")]
+
+
+@app.command()
+def add(
+    ctx: typer.Context,
+    name: Name,
+    key: Annotated[
+        Path | None, typer.Option(help="Its public key, in PEM.", metavar="PUBLIC.pem")
+    ] = None,
+    authority: Annotated[
+        Path | None,
+        typer.Option(help="Instead: certificates of the authority that issues its, in PEM."),
+    ] = None,
+    use: Annotated[
+        list[str] | None, typer.Option(help="`signature`, `provenance`; may be repeated.")
+    ] = None,
+    builder: Annotated[
+        list[str] | None,
+        typer.Option(help="A builder id whose provenance it may sign; `…*` for any rest."),
+    ] = None,
+    identity: Annotated[
+        list[str] | None,
+        typer.Option(help="With --authority: an e-mail, URI or DNS name of its certificates."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Believe a signer from now on; the act is in the log."""
+    screen = Screen(ctx, as_json=as_json)
+    if (key is None) == (authority is None):
+        raise typer.BadParameter("give either `--key PUBLIC.pem` or `--authority CA.pem`")
+    uses = use or (["provenance"] if builder else ["signature"])
+    with screen.client() as client:
+        done = client.signers.add(
+            name,
+            _pem(key or authority),
+            uses=uses,
+            kind="certificate" if key is None else "key",
+            builders=builder or [],
+            identities=identity or [],
+        )
+    said = f"`{done.name}` is believed for {' and '.join(done.uses)}"
+    screen.result(
+        done.as_json(), f"{said}. Files that were added before are judged again when added again."
+    )
+
+
+def _pem(file: Path | None) -> str:
+    assert file is not None
+    try:
+        return file.read_text(encoding="ascii")
+    except (OSError, ValueError) as error:
+        raise BadPath(f"cannot read PEM from `{file}`: {error}") from error
+
+
+@app.command("list")
+def list_(
+    ctx: typer.Context,
+    removed: Annotated[
+        bool, typer.Option("--removed", help="Those too that are not believed any more.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """List whose signatures are believed, and for what."""
+    screen = Screen(ctx, as_json=as_json)
+    with screen.client() as client:
+        found = client.signers.list_(removed=removed)
+    data = [each.as_json() for each in found]
+    if not found:
+        hint = "Nobody's signature is believed yet. Add a signer: `muniment signer add NAME --key PUBLIC.pem`"
+        screen.result(data, hint)
+        return
+    rows = [
+        (each.name, each.kind, each.uses, [*each.builders, *each.identities], each.added_at, each.removed_at)
+        for each in found
+    ]  # fmt: skip
+    screen.result(data, table(("Name", "Kind", "For", "Of", "Since", "Until"), rows))
+
+
+@app.command()
+def remove(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
+    """Believe a signer no more; what it vouched for stays recorded as it was."""
+    screen = Screen(ctx, as_json=as_json)
+    with screen.client() as client:
+        done = client.signers.remove(name)
+    screen.result(done.as_json(), f"`{name}` is not believed any more")
