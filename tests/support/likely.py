@@ -20,6 +20,7 @@ from schemathesis import Case
 
 from muniment import Client
 from tests.support.catalog import FULL_METADATA
+from tests.support.signing import p256, pem_of
 
 #: A generated request of any operation.
 AnyCase = Case[Any]
@@ -45,7 +46,7 @@ OWN_ASSETS = {
 OF_THE_FIRST = (
     "alias_history", "get_evidence", "get_evidence_context", "get_evidence_file", "get_scan",
     "get_scan_report", "list_components", "list_evidence", "reparse_evidence", "run_gates",
-    "scan_version", "version_completeness", "version_history", "withdraw_version",
+    "scan_version", "sign_version", "version_completeness", "version_history", "withdraw_version",
 )  # fmt: skip
 #: A host that versions may be fetched from, which has no address: fetches are tried again.
 NOWHERE = "nowhere.invalid"
@@ -93,6 +94,8 @@ def seed(url: str, token: str, home: Path) -> Seeded:
         admin.lifecycle.quarantine("held-one@1.0.0", reason="odd")
         kept = _add_evidence(admin, home)
         scan = admin.scans.run("model-one@1.0.0")
+        for number, name in enumerate(("alice", "ended")):
+            admin.signers.add(name, pem_of(p256(number)), uses=["signature"])
         people = {role: admin.principals.create(role) for role in ("viewer", "victim", "doomed")}
         admin.principals.grant(str(people["viewer"].id), "viewer")
         viewer = admin.tokens.create("viewer", principal_id=str(people["viewer"].id))
@@ -112,6 +115,8 @@ def seed(url: str, token: str, home: Path) -> Seeded:
         "scan_id": [scan.id],
         "fetch_id": [fetch],
         "job_id": [job],
+        "signer": ["alice"],
+        "remove_signer.signer": ["ended"],
         "get_alias.alias": ["kept"],
         "get_alias.as_of": ["2100-01-01T00:00:00Z"],
         "version_completeness.as_of": ["2100-01-01T00:00:00Z"],
@@ -225,6 +230,7 @@ def _bodies(upload: str) -> dict[str, list[Any]]:
         "reinstate_version": [{"reason": "needed again"}],
         "release_version": [{"reason": "looked at"}],
         "rename_asset": [{"name": "renamed-one", "reason": "clearer"}],
+        "add_signer": [{"name": "bob", "pem": pem_of(p256(7)), "uses": ["signature"]}],
         "add_evidence": [
             {"files": [{"name": "notes", "sha256": file["sha256"], "kind": "other"}]},
         ],

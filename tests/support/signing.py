@@ -124,11 +124,17 @@ def provenance_of(
 
 
 class Authority:
-    """Issues certificates, each valid for ten days around `NOW`."""
+    """Issues certificates, each valid for ten days around a moment."""
 
     def __init__(
-        self, name: str = "Example CA", *, number: int = 900, above: Authority | None = None
+        self,
+        name: str = "Example CA",
+        *,
+        number: int = 900,
+        above: Authority | None = None,
+        at: dt.datetime = NOW,
     ) -> None:
+        self.at = at
         self.key = p256(number)
         self.above = above
         self.certificate = self._certificate(name, self.key, above, ca=True)
@@ -167,14 +173,14 @@ class Authority:
         subject = named(name)
         above = subject if issuer is None else issuer.certificate.subject
         key_of_issuer = self.key if issuer is None else issuer.key
-        until = NOW - DAY if ended else NOW + 10 * DAY
+        until = self.at - DAY if ended else self.at + 10 * DAY
         builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(above)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(NOW - 10 * DAY)
+            .not_valid_before(self.at - 10 * DAY)
             .not_valid_after(until)
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
             .add_extension(_usage(ca=ca, signing=signing and not ca), critical=True)
