@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import functools
+import re
 from pathlib import Path
 
 import grimp
-import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "muniment"
@@ -17,6 +17,7 @@ JOINERS = {"wiring", "commands", "openapi"}
 FILE_LINES = 400
 FUNCTION_LINES = 60
 INIT_LINES = 40
+EMPTY_WORDS = re.compile("Manager|Helper|Util|Impl")
 #: The only places that may catch everything: where a request, a job or a command ends.
 BROAD_EXCEPT = {
     "client/cli/app.py",
@@ -28,9 +29,14 @@ BROAD_EXCEPT = {
 }
 
 
-def sources() -> Iterator[tuple[str, str]]:
-    for path in sorted(SOURCE.rglob("*.py")):
-        yield str(path.relative_to(SOURCE)), path.read_text()
+@functools.cache
+def sources() -> tuple[tuple[str, int, tuple[ast.AST, ...]], ...]:
+    """Name, number of lines and every node of each file."""
+    texts = ((path, path.read_text()) for path in sorted(SOURCE.rglob("*.py")))
+    return tuple(
+        (str(path.relative_to(SOURCE)), text.count("\n"), tuple(ast.walk(ast.parse(text))))
+        for path, text in texts
+    )
 
 
 def test_slices_meet_only_at_their_faces() -> None:
@@ -54,12 +60,11 @@ def test_slices_meet_only_at_their_faces() -> None:
 
 def test_files_and_functions_stay_in_their_budgets() -> None:
     over = []
-    for name, text in sources():
+    for name, lines, nodes in sources():
         limit = INIT_LINES if name.endswith("__init__.py") else FILE_LINES
-        lines = text.count("\n")
         if lines > limit:
             over.append(f"{name}: {lines} lines, budget {limit}")
-        for node in ast.walk(ast.parse(text)):
+        for node in nodes:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 length = (node.end_lineno or node.lineno) - node.lineno + 1
                 if length > FUNCTION_LINES:
@@ -78,8 +83,8 @@ def _catches_all(node: ast.ExceptHandler) -> bool:
 def test_only_edges_catch_everything() -> None:
     strays = [
         f"{name}:{node.lineno}"
-        for name, text in sources()
-        for node in ast.walk(ast.parse(text))
+        for name, _, nodes in sources()
+        for node in nodes
         if isinstance(node, ast.ExceptHandler) and _catches_all(node) and name not in BROAD_EXCEPT
         # Cleaning up and raising again hides nothing.
         if not any(isinstance(inner, ast.Raise) and inner.exc is None for inner in ast.walk(node))
@@ -90,8 +95,8 @@ def test_only_edges_catch_everything() -> None:
 def test_only_the_clock_asks_for_the_time() -> None:
     strays = [
         f"{name}:{node.lineno}"
-        for name, text in sources()
-        for node in ast.walk(ast.parse(text))
+        for name, _, nodes in sources()
+        for node in nodes
         if isinstance(node, ast.Attribute) and node.attr in {"now", "utcnow", "today"}
         if isinstance(node.value, ast.Attribute | ast.Name)
         and (node.value.attr if isinstance(node.value, ast.Attribute) else node.value.id)
@@ -141,13 +146,12 @@ def test_no_slice_file_has_a_name_of_its_own() -> None:
     assert not strays, strays
 
 
-@pytest.mark.parametrize("word", ["Manager", "Helper", "Util", "Impl"])
-def test_no_class_hides_behind_an_empty_word(word: str) -> None:
+def test_no_class_hides_behind_an_empty_word() -> None:
     strays = [
         f"{name}:{node.name}"
-        for name, text in sources()
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.ClassDef) and word in node.name
+        for name, _, nodes in sources()
+        for node in nodes
+        if isinstance(node, ast.ClassDef) and EMPTY_WORDS.search(node.name)
     ]
     assert not strays, strays
 
