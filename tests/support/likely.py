@@ -32,6 +32,7 @@ SHA256 = hashlib.sha256(BLOB).hexdigest()
 HELD = b"held by the registry\n"
 #: A blob that is there in parts.
 SENT = b"sent in two parts\n"
+RECORDS = Path(__file__).parents[1] / "samples" / "osv"
 SENT_SHA256 = hashlib.sha256(SENT).hexdigest()
 #: Assets of their own for what brings a version to an end, or changes what it is: all at 1.0.0.
 OWN_ASSETS = {
@@ -96,6 +97,10 @@ def seed(url: str, token: str, home: Path) -> Seeded:
         scan = admin.scans.run("model-one@1.0.0")
         for number, name in enumerate(("alice", "ended")):
             admin.signers.add(name, pem_of(p256(number)), uses=["signature"])
+        imports: list[str] = []
+        database = admin.vulnerabilities.import_database(
+            RECORDS / "PYSEC-2023-74.json", "PyPI", told=lambda one: imports.append(one.id)
+        )
         people = {role: admin.principals.create(role) for role in ("viewer", "victim", "doomed")}
         admin.principals.grant(str(people["viewer"].id), "viewer")
         viewer = admin.tokens.create("viewer", principal_id=str(people["viewer"].id))
@@ -117,6 +122,8 @@ def seed(url: str, token: str, home: Path) -> Seeded:
         "job_id": [job],
         "signer": ["alice"],
         "remove_signer.signer": ["ended"],
+        "import_id": imports[-1:],
+        "database_id": [database.id],
         "get_alias.alias": ["kept"],
         "get_alias.as_of": ["2100-01-01T00:00:00Z"],
         "version_completeness.as_of": ["2100-01-01T00:00:00Z"],
@@ -233,6 +240,9 @@ def _bodies(upload: str) -> dict[str, list[Any]]:
         "add_signer": [{"name": "bob", "pem": pem_of(p256(7)), "uses": ["signature"]}],
         "add_evidence": [
             {"files": [{"name": "notes", "sha256": file["sha256"], "kind": "other"}]},
+        ],
+        "import_vulnerability_database": [
+            {"ecosystem": "PyPI", "sha256": file["sha256"], "name": "all.zip"},
         ],
         "welcome": [b"code=x&name=y"],
     }  # fmt: skip

@@ -31,6 +31,7 @@ from muniment.client.storage import Storage
 from muniment.client.tokens import Tokens
 from muniment.client.transport import Transport
 from muniment.client.versions import Versions
+from muniment.client.vulnerabilities import Vulnerabilities
 
 
 class Client:
@@ -77,6 +78,7 @@ class Client:
         self.signers = SignerCalls(self.transport)
         self.signing = Signing(self.transport)
         self.storage = Storage(self.transport)
+        self.vulnerabilities = Vulnerabilities(self.transport, self.versions)
 
     def whoami(self) -> Principal:
         """Who the token belongs to."""

@@ -32,6 +32,7 @@ from muniment.server import (
     migrations,
     scanning,
     tracking,
+    vulnerabilities,
 )
 from muniment.server.artifacts import jobs as artifact_jobs
 from muniment.server.artifacts import routes as artifact_routes
@@ -64,6 +65,8 @@ from muniment.server.ports.queue import Handler, Periodic
 from muniment.server.scanning import jobs as scanning_jobs
 from muniment.server.scanning import routes as scanning_routes
 from muniment.server.settings import Settings
+from muniment.server.vulnerabilities import jobs as vulnerability_jobs
+from muniment.server.vulnerabilities import routes as vulnerability_routes
 
 _log = structlog.get_logger("muniment.server")
 
@@ -74,6 +77,7 @@ OPERATIONS: list[Operation] = [
     *artifact_routes.OPERATIONS,
     *evidence_routes.OPERATIONS,
     *scanning_routes.OPERATIONS,
+    *vulnerability_routes.OPERATIONS,
     *lifecycle_routes.OPERATIONS,
     *ledger_routes.OPERATIONS,
     *http_jobs.OPERATIONS,
@@ -93,6 +97,7 @@ FOLDS: tuple[Fold, ...] = (
     *artifacts.FOLDS,
     *evidence.FOLDS,
     *scanning.FOLDS,
+    *vulnerabilities.FOLDS,
     *lifecycle.FOLDS,
     *federation.FOLDS,
 )
@@ -101,16 +106,14 @@ FOLDS: tuple[Fold, ...] = (
 GAUGES: tuple[Gauges, ...] = (ledger.gauges, artifacts.gauges)
 
 #: What workers do, and what they do by the clock.
-_WITH_JOBS = (http_jobs, identity_jobs, artifact_jobs, scanning_jobs, mlflow_jobs)
+_SLICES = (scanning_jobs, vulnerability_jobs, mlflow_jobs)
+_WITH_JOBS = (http_jobs, identity_jobs, artifact_jobs, *_SLICES)
 HANDLERS: list[Handler] = [each for part in _WITH_JOBS for each in part.HANDLERS]
 PERIODIC: list[Periodic] = [each for part in _WITH_JOBS for each in part.PERIODIC]
 
 #: Who says which blobs it names; what none of them names may be collected.
-KEEPERS: tuple[Keeper, ...] = (
-    artifacts.named_blobs,
-    evidence.named_blobs,
-    tracking.named_blobs,
-    federation.named_blobs,
+KEEPERS: tuple[Keeper, ...] = tuple(
+    slice_.named_blobs for slice_ in (artifacts, evidence, vulnerabilities, tracking, federation)
 )
 
 #: How long what runs in the background may take to finish.
@@ -119,8 +122,8 @@ _STOP_SECONDS = 25
 
 async def required_blobs(tx: Tx) -> AsyncIterator[NeededBlob]:
     """Yield every blob that some table says must be held."""
-    for needed in (artifacts.required_blobs, evidence.required_blobs):
-        async for blob in needed(tx):
+    for slice_ in (artifacts, evidence, vulnerabilities):
+        async for blob in slice_.required_blobs(tx):
             yield blob
 
 

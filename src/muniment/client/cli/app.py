@@ -46,6 +46,7 @@ COMMANDS: dict[str, Later] = {
     "verify": Later(f"{_HERE}.verify", "Check a version, or a receipt without network.", _PROVE),
     "sign": Later(f"{_HERE}.sign", "Sign a version's files (OpenSSF Model Signing).", _PROVE),
     "sbom": Later(f"{_HERE}.sbom", "Print the ML-BOM of a version.", _PROVE),
+    "vulndb": Later(f"{_HERE}.vulndb", "Import vulnerability databases.", _PROVE),
     "history": Later(f"{_HERE}.history", "Show every act on a version or asset.", _PROVE),
     "log": Later(f"{_HERE}.log", "Read, prove and follow the log.", _PROVE),
     "scrub": Later(f"{_HERE}.scrub", "Show whether stored bytes are as they were.", _PROVE),

@@ -16,12 +16,40 @@ from muniment.server.evidence.reads import (
 from muniment.server.evidence.rules.binding import (
     about_version, components_of, freshness, of_version,
 )
+from muniment.server.evidence.rules.purls import Package, package_key, read_purl
 from muniment.server.evidence.rules.reading import (
     Document, Limits, clean, items_at, problem, read, refusal, text_at, walk,
 )
 
 __all__ = [
-    "FOLDS", "Document", "Limits", "Parser", "about", "about_version", "add_parser", "clean",
-    "components", "components_of", "find_evidence", "freshness", "items_at", "keep", "named_blobs", "of", "of_version", "page",
-    "parse_held", "problem", "read", "record", "refusal", "refused", "required_blobs", "text_at", "walk",
+    "FOLDS",
+    "Document",
+    "Limits",
+    "Package",
+    "Parser",
+    "about",
+    "about_version",
+    "add_parser",
+    "clean",
+    "components",
+    "components_of",
+    "find_evidence",
+    "freshness",
+    "items_at",
+    "keep",
+    "named_blobs",
+    "of",
+    "of_version",
+    "package_key",
+    "page",
+    "parse_held",
+    "problem",
+    "read",
+    "read_purl",
+    "record",
+    "refusal",
+    "refused",
+    "required_blobs",
+    "text_at",
+    "walk",
 ]

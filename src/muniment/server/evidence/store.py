@@ -21,6 +21,7 @@ from muniment.server.evidence.records import (
     KnownSigner,
 )
 from muniment.server.evidence.rules.parsed import component_json
+from muniment.server.evidence.rules.purls import read_purl
 from muniment.server.ledger.records import Actor
 from muniment.server.ports.db import Row, Tx
 
@@ -137,8 +138,9 @@ async def insert_components(tx: Tx, new: Evidence, components: Sequence[Componen
     distinct = {digest: at for at, digest in enumerate(digests)}
     await tx.execute(
         """
-        INSERT INTO component (digest, name, version, purl, body)
-        SELECT * FROM unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::text[])
+        INSERT INTO component (digest, name, version, purl, package, body)
+        SELECT * FROM unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::text[],
+                             $6::text[])
         ORDER BY 1
         ON CONFLICT (digest) DO NOTHING
         """,
@@ -146,6 +148,7 @@ async def insert_components(tx: Tx, new: Evidence, components: Sequence[Componen
         [components[at].name for at in distinct.values()],
         [components[at].version for at in distinct.values()],
         [components[at].purl for at in distinct.values()],
+        [_package(components[at].purl) for at in distinct.values()],
         [bodies[at].decode() for at in distinct.values()],
     )
     await tx.execute(
@@ -225,3 +228,9 @@ async def lock_signature(tx: Tx, version_id: uuid.UUID) -> None:
         "SELECT pg_advisory_xact_lock(hashtextextended('signature ' || $1::text, 0))",
         str(version_id),
     )
+
+
+def _package(purl: str | None) -> str | None:
+    """Return what other purls of the same package share; None where a component has no purl."""
+    found = None if purl is None else read_purl(purl)
+    return None if found is None else found.key

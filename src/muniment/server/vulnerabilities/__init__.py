@@ -1,0 +1,10 @@
+"""Vulnerabilities: databases of them as snapshots, matched against what versions contain.
+
+Owns `advisory_database`, `advisory` and `advisory_import`. Promises: a snapshot is there whole or
+not at all, with its digest in the log and its file held; what cannot be told is never called clean.
+Does not decide what may run: that is policy's.
+"""
+
+from muniment.server.vulnerabilities.reads import FOLDS, named_blobs, required_blobs
+
+__all__ = ["FOLDS", "named_blobs", "required_blobs"]

@@ -1,0 +1,1 @@
+"""What follows from advisories and components alone; pure."""
