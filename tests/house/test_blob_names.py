@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 NAMES_A_BLOB = {
+    ("advisory_database", "source_digest"),
+    ("advisory_import", "source_digest"),
     ("blob", "digest"),
     ("manifest_blob", "digest"),
     ("upload_blob", "digest"),
@@ -19,6 +21,9 @@ NAMES_A_BLOB = {
     ("version_fetch_file", "digest"),
 }
 NAMES_NONE = {
+    ("advisory", "digest"),  # of a record in a zip, which is held whole
+    ("advisory_database", "digest"),
+    ("advisory_database", "rows_digest"),
     ("blob_finding", "digest"),  # about blobs, without a claim to them
     ("component", "digest"),
     ("evidence", "parsed_digest"),
