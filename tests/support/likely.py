@@ -107,6 +107,12 @@ def seed(url: str, token: str, home: Path) -> Seeded:
         spare = admin.tokens.create("spare", principal_id=str(people["victim"].id))
         entry = admin.get("model-one@1.0.0").entry_id
         fetch, job = _start_fetch(admin, url, token)
+        # Nobody is called: what is at a private address is refused.
+        hooks = [
+            admin.webhooks.create(name, "https://localhost:9/", ["version.abandon"]).id
+            for name in ("hook", "other-hook", "doomed-hook")
+        ]
+        tried = admin.webhooks.test(hooks[0]).delivery_id
     upload = _open_upload(url, token)
     values: dict[str, list[Any]] = {
         "namespace": ["default"],
@@ -136,6 +142,10 @@ def seed(url: str, token: str, home: Path) -> Seeded:
         "token_id": [str(spare.id)],
         "upload_id": [upload],
         "abandon_upload.upload_id": [_open_upload(url, token)],
+        "webhook_id": [hooks[0]],
+        "new_webhook_secret.webhook_id": [hooks[1]],
+        "delete_webhook.webhook_id": [hooks[2]],
+        "delivery_id": [tried],
         "sha256": [SHA256],
         "seal_blob.sha256": [SENT_SHA256],
         "ref": ["model-one@1.0.0", "model-one@chosen", "prompt-one@2"],
@@ -244,6 +254,11 @@ def _bodies(upload: str) -> dict[str, list[Any]]:
         "import_vulnerability_database": [
             {"ecosystem": "PyPI", "sha256": file["sha256"], "name": "all.zip"},
         ],
+        "create_webhook": [
+            {"name": "new-hook", "url": "https://localhost:9/", "events": ["alias.set"]},
+        ],
+        "update_webhook": [{"description": "changed"}, {"events": ["version.abandon"]}],
+        "new_webhook_secret": [{}, {"overlap_hours": 0}],
         "welcome": [b"code=x&name=y"],
     }  # fmt: skip
 

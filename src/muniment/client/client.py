@@ -32,6 +32,7 @@ from muniment.client.tokens import Tokens
 from muniment.client.transport import Transport
 from muniment.client.versions import Versions
 from muniment.client.vulnerabilities import Vulnerabilities
+from muniment.client.webhooks import Webhooks
 
 
 class Client:
@@ -79,6 +80,7 @@ class Client:
         self.signing = Signing(self.transport)
         self.storage = Storage(self.transport)
         self.vulnerabilities = Vulnerabilities(self.transport, self.versions)
+        self.webhooks = Webhooks(self.transport)
 
     def whoami(self) -> Principal:
         """Who the token belongs to."""

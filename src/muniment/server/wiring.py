@@ -42,6 +42,7 @@ from muniment.server.catalog import routes as catalog_routes
 from muniment.server.evidence import routes as evidence_routes
 from muniment.server.facades.mlflow import jobs as mlflow_jobs
 from muniment.server.facades.mlflow import routes as mlflow_routes
+from muniment.server.federation import jobs as federation_jobs
 from muniment.server.federation import routes as federation_routes
 from muniment.server.http import jobs as http_jobs
 from muniment.server.http.dialects import Dialect
@@ -106,7 +107,7 @@ FOLDS: tuple[Fold, ...] = (
 GAUGES: tuple[Gauges, ...] = (ledger.gauges, artifacts.gauges)
 
 #: What workers do, and what they do by the clock.
-_SLICES = (scanning_jobs, vulnerability_jobs, mlflow_jobs)
+_SLICES = (scanning_jobs, vulnerability_jobs, federation_jobs, mlflow_jobs)
 _WITH_JOBS = (http_jobs, identity_jobs, artifact_jobs, *_SLICES)
 HANDLERS: list[Handler] = [each for part in _WITH_JOBS for each in part.HANDLERS]
 PERIODIC: list[Periodic] = [each for part in _WITH_JOBS for each in part.PERIODIC]

@@ -56,6 +56,7 @@ COMMANDS: dict[str, Later] = {
     "principal": Later(f"{_HERE}.principal", "Manage people, services and workloads.", _ADMIN),
     "role": Later(f"{_HERE}.role", "Grant and revoke roles.", _ADMIN),
     "signer": Later(f"{_HERE}.signer", "Say whose signatures are believed.", _ADMIN),
+    "webhook": Later(f"{_HERE}.webhook", "Have others told of what is done.", _ADMIN),
     "jobs": Later(f"{_HERE}.jobs", "Look at the job queue; run jobs again.", _ADMIN),
     "completion": Later(f"{_HERE}.completion", "Print a shell completion script.", _ADMIN),
 }

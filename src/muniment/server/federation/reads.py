@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from muniment.core.entry import time_text
-from muniment.server.federation.rules import folding
+from muniment.server.federation.rules import folding, webhooks
 from muniment.server.ledger.records import Fields, Fold, Key, Recorded
 from muniment.server.ports.db import Tx
 
@@ -39,4 +39,30 @@ class FetchFold:
             yield key, fields
 
 
-FOLDS: tuple[Fold, ...] = (FetchFold(),)
+class WebhookFold:
+    """`webhook`: who is told of what."""
+
+    table = "webhook"
+
+    def apply(self, rows: dict[Key, Fields], entry: Recorded) -> None:
+        """Change `rows` as `entry` changed the table."""
+        webhooks.fold_webhook(rows, entry)
+
+    async def stored(self, tx: Tx) -> AsyncIterator[tuple[Key, Fields]]:
+        """Yield every row the table holds now."""
+        async for row in tx.cursor(
+            """
+            SELECT id::text AS key, dialect, name, url, events, acts, description, status, namespace,
+                   secret_id::text AS secret_id, revision, created_at, actor_kind, actor_id,
+                   updated_at, updated_by_kind, updated_by_id, entry_id::text AS entry_id
+            FROM webhook
+            """
+        ):
+            fields = dict(row)
+            key = fields.pop("key")
+            for name in ("created_at", "updated_at"):
+                fields[name] = time_text(fields[name])
+            yield key, fields
+
+
+FOLDS: tuple[Fold, ...] = (FetchFold(), WebhookFold())

@@ -137,6 +137,18 @@ async def enqueue(
     return job_id
 
 
+async def hasten(tx: Tx, key: str) -> None:
+    """Have the job of that key that waits for its time, if there is one, run now."""
+    await tx.execute(
+        """
+        UPDATE pgqueuer SET execute_after = now(), updated = now()
+        WHERE dedupe_key = $1 AND status = 'queued'
+        """,
+        key,
+    )
+    tx.signal("jobs")
+
+
 async def enqueue_all(tx: Tx, name: str, payloads: Sequence[Mapping[str, Any]]) -> None:
     """Ask for one job for each of `payloads`, in one statement."""
     if not payloads:

@@ -13,6 +13,7 @@ from muniment.server.facades.mlflow.routes import (
     stages,
     uploaded,
     versions,
+    webhooks,
 )
 from muniment.server.facades.mlflow.routes.dialect import DIALECT
 from muniment.server.http.operation import Operation
@@ -29,6 +30,7 @@ OPERATIONS: list[Operation] = [
     *metrics.OPERATIONS,
     *logged_models.OPERATIONS,
     *artifacts.OPERATIONS,
+    *webhooks.OPERATIONS,
 ]
 
 #: In our own manners: for our plugin of MLflow's client.
