@@ -21,9 +21,11 @@ from muniment.core.errors import (
     NotFound,
 )
 from muniment.server.http.records import EVERYTHING, Grant, PrincipalKind, Role, Scope
-from muniment.server.identity import actions, rules, store
-from muniment.server.identity.reads import FOLDS, NOTED_EVERY, TokenCache
+from muniment.server.identity.actions import access as actions
+from muniment.server.identity.reads.access import FOLDS, NOTED_EVERY, TokenCache
 from muniment.server.identity.records import By, Issued, NewPrincipal, NewToken, Principal
+from muniment.server.identity.rules import access as rules
+from muniment.server.identity.store import access as store
 from muniment.server.ledger import Actor
 from muniment.server.ledger.records import Recorded, Subject
 from muniment.server.ledger.rules import payload_of

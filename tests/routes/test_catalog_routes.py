@@ -15,7 +15,7 @@ from muniment.server.catalog.records import Mode
 from muniment.server.catalog.routes import OPERATIONS as CATALOG
 from muniment.server.http.operation import Operation
 from muniment.server.http.records import Grant, Role, Scope, Verb
-from muniment.server.identity.rules import VERBS
+from muniment.server.identity.rules.access import VERBS
 from muniment.server.lifecycle.routes import OPERATIONS as LIFECYCLE
 from muniment.server.ports.blobs import Blobs
 from muniment.server.ports.clock import FixedClock

@@ -18,7 +18,7 @@ from muniment.server.http import idempotency, ranges
 from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom, TxMode
 from muniment.server.http.records import EVERYTHING, Grant, PrincipalKind, Role, Scope, Verb
 from muniment.server.identity import By, NewPrincipal
-from muniment.server.identity import actions as identity
+from muniment.server.identity.actions import access as identity
 from muniment.server.identity.routes import OPERATIONS as IDENTITY
 from muniment.server.ledger import Actor
 from muniment.server.ports.blobs_fake import FakeBlobs

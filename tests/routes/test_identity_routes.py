@@ -13,7 +13,7 @@ from muniment.server.http.operation import Operation
 from muniment.server.http.records import EVERYTHING, Grant, Role, Scope, Verb
 from muniment.server.identity import create_local_admin_token, jobs
 from muniment.server.identity.routes import OPERATIONS
-from muniment.server.identity.rules import VERBS
+from muniment.server.identity.rules.access import VERBS
 from muniment.server.ports.blobs import Blobs
 from muniment.server.ports.clock import FixedClock
 from muniment.server.ports.keys import Keys

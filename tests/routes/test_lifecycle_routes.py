@@ -10,7 +10,7 @@ import pytest
 
 from muniment.server.http.operation import Operation
 from muniment.server.http.records import Grant, Role, Scope, Verb
-from muniment.server.identity.rules import VERBS
+from muniment.server.identity.rules.access import VERBS
 from muniment.server.lifecycle.routes import OPERATIONS as LIFECYCLE
 from muniment.server.ports.blobs import Blobs
 from muniment.server.ports.clock import FixedClock

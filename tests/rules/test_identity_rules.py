@@ -19,8 +19,8 @@ from muniment.server.http.records import (
     Scope,
     Verb,
 )
-from muniment.server.identity import rules
 from muniment.server.identity.records import Credential, Token
+from muniment.server.identity.rules import access as rules
 
 NOW = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)

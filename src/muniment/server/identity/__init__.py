@@ -5,7 +5,7 @@ nothing readable as a secret is stored; a token gives at most what its principal
 moment; the last administrator stays one. Does not decide what a verb protects.
 """
 
-from muniment.server.identity.actions import (
+from muniment.server.identity.actions.access import (
     create_local_admin_token,
     create_principal,
     create_token,
@@ -14,9 +14,9 @@ from muniment.server.identity.actions import (
     grant_role,
     revoke_token,
 )
-from muniment.server.identity.reads import FOLDS, TokenCache, authenticator
+from muniment.server.identity.reads.access import FOLDS, TokenCache, authenticator
 from muniment.server.identity.records import By, FirstAdmin, Issued, NewPrincipal, NewToken
-from muniment.server.identity.rules import allows, visible_scopes
+from muniment.server.identity.rules.access import allows, visible_scopes
 
 __all__ = [
     "FOLDS",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from muniment.server.http.operation import Deps
-from muniment.server.identity import store
+from muniment.server.identity.store import access as store
 from muniment.server.ports.queue import Handler, Periodic
 
 

@@ -14,8 +14,8 @@ from muniment.server import ledger
 from muniment.server.http.operation import Call
 from muniment.server.http.paging import Cursor, Limit
 from muniment.server.http.records import Grant, PrincipalKind, Role, Scope
-from muniment.server.identity import rules
 from muniment.server.identity.records import By, Issued, Principal, Token
+from muniment.server.identity.rules import access as rules
 
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=rules.NAME_MAX_CHARS)]
 

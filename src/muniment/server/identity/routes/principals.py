@@ -8,7 +8,7 @@ from muniment.core.errors import AlreadyExists, BadBody, BadName, Conflict, NotA
 from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom, TxMode
 from muniment.server.http.paging import Page, cut, read_cursor
 from muniment.server.http.records import EVERYTHING, Grant, PrincipalKind, Verb
-from muniment.server.identity import actions, rules, store
+from muniment.server.identity.actions import access as actions
 from muniment.server.identity.records import NewPrincipal
 from muniment.server.identity.routes.bodies import (
     GrantBody,
@@ -19,6 +19,8 @@ from muniment.server.identity.routes.bodies import (
     id_of,
     principal_body,
 )
+from muniment.server.identity.rules import access as rules
+from muniment.server.identity.store import access as store
 from muniment.server.ports.db import Tx
 
 _P = "/api/v1/principals"

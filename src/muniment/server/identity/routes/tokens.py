@@ -10,7 +10,7 @@ from muniment.core.errors import BadName, Conflict, NotAllowed, NotFound
 from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom, TxMode
 from muniment.server.http.paging import Page, cut, read_cursor
 from muniment.server.http.records import EVERYTHING, Verb
-from muniment.server.identity import actions, rules, store
+from muniment.server.identity.actions import access as actions
 from muniment.server.identity.records import NewToken
 from muniment.server.identity.routes.bodies import (
     IssuedBody,
@@ -24,6 +24,8 @@ from muniment.server.identity.routes.bodies import (
     issued_body,
     token_body,
 )
+from muniment.server.identity.rules import access as rules
+from muniment.server.identity.store import access as store
 from muniment.server.ports.db import Tx
 
 _T = "/api/v1/tokens"

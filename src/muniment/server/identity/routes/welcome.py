@@ -20,9 +20,10 @@ from muniment.server import ledger
 from muniment.server.http import pages
 from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom, TxMode
 from muniment.server.http.records import Verb
-from muniment.server.identity import actions, rules
+from muniment.server.identity.actions import access as actions
 from muniment.server.identity.records import By, Issued
 from muniment.server.identity.routes.bodies import CodeBody, IssuedBody, WelcomeQuery, issued_body
+from muniment.server.identity.rules import access as rules
 from muniment.server.ports.db import Tx
 
 _FORM_BYTES_MAX = 16 << 10

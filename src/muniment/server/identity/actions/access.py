@@ -17,8 +17,7 @@ from muniment.core.entry import time_text
 from muniment.core.errors import Conflict, NotAuthenticated
 from muniment.server import ledger
 from muniment.server.http.records import EVERYTHING, Caller, Grant, PrincipalKind, Role, Verb
-from muniment.server.identity import rules, store
-from muniment.server.identity.reads import SIGNAL
+from muniment.server.identity.reads.access import SIGNAL
 from muniment.server.identity.records import (
     By,
     FirstAdmin,
@@ -28,6 +27,8 @@ from muniment.server.identity.records import (
     Principal,
     Token,
 )
+from muniment.server.identity.rules import access as rules
+from muniment.server.identity.store import access as store
 from muniment.server.ledger import Actor, Entry, Subject
 from muniment.server.ports.clock import Clock
 from muniment.server.ports.db import Tx

@@ -14,8 +14,8 @@ import msgspec
 
 from muniment.core.errors import AlreadyExists, NotFound
 from muniment.server.http.records import Caller, Grant, PrincipalKind, Role, Scope
-from muniment.server.identity import rules
 from muniment.server.identity.records import Credential, NewPrincipal, Principal, Token
+from muniment.server.identity.rules import access as rules
 from muniment.server.ports.db import Row, Tx
 
 

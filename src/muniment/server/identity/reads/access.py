@@ -13,8 +13,9 @@ from muniment.core.entry import time_text
 from muniment.core.errors import MunimentError, NotAuthenticated
 from muniment.server.http.operation import Deps
 from muniment.server.http.records import Caller, Grant, Role, Scope
-from muniment.server.identity import rules, store
 from muniment.server.identity.records import Credential
+from muniment.server.identity.rules import access as rules
+from muniment.server.identity.store import access as store
 from muniment.server.ledger import Fields, Fold, Key, Recorded
 from muniment.server.ports.db import Database, Row, Tx
 

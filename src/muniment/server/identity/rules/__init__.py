@@ -1,0 +1,1 @@
+"""What identity decides, pure: access by roles and tokens, trust in pipelines."""
