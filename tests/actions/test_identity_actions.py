@@ -22,7 +22,8 @@ from muniment.core.errors import (
 )
 from muniment.server.http.records import EVERYTHING, Grant, PrincipalKind, Role, Scope
 from muniment.server.identity.actions import access as actions
-from muniment.server.identity.reads.access import FOLDS, NOTED_EVERY, TokenCache
+from muniment.server.identity.reads.access import NOTED_EVERY, TokenCache
+from muniment.server.identity.reads.folds import FOLDS
 from muniment.server.identity.records import By, Issued, NewPrincipal, NewToken, Principal
 from muniment.server.identity.rules import access as rules
 from muniment.server.identity.store import access as store
@@ -110,6 +111,8 @@ async def test_the_tables_follow_from_the_log(db: PostgresDatabase, clock: Fixed
         "principal": 2,
         "role_grant": 3,
         "token": 2,
+        "trusted_issuer": 0,
+        "trusted_publisher": 0,
     }
 
 

@@ -22,6 +22,7 @@ from schemathesis.config import GenerationConfig, ProjectConfig, ProjectsConfig
 from schemathesis.specs.openapi import checks
 
 from muniment.server.openapi import whole_document
+from tests.support.issuer import running_issuer
 from tests.support.likely import NOWHERE, AnyCase, Seeded, harmless, lead, seed, with_examples
 from tests.support.server_process import TOKEN, ServerProcess
 
@@ -60,11 +61,13 @@ def filter_case(context: HookContext, case: AnyCase) -> bool:
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     home = tmp_path_factory.mktemp("fuzzed")
-    with ServerProcess(home, environ={"MUNIMENT_FETCH_HOSTS": NOWHERE}) as server:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("MUNIMENT_STATE_HOME", str(server.home / "state"))
-            registries.append(seed(server.url, TOKEN, server.home))
-        yield server
+    with running_issuer() as issuer:
+        environ = {"MUNIMENT_OUTBOUND_PRIVATE": issuer.host, "MUNIMENT_FETCH_HOSTS": NOWHERE}
+        with ServerProcess(home, environ=environ) as server:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("MUNIMENT_STATE_HOME", str(server.home / "state"))
+                registries.append(seed(server.url, TOKEN, server.home, issuer))
+            yield server
     asked = {name for name, _ in answers}
     if len(asked) > len(OPERATION_IDS) / 2:  # not when a single one was picked
         missed = asked - {name for name, status in answers if status < 300}

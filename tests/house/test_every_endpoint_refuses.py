@@ -23,7 +23,7 @@ from tests.support.app import RegistrySimulator, app_client
 CHECKED_IN = Path(__file__).parents[2] / "openapi.json"
 DOCUMENT: dict[str, Any] = whole_document()
 BY_ID = {operation.id: operation for operation in OPERATIONS}
-#: Anybody may know that the server lives, what it speaks, and redeem the one-time code.
+#: Anybody may know that the server lives, what it speaks, redeem the one-time code, and be a pipeline.
 OPEN = {
     "healthz",
     "readyz",
@@ -31,6 +31,8 @@ OPEN = {
     "bootstrap",
     "show_welcome",
     "welcome",
+    "exchange_id_token",
+    "get_audience",
 }
 CALLS = [
     (details["operationId"], method, path)

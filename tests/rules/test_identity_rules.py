@@ -63,7 +63,9 @@ def test_the_table_is_what_we_say_it_is() -> None:
     approver = ["read", "read_log", "stop"]
     assert shown == {
         "viewer": ["read"],
+        "attester": ["attest", "read"],
         "contributor": contributor,
+        "promoter": ["promote", "read"],
         "publisher": sorted([*contributor, "alias", "promote", "retire", "stop"]),
         "approver_platform": approver,
         "approver_product": approver,

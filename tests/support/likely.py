@@ -20,6 +20,7 @@ from schemathesis import Case
 
 from muniment import Client
 from tests.support.catalog import FULL_METADATA
+from tests.support.issuer import GITHUB_RULE, Issuer
 from tests.support.signing import p256, pem_of
 
 #: A generated request of any operation.
@@ -73,8 +74,8 @@ class Seeded:
         return [text for name in names for text in self.values[name]]
 
 
-def seed(url: str, token: str, home: Path) -> Seeded:
-    """Fill the registry at `url`, whose administrator's `token` is."""
+def seed(url: str, token: str, home: Path, issuer: Issuer) -> Seeded:
+    """Fill the registry at `url`, whose administrator's `token` is; it may call `issuer`."""
     folder = home / "seed"
     folder.mkdir()
     with Client(url, token) as admin:
@@ -114,6 +115,7 @@ def seed(url: str, token: str, home: Path) -> Seeded:
         ]
         tried = admin.webhooks.test(hooks[0]).delivery_id
     upload = _open_upload(url, token)
+    trusted = _trust(url, token, issuer)
     values: dict[str, list[Any]] = {
         "namespace": ["default"],
         "name": ["model-one", "prompt-one"],
@@ -164,8 +166,30 @@ def seed(url: str, token: str, home: Path) -> Seeded:
         values[f"{operation}.version"] = ["1.0.0"]
     values["alias_history.alias"] = ["kept"]
     values["right"] = ["model-one@1.1.0-rc.1"]
+    values["publisher_id"], values["remove_publisher.publisher_id"] = [trusted[0]], [trusted[1]]
+    values["issuer"] = ["doomed"]
     tokens = {"admin": token, "viewer": viewer.token or ""}
-    return Seeded(tokens, values, _bodies(upload))
+    bodies = _bodies(upload)
+    # Each is good once; they hold for longer than the requests take.
+    bodies["exchange_id_token"] = [
+        {"id_token": issuer.token(exp=int(issuer.now()) + 80_000)} for _ in range(12)
+    ]
+    bodies["try_id_token"] = [{"id_token": issuer.token()}, {"claims": issuer.claims()}]
+    return Seeded(tokens, values, bodies)
+
+
+def _trust(url: str, token: str, issuer: Issuer) -> list[str]:
+    """Believe `issuer`, and one that may be removed; return the ids of two publishers."""
+    with httpx.Client(base_url=url, headers={"authorization": f"Bearer {token}"}) as http:
+        for name, at in (("ci", issuer.url), ("doomed", "https://doomed.example")):
+            body = {"name": name, "url": at, "provider": "github"}
+            http.post("/api/v1/issuers", json=body).raise_for_status()
+        made = []
+        for permit in ("register", "evidence"):
+            trusted = {"issuer": "ci", "rule": GITHUB_RULE, "permits": [permit]}
+            answer = http.post("/api/v1/assets/default/model-one/publishers", json=trusted)
+            made.append(str(answer.raise_for_status().json()["id"]))
+    return made
 
 
 def _add_evidence(admin: Client, home: Path) -> str:
@@ -260,6 +284,9 @@ def _bodies(upload: str) -> dict[str, list[Any]]:
         "update_webhook": [{"description": "changed"}, {"events": ["version.abandon"]}],
         "new_webhook_secret": [{}, {"overlap_hours": 0}],
         "welcome": [b"code=x&name=y"],
+        "add_issuer": [{"name": "fresh", "url": "https://ci.example", "provider": "gitlab"}],
+        "add_publisher": [{"issuer": "ci", "rule": GITHUB_RULE, "permits": ["register"]}],
+        "try_id_token": [{"claims": {"repository_id": "7"}}],
     }  # fmt: skip
 
 

@@ -41,21 +41,22 @@ def envelope(
     entry_id: uuid.UUID,
     at: dt.datetime,
     act: str,
-    actor: Mapping[str, str],
+    actor: Mapping[str, Any],
     subject: Mapping[str, str],
     digests: Iterable[Digest],
     payload_sha256: Digest,
 ) -> dict[str, Any]:
     """Return the envelope of one act, ready for `entry_leaf` or `record_statement`.
 
-    `actor` has `kind` and `id`; `subject` has `kind`, `id` and `name`; `at` is aware and is
+    `actor` has `kind` and `id`, and `claims` (texts by name) if an issuer vouched for what it is;
+    `subject` has `kind`, `id` and `name`; `at` is aware and is
     written in UTC with microseconds. `payload_sha256` is of `payload_bytes(...)`.
     """
     return {
         "schema": SCHEMA,
         "id": str(entry_id),
         "time": time_text(at),
-        "actor": {"kind": actor["kind"], "id": actor["id"]},
+        "actor": {name: actor[name] for name in ("kind", "id", "claims") if name in actor},
         "act": act,
         "subject": {"kind": subject["kind"], "id": subject["id"], "name": subject["name"]},
         "digests": [str(digest) for digest in digests],
@@ -242,11 +243,24 @@ def _has_texts(value: object, names: set[str], may_be_empty: str = "") -> bool:
     )
 
 
+def _is_actor(value: object) -> bool:
+    if not isinstance(value, dict) or "claims" not in value:
+        return _has_texts(value, {"kind", "id"})
+    claims = value["claims"]
+    named = {name: each for name, each in value.items() if name != "claims"}
+    return (
+        isinstance(claims, dict)
+        and bool(claims)
+        and _has_texts(named, {"kind", "id"})
+        and (_has_texts(claims, set(claims)))
+    )
+
+
 _RULES: dict[str, Callable[[object], bool]] = {
     "schema": lambda value: value == SCHEMA,
     "id": lambda value: _matches(_UUID, value),
     "time": _is_time,
-    "actor": lambda value: _has_texts(value, {"kind", "id"}),
+    "actor": _is_actor,
     "act": lambda value: _matches(_ACT, value),
     "subject": lambda value: _has_texts(value, {"kind", "id", "name"}, may_be_empty="name"),
     "digests": lambda value: (

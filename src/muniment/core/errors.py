@@ -8,10 +8,10 @@ question whose answer is no is a value, not one of these.
     │                            BadMetadata, BadFilter, BadCursor, BadBody, BadJson, BadPath,
     │                            BadComposite, BadEvidence, BadProof,
     │                            DestinationRefused
-    ├─ NotAuthenticated  401
+    ├─ NotAuthenticated  401     IdTokenRefused
     ├─ NotAllowed        403     becomes NotFound where the caller may not know the thing exists
-    │                            Refused (a refusal as clients meet it): EvidenceMissing,
-    │                            ApprovalPending
+    │                            NotTrusted; Refused (a refusal as clients meet it):
+    │                            EvidenceMissing, ApprovalPending
     ├─ NotFound          404
     ├─ MethodNotAllowed  405
     ├─ Gone              410
@@ -167,11 +167,23 @@ class NotAuthenticated(MunimentError):
     status = 401
 
 
+class IdTokenRefused(NotAuthenticated):
+    """The ID token of a pipeline or person is not accepted; `reason` says why in one word."""
+
+    code = "id_token_refused"
+
+
 class NotAllowed(MunimentError):
     """Your roles do not allow this."""
 
     code = "not_allowed"
     status = 403
+
+
+class NotTrusted(NotAllowed):
+    """The ID token is genuine, but no trusted publisher is for who it says it is."""
+
+    code = "not_trusted"
 
 
 class Refused(NotAllowed):

@@ -70,6 +70,8 @@ class Settings:
     public_url: str | None = _option(text, None)
     #: Name of the log in every checkpoint: a bare hostname, for ever.
     origin: str = _option(text, "muniment.localhost")
+    #: For whom ID tokens of pipelines and people must be made; None: the origin.
+    oidc_audience: str | None = _option(text, None)
     #: Whether checkpoints and tiles may be read without a token, as public logs are.
     log_public: bool = _option(switch, False)
     #: A code to accept for the first administrator, instead of one printed at first start.
@@ -131,7 +133,7 @@ class Settings:
 
     #: Variables of the client, which are not settings of the server.
     OTHERS: ClassVar[frozenset[str]] = frozenset(
-        {"MUNIMENT_URL", "MUNIMENT_TOKEN", "MUNIMENT_CONFIG_HOME", "MUNIMENT_STATE_HOME"}
+        {f"MUNIMENT_{name}" for name in ("URL", "TOKEN", "ID_TOKEN", "CONFIG_HOME", "STATE_HOME")}
     )
 
     @classmethod

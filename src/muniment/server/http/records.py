@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -20,7 +21,9 @@ class Role(enum.StrEnum):
     """What a principal may be, within a scope."""
 
     VIEWER = "viewer"
+    ATTESTER = "attester"
     CONTRIBUTOR = "contributor"
+    PROMOTER = "promoter"
     PUBLISHER = "publisher"
     APPROVER_PLATFORM = "approver_platform"
     APPROVER_PRODUCT = "approver_product"
@@ -81,11 +84,23 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
+class Attested:
+    """What an issuer vouched for of a pipeline: texts by name; and where it may promote.
+
+    `promotes` are (namespace, asset, environment).
+    """
+
+    claims: Mapping[str, str]
+    promotes: frozenset[tuple[str, str, str]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
-    """The authenticated principal of one request."""
+    """The authenticated principal of one request; `attested` if its issuer vouched for it."""
 
     id: uuid.UUID
     kind: PrincipalKind
     name: str
     grants: tuple[Grant, ...]
     token_id: uuid.UUID | None = None
+    attested: Attested | None = None

@@ -14,7 +14,8 @@ from muniment.server.identity.actions.access import (
     grant_role,
     revoke_token,
 )
-from muniment.server.identity.reads.access import FOLDS, TokenCache, authenticator
+from muniment.server.identity.reads.access import TokenCache, authenticator
+from muniment.server.identity.reads.folds import FOLDS
 from muniment.server.identity.records import By, FirstAdmin, Issued, NewPrincipal, NewToken
 from muniment.server.identity.rules.access import allows, visible_scopes
 

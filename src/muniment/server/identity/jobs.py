@@ -1,16 +1,18 @@
-"""What is done now and then: forget a one-time code that nobody used."""
+"""What is done now and then: forget a one-time code that nobody used, and spent ID tokens."""
 
 from __future__ import annotations
 
 from muniment.server.http.operation import Deps
 from muniment.server.identity.store import access as store
+from muniment.server.identity.store import trust
 from muniment.server.ports.queue import Handler, Periodic
 
 
 async def sweep(deps: Deps) -> None:
-    """Forget an expired one-time code. May be repeated."""
+    """Forget what has expired: one-time codes, used ID tokens. May be repeated."""
     async with deps.db.transaction() as tx:
         await store.drop_expired_code(tx, deps.clock.now())
+        await trust.forget_id_tokens(tx, deps.clock.now())
 
 
 HANDLERS: list[Handler] = [Handler("identity.sweep", lambda deps, _job: sweep(deps), attempts=3)]

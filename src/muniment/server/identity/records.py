@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from muniment.server.http.records import Caller, Grant, PrincipalKind
 from muniment.server.ledger.records import Actor
@@ -39,6 +39,21 @@ class Token:
     expires_at: dt.datetime
     revoked_at: dt.datetime | None
     last_used_at: dt.datetime | None
+    workload: Attestation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attestation:
+    """What a pipeline's token was made from.
+
+    `claims` are those kept with its acts; `claims_sha256` (hex) is of all of them. `publishers`
+    are those that matched, `promotes` (namespace, asset, environment).
+    """
+
+    claims: Mapping[str, str]
+    claims_sha256: str
+    publishers: tuple[uuid.UUID, ...]
+    promotes: tuple[tuple[str, str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +114,75 @@ class NewToken:
     label: str
     expires_at: dt.datetime | None = None
     limits: tuple[Grant, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """Who may say who a pipeline is: `url` is exactly the `iss` of its tokens."""
+
+    id: uuid.UUID
+    name: str
+    url: str
+    provider: str
+    created_at: dt.datetime
+    removed_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustRule:
+    """All that a token's claims must be. `identity` is the repository's id at its issuer.
+
+    `workflow` is `PATH@REF`, or `PATH@SHA` for one commit. `environment` and `ref` None: any.
+    `protected` asks for a protected ref, `events` for one of these, `claims` for exactly these.
+    """
+
+    identity: str
+    owner: str | None = None
+    repository: str | None = None
+    workflow: str | None = None
+    environment: str | None = None
+    ref: str | None = None
+    protected: bool = True
+    events: tuple[str, ...] = ()
+    claims: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPublisher:
+    """A pipeline to be trusted for an asset, which need not exist yet; `issuer` is a name."""
+
+    namespace: str
+    asset: str
+    issuer: str
+    rule: TrustRule
+    permits: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publisher:
+    """A pipeline that is trusted for an asset.
+
+    `permits` are `register`, `evidence`, `promote:ENVIRONMENT`, in order.
+    """
+
+    id: uuid.UUID
+    namespace: str
+    asset: str
+    issuer: Issuer
+    principal_id: uuid.UUID
+    rule: TrustRule
+    permits: tuple[str, ...]
+    created_at: dt.datetime
+    removed_at: dt.datetime | None = None
+    last_used_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a publisher asks of one claim, what a token says, and whether that is the same."""
+
+    what: str
+    claim: str
+    expected: str
+    found: str | None
+    matches: bool

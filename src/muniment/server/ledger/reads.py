@@ -21,7 +21,6 @@ from muniment.core.receipt import Receipt
 from muniment.server.http.metrics import Number
 from muniment.server.ledger import rules, store, tiles
 from muniment.server.ledger.records import (
-    Actor,
     Consistency,
     Fields,
     Fold,
@@ -35,7 +34,8 @@ from muniment.server.ports.db import Database, Row, Tx
 
 _RECEIPT_POLL_SECONDS: Final = 0.02
 _COLUMNS: Final = """
-    SELECT e.id, e.at, e.act, e.actor_kind, e.actor_id, e.subject_kind, e.subject_id,
+    SELECT e.id, e.at, e.act, e.actor_kind, e.actor_id, e.actor_claims::text AS actor_claims,
+           e.subject_kind, e.subject_id,
            e.subject_name, e.asset_id, e.digests, e.payload, e.bundle, l.leaf_index
 """
 _SELECT: Final = (
@@ -258,7 +258,7 @@ def recorded(row: Row) -> Recorded:
         id=row["id"],
         at=row["at"],
         act=row["act"],
-        actor=Actor(row["actor_kind"], row["actor_id"]),
+        actor=rules.actor_from(row["actor_kind"], row["actor_id"], row["actor_claims"]),
         subject=Subject(
             row["subject_kind"], row["subject_id"], row["subject_name"], row["asset_id"]
         ),

@@ -25,6 +25,26 @@ class Actor:
     id: str
 
 
+class Workload(Actor):
+    """A pipeline that acted, with `claims`: what its issuer vouched for, texts by name.
+
+    They stand in the entry and are not among the fields of an actor elsewhere: a table names who
+    acted, the log says what that was.
+    """
+
+    __slots__ = ("claims",)
+    claims: Mapping[str, str]
+
+    def __init__(self, actor_id: str, claims: Mapping[str, str]) -> None:
+        super().__init__("workload", actor_id)
+        object.__setattr__(self, "claims", dict(claims))
+
+
+def claims_of(actor: Actor) -> Mapping[str, str] | None:
+    """Return what was vouched for of who acted, or None."""
+    return actor.claims if isinstance(actor, Workload) else None
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """What was acted on: its kind (`asset`, `version`, `principal`, …), its id, its name then.

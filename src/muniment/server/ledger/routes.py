@@ -20,7 +20,7 @@ from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom, Tx
 from muniment.server.http.paging import Cursor, Limit, Page, cut, read_cursor
 from muniment.server.http.records import Verb
 from muniment.server.ledger import reads, rules
-from muniment.server.ledger.records import Recorded
+from muniment.server.ledger.records import Actor, Recorded, claims_of
 from muniment.server.ledger.sequencer import OBJECT_PREFIX
 from muniment.server.ports.db import Tx
 from muniment.server.settings import Settings
@@ -73,10 +73,17 @@ class KeysBody(msgspec.Struct, frozen=True):
 
 
 class ActorBody(msgspec.Struct, frozen=True):
-    """Who acted."""
+    """Who acted; `claims` is what the issuer of a pipeline's identity vouched for."""
 
     kind: str
     id: str
+    claims: dict[str, str] | None = None
+
+
+def actor_body(actor: Actor) -> ActorBody:
+    """Return who acted as it is sent."""
+    claims = claims_of(actor)
+    return ActorBody(actor.kind, actor.id, None if claims is None else dict(claims))
 
 
 class SubjectBody(msgspec.Struct, frozen=True):
@@ -107,7 +114,7 @@ class EntryBody(msgspec.Struct, frozen=True):
             id=entry.id,
             at=entry.at,
             act=entry.act,
-            actor=ActorBody(entry.actor.kind, entry.actor.id),
+            actor=actor_body(entry.actor),
             subject=SubjectBody(
                 entry.subject.kind, entry.subject.id, entry.subject.name, entry.subject.asset_id
             ),

@@ -37,7 +37,9 @@ from muniment.server.ledger.records import (
     Signed,
     Subject,
     Waiting,
+    Workload,
     Written,
+    claims_of,
 )
 from muniment.server.ports.keys import Signer
 
@@ -58,7 +60,9 @@ _ED25519_BYTES = 32  # the end of its SubjectPublicKeyInfo
 
 
 def actor_of(caller: Caller) -> Actor:
-    """Return who `caller` is in the log: the principal's kind and id."""
+    """Return who `caller` is in the log: the principal's kind and id, and what was vouched for."""
+    if caller.attested is not None:
+        return Workload(str(caller.id), caller.attested.claims)
     return Actor(kind=caller.kind.value, id=str(caller.id))
 
 
@@ -77,7 +81,7 @@ def write(entry: Entry, *, salt: str, signer: Signer | None) -> Written:
                 entry_id=entry.id,
                 at=entry.at,
                 act=entry.act,
-                actor={"kind": entry.actor.kind, "id": entry.actor.id},
+                actor=_actor_json(entry.actor),
                 subject={
                     "kind": entry.subject.kind,
                     "id": entry.subject.id,
@@ -102,6 +106,18 @@ def write(entry: Entry, *, salt: str, signer: Signer | None) -> Written:
     body = core_entry.record_statement_bytes(envelope, payload, entry.predicate_type, salt)
     bundle, leaf = core_statement.sign_statement_bytes(body, signer.sign, signer.public_key_der)
     return Written(leaf=leaf, payload=None, bundle=msgspec.json.encode(bundle))
+
+
+def _actor_json(actor: Actor) -> dict[str, Any]:
+    claims = claims_of(actor)
+    return {"kind": actor.kind, "id": actor.id} | ({"claims": dict(claims)} if claims else {})
+
+
+def actor_from(kind: str, actor_id: str, claims: bytes | str | None) -> Actor:
+    """Return an actor as it was kept; `claims` is JSON."""
+    if claims is None:
+        return Actor(kind, actor_id)
+    return Workload(actor_id, msgspec.json.decode(claims, type=dict[str, str]))
 
 
 def mac_input(entry_id: uuid.UUID, asset_id: uuid.UUID | None, leaf: bytes) -> bytes:
@@ -322,6 +338,7 @@ def entry_differences(row: Mapping[str, Any], record_key_der: bytes) -> list[tup
         "act": envelope["act"],
         "actor_kind": actor["kind"],
         "actor_id": actor["id"],
+        "actor_claims": actor.get("claims"),
         "subject_kind": subject["kind"],
         "subject_id": subject["id"],
         "subject_name": subject["name"],
@@ -331,6 +348,7 @@ def entry_differences(row: Mapping[str, Any], record_key_der: bytes) -> list[tup
     stored = {name: row[name] for name in said} | {
         "id": str(row["id"]),
         "at": core_entry.time_text(row["at"]),
+        "actor_claims": None if row["actor_claims"] is None else loads_strict(row["actor_claims"]),
         "digests": [str(Digest(raw)) for raw in row["digests"]],
         "payload": envelope["payload_sha256"] if payload is None else digest_of(payload).hex,
     }

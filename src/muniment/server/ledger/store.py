@@ -7,8 +7,9 @@ import uuid
 from collections.abc import Collection, Sequence
 from typing import Final, LiteralString
 
+from muniment.core.canon import canonical
 from muniment.core.merkle import Tile
-from muniment.server.ledger.records import Entry, Signed, Waiting, Written
+from muniment.server.ledger.records import Entry, Signed, Waiting, Written, claims_of
 from muniment.server.ledger.tiles import Held
 from muniment.server.ports.db import Row, Tx, numbered_after
 
@@ -18,8 +19,10 @@ LEADER_LOCK = int.from_bytes(b"sequence", "big")
 
 _ENTRY: Final[LiteralString] = """entry AS (
         INSERT INTO ledger_entry (id, at, act, actor_kind, actor_id, subject_kind, subject_id,
-                                  subject_name, asset_id, digests, leaf, payload, bundle, mac)
-        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 FROM done
+                                  subject_name, asset_id, digests, leaf, payload, bundle, mac,
+                                  actor_claims)
+        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15::text::jsonb
+        FROM done
         RETURNING id
     ), pending AS (
         INSERT INTO ledger_pending (entry_id) SELECT id FROM entry
@@ -46,6 +49,7 @@ async def insert_with(
 
 
 def _values(entry: Entry, written: Written, mac: bytes) -> tuple[object, ...]:
+    claims = claims_of(entry.actor)
     return (
         entry.id,
         entry.at,
@@ -61,6 +65,7 @@ def _values(entry: Entry, written: Written, mac: bytes) -> tuple[object, ...]:
         written.payload,
         written.bundle,
         mac,
+        None if claims is None else canonical(claims).decode(),
     )
 
 

@@ -11,10 +11,11 @@ import os
 import secrets
 import uuid
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from muniment.core.entry import time_text
-from muniment.core.errors import Conflict, NotAuthenticated
+from muniment.core.errors import Conflict, NotAllowed, NotAuthenticated
 from muniment.server import ledger
 from muniment.server.http.records import EVERYTHING, Caller, Grant, PrincipalKind, Role, Verb
 from muniment.server.identity.reads.access import SIGNAL
@@ -28,6 +29,7 @@ from muniment.server.identity.records import (
     Token,
 )
 from muniment.server.identity.rules import access as rules
+from muniment.server.identity.rules.publishers import attestation_json
 from muniment.server.identity.store import access as store
 from muniment.server.ledger import Actor, Entry, Subject
 from muniment.server.ports.clock import Clock
@@ -174,10 +176,12 @@ async def create_token(tx: Tx, new: NewToken, by: By, *, maker: Caller | None) -
 
     Raises:
         NotFound: there is no such principal.
-        NotAllowed: it asks for a role the maker has not.
+        NotAllowed: it asks for a role the maker has not, or the maker is a pipeline.
         Conflict: the principal is disabled.
         BadBody: it would expire too late, or has. Nothing is written in any case.
     """
+    if maker is not None and maker.attested is not None:
+        raise NotAllowed("a pipeline's token makes no others: exchange another ID token")
     await _lock_enabled(tx, new.principal_id)
     cap, limits = None, new.limits
     if maker is not None and not rules.allows(maker.grants, Verb.ADMINISTER, EVERYTHING):
@@ -198,7 +202,25 @@ async def create_token(tx: Tx, new: NewToken, by: By, *, maker: Caller | None) -
     return Issued(token, text)
 
 
-async def _keep_token(tx: Tx, token: Token, text: str, by: By) -> None:
+async def keep_workload_token(
+    tx: Tx, token: Token, by: By, id_token_claims: Mapping[str, Any]
+) -> Issued:
+    """Keep a token made from an ID token with `id_token_claims`, all of which go into its entry.
+
+    They may name people: an entry's payload can be erased.
+    """
+    text = rules.token_text(token.id, os.urandom(rules.SECRET_BYTES))
+    made = {
+        "workload": attestation_json(token.workload),
+        "id_token_claims": dict(id_token_claims),
+    }
+    await _keep_token(tx, token, text, by, made)
+    return Issued(token, text)
+
+
+async def _keep_token(
+    tx: Tx, token: Token, text: str, by: By, more: Mapping[str, Any] = MappingProxyType({})
+) -> None:
     hashed = rules.token_hash(text)
     await store.insert_token(tx, token, hashed)
     payload = {
@@ -208,6 +230,7 @@ async def _keep_token(tx: Tx, token: Token, text: str, by: By) -> None:
         "limits": rules.grants_as_json(token.limits),
         "created_at": time_text(token.created_at),
         "expires_at": time_text(token.expires_at),
+        **more,
     }
     await _record(tx, by, "token.create", ("token", token.id), payload)
 

@@ -51,7 +51,9 @@ _APPROVER = frozenset({Verb.READ, Verb.READ_LOG, Verb.STOP})
 #: Which role has which verbs, within the scope it is granted for.
 VERBS: Mapping[Role, frozenset[Verb]] = {
     Role.VIEWER: frozenset({Verb.READ}),
+    Role.ATTESTER: frozenset({Verb.READ, Verb.ATTEST}),
     Role.CONTRIBUTOR: _CONTRIBUTOR,
+    Role.PROMOTER: frozenset({Verb.READ, Verb.PROMOTE}),
     Role.PUBLISHER: _CONTRIBUTOR | {Verb.ALIAS, Verb.PROMOTE, Verb.RETIRE, Verb.STOP},
     **dict.fromkeys(APPROVERS, _APPROVER),
     Role.APPROVER_SECURITY: _APPROVER | {Verb.RELEASE, Verb.AUDIT},

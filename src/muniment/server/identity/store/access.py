@@ -13,9 +13,10 @@ from typing import Any, LiteralString
 import msgspec
 
 from muniment.core.errors import AlreadyExists, NotFound
-from muniment.server.http.records import Caller, Grant, PrincipalKind, Role, Scope
-from muniment.server.identity.records import Credential, NewPrincipal, Principal, Token
+from muniment.server.http.records import Attested, Caller, Grant, PrincipalKind, Role, Scope
+from muniment.server.identity.records import Attestation, Credential, NewPrincipal, Principal, Token
 from muniment.server.identity.rules import access as rules
+from muniment.server.identity.rules.publishers import attestation_json
 from muniment.server.ports.db import Row, Tx
 
 
@@ -39,6 +40,23 @@ def grants_from_json(text: str) -> tuple[Grant, ...]:
     return tuple(Grant(row.role, Scope(row.namespace, row.asset)) for row in rows)
 
 
+class AttestationRow(msgspec.Struct, frozen=True):
+    """What a pipeline's token was made from, as JSON."""
+
+    claims: dict[str, str]
+    claims_sha256: str
+    publishers: list[uuid.UUID]
+    promotes: list[tuple[str, str, str]]
+
+
+def attestation_from_json(text: str | None) -> Attestation | None:
+    """Read what a pipeline's token was made from; None for other tokens."""
+    if text is None:
+        return None
+    row = msgspec.json.decode(text, type=AttestationRow)
+    return Attestation(row.claims, row.claims_sha256, tuple(row.publishers), tuple(row.promotes))
+
+
 _PRINCIPAL: LiteralString = """
     SELECT p.id, p.kind, p.name, p.display_name, p.created_at, p.disabled_at,
            (SELECT coalesce(jsonb_agg(jsonb_build_object(
@@ -50,7 +68,7 @@ _PRINCIPAL: LiteralString = """
 
 _TOKENS: LiteralString = """
     SELECT t.id, t.principal_id, t.label, t.limits::text AS limits, t.created_at, t.expires_at,
-           t.revoked_at, t.last_used_at
+           t.revoked_at, t.last_used_at, t.workload::text AS workload
     FROM token t
 """
 
@@ -77,6 +95,7 @@ def _token(row: Row) -> Token:
         expires_at=row["expires_at"],
         revoked_at=row["revoked_at"],
         last_used_at=row["last_used_at"],
+        workload=attestation_from_json(row["workload"]),
     )
 
 
@@ -248,10 +267,11 @@ async def lock_admins(tx: Tx) -> list[uuid.UUID]:
 
 async def insert_token(tx: Tx, token: Token, hashed: bytes) -> None:
     """Write a token."""
+    made = attestation_json(token.workload)
     await tx.execute(
         """
-        INSERT INTO token (id, principal_id, label, hash, limits, created_at, expires_at)
-        VALUES ($1, $2, $3, $4, $5::text::jsonb, $6, $7)
+        INSERT INTO token (id, principal_id, label, hash, limits, created_at, expires_at, workload)
+        VALUES ($1, $2, $3, $4, $5::text::jsonb, $6, $7, $8::text::jsonb)
         """,
         token.id,
         token.principal_id,
@@ -260,6 +280,7 @@ async def insert_token(tx: Tx, token: Token, hashed: bytes) -> None:
         None if token.limits is None else grants_to_json(token.limits),
         token.created_at,
         token.expires_at,
+        None if made is None else msgspec.json.encode(made).decode(),
     )
 
 
@@ -309,7 +330,11 @@ async def find_credential(tx: Tx, hashed: bytes) -> Credential | None:
     row = await tx.fetchrow(
         """
         SELECT t.id AS token_id, t.hash, t.limits::text AS limits, t.expires_at, t.last_used_at,
-               t.revoked_at IS NULL AND p.disabled_at IS NULL AS usable, p.id, p.kind, p.name,
+               t.revoked_at IS NULL AND p.disabled_at IS NULL AND (t.workload IS NULL OR NOT EXISTS (
+                   SELECT FROM jsonb_array_elements_text(t.workload->'publishers') u (id)
+                   JOIN trusted_publisher r ON r.id = u.id::uuid
+                   WHERE r.removed_at IS NOT NULL)) AS usable, p.id, p.kind, p.name,
+               t.workload::text AS workload,
                (SELECT coalesce(jsonb_agg(jsonb_build_object(
                            'role', g.role, 'namespace', g.namespace, 'asset', g.asset)
                        ORDER BY g.role, g.namespace NULLS FIRST, g.asset NULLS FIRST), '[]')
@@ -322,6 +347,8 @@ async def find_credential(tx: Tx, hashed: bytes) -> Credential | None:
     if row is None:
         return None
     limits = None if row["limits"] is None else grants_from_json(row["limits"])
+    made = attestation_from_json(row["workload"])
+    held = grants_from_json(row["grants"])
     return Credential(
         hash=row["hash"],
         expires_at=row["expires_at"],
@@ -331,8 +358,9 @@ async def find_credential(tx: Tx, hashed: bytes) -> Credential | None:
             id=row["id"],
             kind=PrincipalKind(row["kind"]),
             name=row["name"],
-            grants=rules.narrow(grants_from_json(row["grants"]), limits),
+            grants=rules.narrow(held, limits) if made is None else limits or (),
             token_id=row["token_id"],
+            attested=None if made is None else Attested(made.claims, frozenset(made.promotes)),
         ),
     )
 
@@ -378,16 +406,3 @@ async def take_code(tx: Tx, hashed: bytes, now: dt.datetime) -> bool:
 async def drop_expired_code(tx: Tx, now: dt.datetime) -> None:
     """Forget a code nobody can use any more."""
     await tx.execute("DELETE FROM bootstrap_code WHERE expires_at <= $1", now)
-
-
-# --- for fsck ----------------------------------------------------------------------------------
-
-#: Rows of each governance table, in the order of their keys.
-ROWS: dict[str, LiteralString] = {
-    "principal": "SELECT id, kind, name, display_name, created_at, disabled_at FROM principal"
-    " ORDER BY id",
-    "role_grant": "SELECT principal_id, role, namespace, asset, granted_at FROM role_grant"
-    " ORDER BY principal_id, role, namespace, asset",
-    "token": "SELECT id, principal_id, label, hash, limits::text AS limits, created_at, expires_at,"
-    " revoked_at FROM token ORDER BY id",
-}

@@ -1,0 +1,1 @@
+"""What identity asks of others: issuers, for their keys."""

@@ -1,0 +1,19 @@
+"""Rows of this slice's governance tables, for `fsck`."""
+
+from __future__ import annotations
+
+from typing import LiteralString
+
+#: Rows of each governance table, in the order of their keys.
+ROWS: dict[str, LiteralString] = {
+    "principal": "SELECT id, kind, name, display_name, created_at, disabled_at FROM principal"
+    " ORDER BY id",
+    "role_grant": "SELECT principal_id, role, namespace, asset, granted_at FROM role_grant"
+    " ORDER BY principal_id, role, namespace, asset",
+    "token": "SELECT id, principal_id, label, hash, limits::text AS limits, created_at, expires_at,"
+    " revoked_at, workload::text AS workload FROM token ORDER BY id",
+    "trusted_issuer": "SELECT id, name, url, provider, created_at, removed_at FROM trusted_issuer"
+    " ORDER BY id",
+    "trusted_publisher": "SELECT id, namespace, asset, issuer_id, principal_id, identity,"
+    " rule::text AS rule, permits, created_at, removed_at FROM trusted_publisher ORDER BY id",
+}
