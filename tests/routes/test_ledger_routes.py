@@ -181,7 +181,7 @@ async def test_one_entry(log: Log, client: httpx.AsyncClient) -> None:
         "id": str(entry_id),
         "at": "2026-11-21T12:00:00Z",
         "act": "thing.make",
-        "actor": {"kind": "person", "id": "ada"},
+        "actor": {"kind": "person", "id": "ada", "claims": None},
         "subject": {"kind": "thing", "id": "t0", "name": "thing 0", "asset_id": None},
         "digests": [],
         "payload": {"number": 0},
