@@ -10,7 +10,7 @@ import msgspec
 from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom
 from muniment.server.http.paging import Page
 from muniment.server.http.records import PrincipalKind, Verb
-from muniment.server.identity import store
+from muniment.server.identity.store import access as store
 from muniment.server.ports.db import Tx
 
 
