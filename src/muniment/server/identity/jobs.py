@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from muniment.server.http.operation import Deps
-from muniment.server.identity.store import access as store
-from muniment.server.identity.store import trust
+from muniment.server.identity.store import codes, trust
 from muniment.server.ports.queue import Handler, Periodic
 
 
 async def sweep(deps: Deps) -> None:
     """Forget what has expired: one-time codes, used ID tokens. May be repeated."""
     async with deps.db.transaction() as tx:
-        await store.drop_expired_code(tx, deps.clock.now())
+        await codes.drop_expired_code(tx, deps.clock.now())
         await trust.forget_id_tokens(tx, deps.clock.now())
 
 

@@ -31,6 +31,7 @@ from muniment.server.identity.records import (
 from muniment.server.identity.rules import access as rules
 from muniment.server.identity.rules.publishers import attestation_json
 from muniment.server.identity.store import access as store
+from muniment.server.identity.store import codes
 from muniment.server.ledger import Actor, Entry, Subject
 from muniment.server.ports.clock import Clock
 from muniment.server.ports.db import Tx
@@ -264,7 +265,7 @@ async def ensure_first_admin(tx: Tx, *, settings: Settings, clock: Clock) -> Fir
     by = By(_STARTING, clock.now(), clock.new_id)
     if settings.bootstrap_token is None:
         code = secrets.token_urlsafe(24)
-        await store.replace_code(tx, rules.token_hash(code), by.at + rules.CODE_LIFETIME)
+        await codes.replace_code(tx, rules.token_hash(code), by.at + rules.CODE_LIFETIME)
         return FirstAdmin(code=code)
     principal = await _make_admin(tx, "admin", by)
     token = _first_token(principal, "MUNIMENT_BOOTSTRAP_TOKEN", by, rules.LIFETIME_MAX)
@@ -285,7 +286,7 @@ async def redeem_code(tx: Tx, code: str, name: str, by: By) -> Issued:
     by = By(_STARTING, by.at, by.new_id)
     await store.lock_first_admin(tx)
     first = not await store.any_outside_principal(tx)
-    if not (first and await store.take_code(tx, rules.token_hash(code), by.at)):
+    if not (first and await codes.take_code(tx, rules.token_hash(code), by.at)):
         raise NotAuthenticated(
             "the code is wrong, used or expired; start the server again for a new one"
         )
