@@ -12,7 +12,7 @@ import pytest
 from muniment.server.http.operation import Operation
 from muniment.server.http.records import EVERYTHING, Grant, Role, Scope, Verb
 from muniment.server.identity import create_local_admin_token, jobs
-from muniment.server.identity.routes import OPERATIONS
+from muniment.server.identity.routes import names, principals, tokens, welcome
 from muniment.server.identity.rules.access import VERBS
 from muniment.server.ports.blobs import Blobs
 from muniment.server.ports.clock import FixedClock
@@ -20,6 +20,13 @@ from muniment.server.ports.keys import Keys
 from muniment.server.ports.postgres import PostgresDatabase
 from tests.support.app import Client, RegistrySimulator, app_client
 
+#: Trust in pipelines has tests of its own.
+OPERATIONS = [
+    *principals.OPERATIONS,
+    *names.OPERATIONS,
+    *tokens.OPERATIONS,
+    *welcome.OPERATIONS,
+]
 P, T = "/api/v1/principals", "/api/v1/tokens"
 NOBODYS = uuid.UUID(int=9)
 DAY = dt.timedelta(days=1)
