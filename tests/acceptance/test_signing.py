@@ -14,8 +14,17 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from muniment.core.digest import Digest
 from tests.support.server_process import ServerProcess
-from tests.support.signing import Authority, p256, pem_of, private_pem
+from tests.support.signing import (
+    BUILDER,
+    Authority,
+    envelope_of,
+    p256,
+    pem_of,
+    private_pem,
+    provenance_of,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -140,3 +149,20 @@ def test_we_accept_what_the_tool_signs(server: ServerProcess, home: Path) -> Non
     listed = data_of(server, "signer", "list", "--removed")
     assert [one["name"] for one in listed if one["removed_at"]] == ["corporate"]
     assert "bob" in server.cli("signer", "list").stdout
+
+
+def test_verify_says_of_each_how_it_stands(server: ServerProcess, home: Path) -> None:
+    registered = data_of(server, "show", "thing@1.0.0")
+    said = provenance_of(Digest.parse(registered["manifest_digest"]))
+    (home / "provenance.json").write_text(json.dumps(envelope_of(said, p256(1))))
+    server.cli("signer", "add", "ci", "--key", str(home / "bob.pub"), "--builder", BUILDER)
+    server.cli("evidence", "add", "thing@1.0.0", str(home / "provenance.json"))
+    required = ("--require", "signature", "--require", "provenance")
+    found = data_of(server, "verify", "thing@1.0.0", *required)
+    assert found["standings"] == dict.fromkeys(
+        ("bytes", "signature", "provenance", "receipt"), "verified"
+    )
+    server.cli("signer", "remove", "ci")
+    lacking = server.cli("verify", "thing@1.0.0", *required, check=False)
+    assert lacking.returncode == 4
+    assert "provenance asserted" in lacking.stdout

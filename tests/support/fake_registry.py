@@ -14,12 +14,20 @@ from typing import Any
 import httpx
 
 from muniment.core.errors import MunimentError, NotAuthenticated, NotFound
-from tests.support import fake_log_routes
+from tests.support import fake_evidence_routes, fake_log_routes
 from tests.support.fake_log import FakeLog
 from tests.support.fake_routes import ROUTES
 from tests.support.fake_state import FakeState
 
-__all__ = ["TOKEN", "URL", "FakeLog", "FakeRegistry", "fake_log_routes", "problem"]
+__all__ = [
+    "TOKEN",
+    "URL",
+    "FakeLog",
+    "FakeRegistry",
+    "fake_evidence_routes",
+    "fake_log_routes",
+    "problem",
+]
 
 URL = "https://registry.example"
 TOKEN = "mun_fake_token"

@@ -44,6 +44,8 @@ class FakeState:
         self.blobs: dict[str, bytes] = {}
         self.uploads: dict[str, dict[str, Staged]] = {}
         self.log = FakeLog()
+        self.evidence: list[tuple[dict[str, Any], bytes]] = []
+        self.signers: list[dict[str, Any]] = []
         self.missing_gaps: list[dict[str, str]] = []
         self.forged: dict[str, Any] = {}
 

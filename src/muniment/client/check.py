@@ -7,7 +7,9 @@ Steps, in order:
 3. the registration binds the manifest that the registry shows;
 4. every file has the bytes of the manifest;
 5. what the registry shows of the version is what was registered, by the log's own record;
-   whether it is true is another matter: metadata is asserted, not verified.
+   whether it is true is another matter: metadata is asserted, not verified;
+6. signatures of the files, and
+7. their provenance, judged here by the signers the registry lists, or by others that are given.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from muniment.client import trust
+from muniment.client.attested import check_recorded
 from muniment.client.download import RECEIVERS, file_path
 from muniment.client.manifests import ManifestFile
 from muniment.client.progress import Meter, OnProgress
@@ -45,6 +48,7 @@ _FIXED = (
 if TYPE_CHECKING:
     from muniment.client.client import Client
     from muniment.core.receipt import Verified
+    from muniment.core.signers import Signer
 
 
 def check_version(
@@ -53,9 +57,10 @@ def check_version(
     *,
     directory: Path | None = None,
     files: bool = True,
+    signers: Sequence[Signer] | None = None,
     on_progress: OnProgress | None = None,
 ) -> Report:
-    """Check one version; `files` False leaves step 4 out. Failures are in the report.
+    """Check one version; `files` False leaves steps 4, 6 and 7 out. Failures are in the report.
 
     Raises:
         NotFound: there is no such version.
@@ -75,6 +80,8 @@ def check_version(
         findings += _check_remote(client, version, listed, on_progress)
     if verified:
         findings.append(_check_record(version, verified))
+    if files or directory is not None:
+        findings += check_recorded(client, version, listed, signers, _record_key(client))
     return Report(version.ref, tuple(findings))
 
 
@@ -102,6 +109,12 @@ def trusted_keys(client: Client) -> tuple[LogKeys, bool]:
             raise
         return known, False
     return shown, trust.pin(client.url, shown)
+
+
+def _record_key(client: Client) -> bytes | None:
+    """Return the record key trusted for this registry, None if none is."""
+    known = trust.load().get(client.url)
+    return None if known is None else trust.as_trusted(known).record_key_der
 
 
 def _check_entry(client: Client, version: Version) -> tuple[list[Finding], Verified | None]:

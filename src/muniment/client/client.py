@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -33,6 +34,7 @@ from muniment.client.transport import Transport
 from muniment.client.versions import Versions
 from muniment.client.vulnerabilities import Vulnerabilities
 from muniment.client.webhooks import Webhooks
+from muniment.core.signers import Signer
 
 
 class Client:
@@ -121,15 +123,17 @@ class Client:
         ref: str,
         *,
         directory: str | os.PathLike[str] | None = None,
+        signers: Sequence[Signer] | None = None,
         on_progress: OnProgress | None = None,
     ) -> Report:
-        """Check receipt, manifest and every file of `ref`; say of each whether it holds.
+        """Check bytes, receipt, signatures and provenance of `ref`; say of each how it stands.
 
         Files are those in `directory` if given, else they are read from the registry and hashed
-        without being stored.
+        without being stored. Signatures and provenance are judged here, by `signers` if given, else
+        by those the registry lists. `Report.standings` has each in one word.
         """
         at = Path(directory) if directory is not None else None
-        return check_version(self, ref, directory=at, on_progress=on_progress)
+        return check_version(self, ref, directory=at, signers=signers, on_progress=on_progress)
 
     def close(self) -> None:
         """Close the connections."""

@@ -10,7 +10,7 @@ from typing import Any
 from muniment.client.files import LocalFile, find_files
 from muniment.client.paging import all_items
 from muniment.client.progress import OnProgress
-from muniment.client.records import AddedEvidence, Coverage, Evidence, Page, UploadSession
+from muniment.client.records import AddedEvidence, Coverage, Evidence, Page, UploadSession, Version
 from muniment.client.transport import Transport, api
 from muniment.client.upload import Upload
 from muniment.client.versions import Versions, version_path
@@ -95,6 +95,27 @@ class EvidenceCalls:
 
         return list(all_items(page_at))
 
+    def of_version(self, version: Version, *, kind: str | None = None) -> list[Evidence]:
+        """The evidence of a version that was looked up already, oldest first."""
+        path = version_path(version, "evidence")
+
+        def page_at(cursor: str | None) -> Page[Evidence]:
+            return self._transport.get(path, Page[Evidence], {"kind": kind, "cursor": cursor})
+
+        return list(all_items(page_at))
+
+    def read_file(self, version: Version, evidence: Evidence) -> bytes:
+        """The file of a piece of evidence, byte for byte, checked against its digest.
+
+        Raises:
+            DigestMismatch: the registry sent other bytes.
+        """
+        path = version_path(version, "evidence", str(evidence.id), "file")
+        data = self._transport.request("GET", path).content
+        if digest_of(data) != Digest.parse(evidence.digest):
+            raise DigestMismatch(f"expected {evidence.digest}, found {digest_of(data)}")
+        return data
+
     def get(self, ref: str, evidence_id: str) -> Evidence:
         """One piece of evidence, with all that was read from its file (`parsed`).
 
@@ -120,12 +141,7 @@ class EvidenceCalls:
         Raises:
             DigestMismatch: the registry sent other bytes.
         """
-        found = self.get(ref, evidence_id)
-        path = version_path(self._versions.get(ref), "evidence", evidence_id, "file")
-        data = self._transport.request("GET", path).content
-        if digest_of(data) != Digest.parse(found.digest):
-            raise DigestMismatch(f"expected {found.digest}, found {digest_of(data)}")
-        return data
+        return self.read_file(self._versions.get(ref), self.get(ref, evidence_id))
 
     def reparse(self, ref: str, evidence_id: str) -> dict[str, Any]:
         """Have the registry read the file again: `same`, and if not `differences`."""

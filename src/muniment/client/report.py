@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from muniment.core.errors import IntegrityError, MunimentError
 
@@ -17,11 +19,20 @@ class Standing(enum.StrEnum):
     FAILED = "failed"  # checked, and it does not hold
 
 
+#: What a verification is about, and the steps that say how it stands.
+CLAIMS: Final[Mapping[str, frozenset[int]]] = {
+    "bytes": frozenset({3, 4}),
+    "signature": frozenset({6}),
+    "provenance": frozenset({7}),
+    "receipt": frozenset({1, 2}),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing looked at: which `step` of the verification, what, and how it stands.
 
-    `error` is what broke, where something did.
+    `error` is what broke, where something did. What is missing and not `required` fails nothing.
     """
 
     step: int
@@ -29,6 +40,7 @@ class Finding:
     standing: Standing
     detail: str = ""
     error: MunimentError | None = None
+    required: bool = True
 
     def as_json(self) -> dict[str, object]:
         """Plain JSON values."""
@@ -49,9 +61,34 @@ class Report:
 
     @property
     def failures(self) -> list[Finding]:
-        """What does not hold, or is missing."""
-        broken = (Standing.FAILED, Standing.MISSING)
-        return [finding for finding in self.findings if finding.standing in broken]
+        """What does not hold, or is missing and was needed."""
+        return [
+            finding
+            for finding in self.findings
+            if finding.standing is Standing.FAILED
+            or (finding.standing is Standing.MISSING and finding.required)
+        ]
+
+    @property
+    def standings(self) -> dict[str, Standing]:
+        """How bytes, signature, provenance and receipt stand, each in one word.
+
+        Of bytes and receipt it is the worst that was found, of signature and provenance the best:
+        one good one is enough, and one that does not hold is too many.
+        """
+        return {claim: self._standing(claim) for claim in CLAIMS}
+
+    def _standing(self, claim: str) -> Standing:
+        found = {finding.standing for finding in self.findings if finding.step in CLAIMS[claim]}
+        worst_first = (Standing.FAILED, Standing.MISSING, Standing.ASSERTED, Standing.VERIFIED)
+        best_first = (Standing.FAILED, Standing.VERIFIED, Standing.ASSERTED, Standing.MISSING)
+        order = best_first if claim in {"signature", "provenance"} else worst_first
+        return next((each for each in order if each in found), Standing.MISSING)
+
+    def lacking(self, wanted: Iterable[str]) -> list[str]:
+        """Return those of `wanted` (`signature`, …) that are not verified, in their order."""
+        standings = self.standings
+        return [claim for claim in wanted if standings[claim] is not Standing.VERIFIED]
 
     @property
     def ok(self) -> bool:
@@ -73,4 +110,7 @@ class Report:
     def as_json(self) -> dict[str, object]:
         """Plain JSON values."""
         findings = [finding.as_json() for finding in self.findings]
-        return {"subject": self.subject, "ok": self.ok, "findings": findings}
+        standings = {claim: str(standing) for claim, standing in self.standings.items()}
+        return {
+            "subject": self.subject, "ok": self.ok, "standings": standings, "findings": findings,
+        }  # fmt: skip

@@ -10,32 +10,55 @@ Steps, in order:
 1. the receipt is well formed;
 2. its proof, checkpoint and signatures hold under a trusted key (`core.receipt`);
 3. the manifest beside it is the one the entry binds;
-4. the files in the directory are those of the manifest, all of them and no others.
+4. the files in the directory are those of the manifest, all of them and no others;
+6. signatures of the files, and
+7. their provenance, in files that are given, judged by signers that are given.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from muniment.client import trust
+from muniment.client.attested import STEPS, check_files_given
 from muniment.client.files import LocalFile, digest_of_file, find_files
 from muniment.client.manifests import ManifestFile, digest_of_manifest, read_manifest
 from muniment.client.progress import Meter, OnProgress
 from muniment.client.report import Finding, Report, Standing
+from muniment.core.attested import Model
 from muniment.core.errors import BadProof, BadSignature, DigestMismatch, MunimentError
 from muniment.core.receipt import Receipt, TrustedKeys, Verified
 from muniment.core.receipt import verify as verify_proof
+from muniment.core.signers import Signer, SignerUse
 
 #: A receipt as a file, as bytes, or as JSON values.
 ReceiptSource = str | os.PathLike[str] | bytes | Mapping[str, Any]
 
+
+@dataclass(frozen=True, slots=True)
+class Attested:
+    """Signatures and provenance in files, each with what it must be, and the signers believed."""
+
+    files: Sequence[tuple[SignerUse, Path]]
+    signers: Sequence[Signer]
+
+
 _MAX_RECEIPT_BYTES = 64 * 1024 * 1024
 
-__all__ = ["Finding", "Report", "Standing", "check_files", "check_proof", "verify_receipt"]
+__all__ = [
+    "Attested",
+    "Finding",
+    "Report",
+    "Standing",
+    "check_files",
+    "check_proof",
+    "verify_receipt",
+]
 
 
 def verify_receipt(
@@ -43,11 +66,14 @@ def verify_receipt(
     trusted: TrustedKeys | None = None,
     *,
     directory: str | os.PathLike[str] | None = None,
+    attested: Attested | None = None,
     on_progress: OnProgress | None = None,
 ) -> Report:
     """Check a receipt and, if given, the files it is about. Never raises for what does not hold.
 
     Without `trusted`, the keys kept on this machine are tried (`muniment log keys --save`).
+    `attested` are signatures and provenance, and by whom they are judged; the registry that wrote
+    the receipt is a signer too, by its record key.
     """
     name = "receipt" if isinstance(receipt, bytes | Mapping) else str(receipt)
     try:
@@ -61,8 +87,22 @@ def verify_receipt(
     except MunimentError as error:
         return Report(name, (read, failed(2, "log entry", error)))
     at = Path(directory) if directory is not None else None
-    content = _check_content(value.get("manifest"), verified, at, on_progress)
-    return Report(str(verified.entry["subject"]["name"]), (read, proved(verified), *content))
+    content, files = _check_content(value.get("manifest"), verified, at, on_progress)
+    name = str(verified.entry["subject"]["name"])
+    more = _check_attested(attested, name, files)
+    return Report(name, (read, proved(verified), *content, *more))
+
+
+def _check_attested(
+    attested: Attested | None, name: str, files: list[ManifestFile] | None
+) -> list[Finding]:
+    if attested is None:
+        return []
+    if files is None:
+        without = BadProof("no manifest to compare with: give the files with `--dir`")
+        return [failed(STEPS[use], str(file), without) for use, file in attested.files]
+    model = Model(name, digest_of_manifest(files), {file.path: file.digest for file in files})
+    return check_files_given(attested.files, model, attested.signers)
 
 
 def parse_receipt(value: Mapping[str, Any]) -> Receipt:
@@ -162,20 +202,23 @@ def read_json(receipt: ReceiptSource) -> dict[str, Any]:
 
 def _check_content(
     manifest: Any, verified: Verified, directory: Path | None, on_progress: OnProgress | None
-) -> list[Finding]:
+) -> tuple[list[Finding], list[ManifestFile] | None]:
+    """Check manifest and files; return what was found, and the manifest if it is the one bound."""
     try:
         if manifest is not None:
             files = read_manifest(manifest, None)
         elif directory is not None:
             files = _manifest_of(directory)
         else:
-            return []
+            return [], None
     except MunimentError as error:
-        return [failed(3, "manifest", error)]
+        return [failed(3, "manifest", error)], None
     bound = check_manifest(files, verified)
-    if directory is None or bound.standing is not Standing.VERIFIED:
-        return [bound]
-    return [bound, *check_files(files, directory, on_progress)]
+    if bound.standing is not Standing.VERIFIED:
+        return [bound], None
+    if directory is None:
+        return [bound], files
+    return [bound, *check_files(files, directory, on_progress)], files
 
 
 def _manifest_of(directory: Path) -> list[ManifestFile]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
 
 from muniment import Client
+from muniment.client.cli.app import build
+from muniment.client.cli.screen import Session
 from tests.support.fake_registry import TOKEN, URL, FakeRegistry
 
 
@@ -47,3 +50,19 @@ def model(tmp_path: Path) -> Path:
     (at / "deep" / "copy.json").write_bytes(b'{"layers": 3}')
     (at / "empty").write_bytes(b"")
     return at
+
+
+@pytest.fixture
+def run(registry: FakeRegistry) -> Callable[..., Result]:
+    """Run a command line with a client of the fake registry."""
+
+    def connect(url: str | None, token: str | None) -> Client:
+        client = Client(url or URL, token or TOKEN, transport=registry.transport())
+        client.transport.sleep = lambda _: None
+        return client
+
+    def run(*args: str, stdin: str | None = None) -> Result:
+        session = Session(connect=connect)
+        return CliRunner().invoke(build(), list(args), obj=session, input=stdin)
+
+    return run

@@ -13,29 +13,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from muniment import Client
 from muniment.client.cli.app import COMMANDS, build
 from muniment.client.cli.lazy import Later
-from muniment.client.cli.screen import Session, safe
+from muniment.client.cli.screen import safe
 from tests.support.fake_registry import TOKEN, URL, FakeLog, FakeRegistry
 
 Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(registry: FakeRegistry) -> Run:
-    """Run a command line with a client of the fake registry."""
-
-    def connect(url: str | None, token: str | None) -> Client:
-        client = Client(url or URL, token or TOKEN, transport=registry.transport())
-        client.transport.sleep = lambda _: None
-        return client
-
-    def run(*args: str, stdin: str | None = None) -> Result:
-        session = Session(connect=connect)
-        return CliRunner().invoke(build(), list(args), obj=session, input=stdin)
-
-    return run
 
 
 @pytest.fixture
