@@ -38,6 +38,24 @@ _FILES_SHOWN = 20
 _LACKING = 4
 
 
+Signers = Annotated[
+    Path | None,
+    typer.Option("--signers", help="Believe these instead (`muniment signer list --json`)."),
+]
+SignatureFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--signature", help="With a receipt: a signature of the files."),
+]
+ProvenanceFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--provenance", help="With a receipt: provenance of the files."),
+]
+Require = Annotated[
+    list[str] | None,
+    typer.Option(help="`signature`, `provenance`: exit with 4 unless verified; may be repeated."),
+]
+
+
 @app.command()
 def verify(
     ctx: typer.Context,
@@ -54,24 +72,10 @@ def verify(
         Path | None,
         typer.Option("--keys", help="Trust the keys in this file (`muniment log keys --json`)."),
     ] = None,
-    signers: Annotated[
-        Path | None,
-        typer.Option("--signers", help="Believe these instead (`muniment signer list --json`)."),
-    ] = None,
-    signature: Annotated[
-        list[Path] | None,
-        typer.Option("--signature", help="With a receipt: a signature of the files."),
-    ] = None,
-    provenance: Annotated[
-        list[Path] | None,
-        typer.Option("--provenance", help="With a receipt: provenance of the files."),
-    ] = None,
-    require: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="`signature`, `provenance`: exit with 4 unless verified; may be repeated."
-        ),
-    ] = None,
+    signers: Signers = None,
+    signature: SignatureFiles = None,
+    provenance: ProvenanceFiles = None,
+    require: Require = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
