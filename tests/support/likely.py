@@ -33,6 +33,13 @@ SHA256 = hashlib.sha256(BLOB).hexdigest()
 HELD = b"held by the registry\n"
 #: A blob that is there in parts.
 SENT = b"sent in two parts\n"
+VEX = json.dumps({
+    "@context": "https://openvex.dev/ns/v0.2.0",
+    "author": "ada",
+    "statements": [{
+        "vulnerability": "CVE-1", "status": "not_affected", "justification": "component_not_present",
+    }],
+})  # fmt: skip
 RECORDS = Path(__file__).parents[1] / "samples" / "osv"
 SENT_SHA256 = hashlib.sha256(SENT).hexdigest()
 #: Assets of their own for what brings a version to an end, or changes what it is: all at 1.0.0.
@@ -283,6 +290,10 @@ def _bodies(upload: str) -> dict[str, list[Any]]:
         ],
         "update_webhook": [{"description": "changed"}, {"events": ["version.abandon"]}],
         "new_webhook_secret": [{}, {"overlap_hours": 0}],
+        "add_vex": [
+            {"name": "vex.json", "dry_run": True, "document": VEX},
+            {"name": "vex.json", "document": VEX},
+        ],
         "welcome": [b"code=x&name=y"],
         "add_issuer": [{"name": "fresh", "url": "https://ci.example", "provider": "gitlab"}],
         "add_publisher": [{"issuer": "ci", "rule": GITHUB_RULE, "permits": ["register"]}],

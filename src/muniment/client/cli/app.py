@@ -46,6 +46,8 @@ COMMANDS: dict[str, Later] = {
     "verify": Later(f"{_HERE}.verify", "Check a version, or a receipt without network.", _PROVE),
     "sign": Later(f"{_HERE}.sign", "Sign a version's files (OpenSSF Model Signing).", _PROVE),
     "sbom": Later(f"{_HERE}.sbom", "Print the ML-BOM of a version.", _PROVE),
+    "vulns": Later(f"{_HERE}.vulns", "Known vulnerabilities of a version, or of all.", _PROVE),
+    "vex": Later(f"{_HERE}.vex", "Say which vulnerabilities do not matter, and why.", _PROVE),
     "vulndb": Later(f"{_HERE}.vulndb", "Import vulnerability databases.", _PROVE),
     "history": Later(f"{_HERE}.history", "Show every act on a version or asset.", _PROVE),
     "log": Later(f"{_HERE}.log", "Read, prove and follow the log.", _PROVE),

@@ -9,7 +9,7 @@ evidence is needed, nor what follows from it: that is policy's.
 # ruff: noqa: I001 -- by what they are for
 # fmt: off
 from muniment.server.evidence.actions import keep, parse_held, record, refused
-from muniment.server.evidence.plugins import Parser, add_parser
+from muniment.server.evidence.plugins import Parser, add_parser, parse
 from muniment.server.evidence.reads import (
     FOLDS, about, components, find_evidence, named_blobs, of, page, required_blobs,
 )
@@ -24,6 +24,6 @@ from muniment.server.evidence.rules.reading import (
 __all__ = [
     "FOLDS", "Document", "Limits", "Package", "Parser", "about", "about_version", "add_parser", "clean",
     "components", "components_of", "find_evidence", "freshness", "items_at", "keep", "named_blobs", "of", "of_version",
-    "package_key", "page", "parse_held", "problem", "read", "read_purl", "record", "refusal", "refused",
+    "package_key", "page", "parse", "parse_held", "problem", "read", "read_purl", "record", "refusal", "refused",
     "required_blobs", "text_at", "walk",
 ]

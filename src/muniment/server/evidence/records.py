@@ -25,6 +25,8 @@ class EvidenceKind(enum.StrEnum):
     SIGNATURE = "signature"
     SCAN = "scan"
     GATE = "gate"
+    VULNERABILITIES = "vulnerabilities"
+    VEX = "vex"
     OTHER = "other"
 
 

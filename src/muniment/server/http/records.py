@@ -48,6 +48,7 @@ class Verb(enum.StrEnum):
     RETIRE = "retire"  # deprecate, reinstate, retire, rename
     STOP = "stop"  # quarantine; take out of an environment
     RELEASE = "release"  # end a quarantine
+    TRIAGE = "triage"  # say that a vulnerability does not matter
     AUDIT = "audit"  # read the bytes of what is retired or quarantined
     GOVERN = "govern"  # how a namespace enforces its rules
     READ_LOG = "read_log"  # the ledger

@@ -5,6 +5,12 @@ not at all, with its digest in the log and its file held; what cannot be told is
 Does not decide what may run: that is policy's.
 """
 
-from muniment.server.vulnerabilities.reads import FOLDS, named_blobs, required_blobs
+from muniment.server import evidence
+from muniment.server.vulnerabilities.plugins import reports, vex
+from muniment.server.vulnerabilities.reads.databases import named_blobs, required_blobs
+from muniment.server.vulnerabilities.reads.folds import FOLDS
+
+for _parser in (*vex.PARSERS, reports.PARSER):
+    evidence.add_parser(_parser)
 
 __all__ = ["FOLDS", "named_blobs", "required_blobs"]

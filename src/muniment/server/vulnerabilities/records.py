@@ -129,6 +129,159 @@ class Database:
     entry_id: uuid.UUID
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contained:
+    """One component of a subject's SBOMs: `package` is its key, None where nothing identifies it.
+
+    `distro` is as its purl says (`debian-12`); `evidence_ids` are the SBOMs that have it.
+    """
+
+    component_id: int
+    name: str
+    version: str | None
+    purl: str | None
+    package: str | None
+    distro: str = ""
+    evidence_ids: tuple[uuid.UUID, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One vulnerability of one component, all records of it taken together.
+
+    `name` is what it is best known by, of all its `names`; `advisories` are the records that said so.
+    `fixed_in` are versions after this one, lowest first. `package` and `version` are the component's.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    advisories: tuple[str, ...]
+    component: str
+    package: str
+    version: str | None
+    purl: str | None
+    outcome: Outcome
+    severity: Severity
+    score: float | None
+    vector: str | None
+    summary: str
+    fixed_in: tuple[str, ...]
+    exploited: Exploited | None
+
+
+class Status(enum.StrEnum):
+    """What a statement says of a vulnerability in a product. Source: OpenVEX 0.2.0 (status labels)."""
+
+    NOT_AFFECTED = "not_affected"
+    AFFECTED = "affected"
+    FIXED = "fixed"
+    UNDER_INVESTIGATION = "under_investigation"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a statement is about: a package by its key, and one version or any; or the whole.
+
+    `whole` is set for the product itself; `ids` are then what it is called by, empty for what the
+    statement was added to, whatever that is called.
+    """
+
+    package: str | None = None
+    version: str | None = None
+    whole: bool = False
+    ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """One statement of a VEX document: what of which vulnerability, in which targets, and why."""
+
+    names: tuple[str, ...]
+    status: Status
+    justification: str
+    detail: str
+    targets: tuple[Target, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """A statement as it was added: with the evidence it is in, by whom, and until when it holds."""
+
+    statement: Statement
+    evidence_id: uuid.UUID
+    position: int
+    author: str
+    added_by: Actor
+    added_at: dt.datetime
+    expires_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A finding, and the statement that decides about it, if one holds. `open`: it still matters."""
+
+    finding: Finding
+    given: Given | None
+    expired: Given | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether no statement that holds says it does not matter."""
+        return self.given is None or self.given.statement.status not in (
+            Status.NOT_AFFECTED, Status.FIXED,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """What is known of the components of one subject.
+
+    `uncovered` counts components by the kind of package that no database here is about.
+    """
+
+    sboms: tuple[uuid.UUID, ...]
+    component_count: int
+    unidentified_count: int
+    uncovered: Mapping[str, int]
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vex:
+    """Until when the statements of a VEX document hold; the document is the evidence."""
+
+    id: uuid.UUID
+    evidence_id: uuid.UUID
+    subject_kind: str
+    subject_id: str
+    subject_name: str
+    asset_id: uuid.UUID | None
+    expires_at: dt.datetime
+    added_at: dt.datetime
+    actor: Actor
+    entry_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matching:
+    """All SBOMs, matched against the newest snapshots (by ecosystem); it never changes.
+
+    `results_digest` is over every subject and what was found of it; `changed_count` subjects got new
+    evidence.
+    """
+
+    id: uuid.UUID
+    ruleset_id: str
+    databases: Mapping[str, str]
+    component_count: int
+    subject_count: int
+    changed_count: int
+    results_digest: Digest
+    started_at: dt.datetime
+    ended_at: dt.datetime
+    entry_id: uuid.UUID
+
+
 class ImportState(enum.StrEnum):
     """How far an import is."""
 

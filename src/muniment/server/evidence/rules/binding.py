@@ -41,6 +41,8 @@ DEPENDS: Final[Mapping[EvidenceKind, frozenset[str]]] = {
     EvidenceKind.SIGNATURE: _FILES,
     EvidenceKind.SCAN: _FILES,
     EvidenceKind.GATE: _BEHAVIOUR,
+    EvidenceKind.VULNERABILITIES: _FILES | {"code", "env"},
+    EvidenceKind.VEX: _FILES | {"code", "env"},
     EvidenceKind.OTHER: _BEHAVIOUR | {"env"},
 }
 

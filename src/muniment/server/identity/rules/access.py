@@ -56,7 +56,7 @@ VERBS: Mapping[Role, frozenset[Verb]] = {
     Role.PROMOTER: frozenset({Verb.READ, Verb.PROMOTE}),
     Role.PUBLISHER: _CONTRIBUTOR | {Verb.ALIAS, Verb.PROMOTE, Verb.RETIRE, Verb.STOP},
     **dict.fromkeys(APPROVERS, _APPROVER),
-    Role.APPROVER_SECURITY: _APPROVER | {Verb.RELEASE, Verb.AUDIT},
+    Role.APPROVER_SECURITY: _APPROVER | {Verb.RELEASE, Verb.AUDIT, Verb.TRIAGE},
     Role.APPROVER_GOVERNANCE: _APPROVER | {Verb.RELEASE, Verb.AUDIT, Verb.RETIRE, Verb.GOVERN},
     Role.AUDITOR: frozenset(
         {Verb.READ, Verb.READ_LOG, Verb.READ_PRINCIPALS, Verb.OBSERVE, Verb.AUDIT}

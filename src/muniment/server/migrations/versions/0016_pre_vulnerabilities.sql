@@ -99,3 +99,61 @@ $$;
 CREATE TRIGGER end_once BEFORE UPDATE ON advisory FOR EACH ROW EXECUTE FUNCTION advisory_end_once();
 CREATE TRIGGER immutable BEFORE DELETE ON advisory FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER immutable_whole BEFORE TRUNCATE ON advisory FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- Until when the statements of a VEX document hold. The document is evidence; it may be added again for longer.
+CREATE TABLE vex (
+    id           uuid        PRIMARY KEY,              -- UUIDv7
+    evidence_id  uuid        NOT NULL REFERENCES evidence,
+    subject_kind text        COLLATE "C" NOT NULL,
+    subject_id   text        COLLATE "C" NOT NULL,
+    subject_name text        NOT NULL,
+    asset_id     uuid,
+    expires_at   timestamptz NOT NULL,
+    added_at     timestamptz NOT NULL,
+    actor_kind   text        NOT NULL,
+    actor_id     text        COLLATE "C" NOT NULL,
+    entry_id     uuid        NOT NULL,                 -- its `vulnerabilities.vex` in the ledger
+    CHECK (expires_at > added_at)
+);
+
+CREATE INDEX vex_subject ON vex (subject_kind, subject_id, added_at);
+
+CREATE TRIGGER immutable BEFORE UPDATE OR DELETE ON vex FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER immutable_whole BEFORE TRUNCATE ON vex FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- All SBOMs matched against the newest snapshots. What changed for a subject is evidence of it.
+CREATE TABLE vulnerability_matching (
+    id              uuid        PRIMARY KEY,           -- UUIDv7
+    ruleset_id      text        COLLATE "C" NOT NULL,
+    databases       jsonb       NOT NULL,              -- {ecosystem: id of the snapshot}
+    component_count bigint      NOT NULL CHECK (component_count >= 0), -- distinct ones that some advisory is about
+    subject_count   bigint      NOT NULL CHECK (subject_count >= 0),
+    changed_count   bigint      NOT NULL CHECK (changed_count BETWEEN 0 AND subject_count),
+    results_digest  bytea       NOT NULL CHECK (octet_length(results_digest) = 32), -- over subjects and what was found
+    started_at      timestamptz NOT NULL,
+    ended_at        timestamptz NOT NULL,
+    entry_id        uuid        NOT NULL               -- its `vulnerabilities.match` in the ledger
+);
+
+CREATE TRIGGER immutable BEFORE UPDATE OR DELETE ON vulnerability_matching
+    FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER immutable_whole BEFORE TRUNCATE ON vulnerability_matching
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- What is recorded with an SBOM is matched: asked for in the transaction that records it.
+CREATE FUNCTION ask_for_match() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.kind = 'sbom' THEN
+        INSERT INTO pgqueuer (entrypoint, payload, dedupe_key, priority, status)
+        VALUES ('vulnerabilities.match_subject',
+                convert_to(json_build_object('kind', NEW.subject_kind, 'id', NEW.subject_id)::text, 'UTF8'),
+                'match ' || NEW.id, 0, 'queued')
+        ON CONFLICT (dedupe_key) WHERE status IN ('queued', 'picked') AND dedupe_key IS NOT NULL
+        DO NOTHING;
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER ask_for_match AFTER INSERT ON evidence
+    FOR EACH ROW EXECUTE FUNCTION ask_for_match();

@@ -17,13 +17,14 @@ from muniment.server.http.records import Verb
 from muniment.server.identity import By, visible_scopes
 from muniment.server.ledger.records import Actor
 from muniment.server.ports.db import Tx
-from muniment.server.vulnerabilities import actions, reads
+from muniment.server.vulnerabilities.actions import importing as actions
+from muniment.server.vulnerabilities.reads import databases as reads
 from muniment.server.vulnerabilities.records import Database, Import
+from muniment.server.vulnerabilities.routes.parts import TAG
 from muniment.server.vulnerabilities.rules.advisories import ECOSYSTEMS, known_source
 
 _ALL: Final = "/api/v1/vulnerability-databases"
 _IMPORTS: Final = "/api/v1/vulnerability-imports"
-TAG: Final = "vulnerabilities"
 
 
 class NewImportBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from typing import Final
 
 from muniment.core.digest import Digest
-from muniment.core.entry import time_text
 from muniment.core.errors import NotFound
-from muniment.server.ledger.records import Fields, Fold, Key, NeededBlob, Recorded
+from muniment.server.ledger.records import NeededBlob
 from muniment.server.ports.db import Tx
-from muniment.server.vulnerabilities import store
 from muniment.server.vulnerabilities.records import Database, Import
-from muniment.server.vulnerabilities.rules import folding
-from muniment.server.vulnerabilities.store import DATABASE, IMPORT, to_database, to_import
+from muniment.server.vulnerabilities.store.databases import DATABASE, IMPORT, to_database, to_import
 
 
 async def current(tx: Tx) -> list[Database]:
@@ -98,39 +94,3 @@ async def required_blobs(tx: Tx) -> AsyncIterator[NeededBlob]:
     ):
         what_for = f"vulnerability database {row['ecosystem']} {row['number']}"
         yield NeededBlob(Digest(row["source_digest"]), row["source_bytes"], what_for)
-
-
-class DatabaseFold:
-    """`advisory_database`, and whether the newest snapshots' records are as the log has the digest."""
-
-    table = "advisory_database"
-
-    def apply(self, rows: dict[Key, Fields], entry: Recorded) -> None:
-        """Apply `vulnerabilities.import`."""
-        folding.fold_database(rows, entry)
-
-    async def stored(self, tx: Tx) -> AsyncIterator[tuple[Key, Fields]]:
-        """Yield every snapshot."""
-        newest_ids = {one.id: one for one in await current(tx)}
-        states = {}
-        for one in newest_ids.values():
-            found = await store.totals(tx, one.ecosystem)
-            same = (found.digest, found.rows) == (one.digest, one.rows)
-            states[one.id] = folding.AS_DIGESTED if same else "not as digested"
-        async for row in tx.cursor(DATABASE + " ORDER BY d.id"):
-            database = to_database(row)
-            yield (
-                str(database.id),
-                {
-                    **folding.database_payload(database),
-                    "recorded_at": time_text(database.recorded_at),
-                    "actor_kind": database.actor.kind,
-                    "actor_id": database.actor.id,
-                    "entry_id": str(database.entry_id),
-                    "records": states.get(database.id, folding.REPLACED),
-                },
-            )
-
-
-#: How this slice's tables follow from the log.
-FOLDS: Final[tuple[Fold, ...]] = (DatabaseFold(),)

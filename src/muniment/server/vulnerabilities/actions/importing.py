@@ -18,11 +18,12 @@ from muniment.server.identity.records import By
 from muniment.server.ledger.records import Entry, Subject
 from muniment.server.ports import queue
 from muniment.server.ports.db import Tx
-from muniment.server.vulnerabilities import reads, store
+from muniment.server.vulnerabilities.reads import databases as reads
 from muniment.server.vulnerabilities.records import Database, Import, ImportState
 from muniment.server.vulnerabilities.rules import folding
 from muniment.server.vulnerabilities.rules.advisories import Unusable
-from muniment.server.vulnerabilities.store import NewRecord
+from muniment.server.vulnerabilities.store import databases as store
+from muniment.server.vulnerabilities.store.databases import NewRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,8 +148,9 @@ class Importing:
 
 
 async def end(tx: Tx, import_id: uuid.UUID, database: Database) -> None:
-    """Note that an import is done."""
+    """Note that an import is done, and have all SBOMs matched against what it brought."""
     await store.end_import(tx, import_id, ImportState.DONE, database_id=database.id)
+    await queue.enqueue(tx, "vulnerabilities.match", {}, key=f"match {database.id}")
 
 
 def _entry(made: Database) -> Entry:

@@ -19,9 +19,10 @@ from muniment.server import evidence
 from muniment.server.evidence.records import Unreadable
 from muniment.server.http.operation import Deps
 from muniment.server.identity.records import By
-from muniment.server.ports.queue import GiveUp, Handler, Job, Periodic
-from muniment.server.vulnerabilities import actions, reads, store
+from muniment.server.ports.queue import GiveUp, Job
+from muniment.server.vulnerabilities.actions import importing as actions
 from muniment.server.vulnerabilities.plugins.dumps import LIMITS, Dump, Member
+from muniment.server.vulnerabilities.reads import databases as reads
 from muniment.server.vulnerabilities.records import KEV, Database, Import, ImportState
 from muniment.server.vulnerabilities.rules import stored
 from muniment.server.vulnerabilities.rules.advisories import (
@@ -29,7 +30,8 @@ from muniment.server.vulnerabilities.rules.advisories import (
     read_advisory,
     read_exploited,
 )
-from muniment.server.vulnerabilities.store import NewRecord
+from muniment.server.vulnerabilities.store import databases as store
+from muniment.server.vulnerabilities.store.databases import NewRecord
 
 _AT_ONCE: Final = 500
 _MAX_PROBLEMS: Final = 100
@@ -198,7 +200,3 @@ async def _on_disk(deps: Deps, digest: Digest) -> AsyncIterator[str]:
             await asyncio.to_thread(copy.write, chunk)
         await asyncio.to_thread(copy.flush)
         yield copy.name
-
-
-HANDLERS: list[Handler] = [Handler("vulnerabilities.import", import_, at_once=1)]
-PERIODIC: list[Periodic] = []

@@ -1,0 +1,1 @@
+"""The verbs of vulnerabilities. They take an open transaction and never commit."""

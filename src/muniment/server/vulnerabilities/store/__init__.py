@@ -1,0 +1,1 @@
+"""The rows of vulnerabilities. Every function takes a `Tx`; none commits."""
