@@ -36,6 +36,7 @@ NAMES_NONE = {
     ("tracking_metric", "dataset_digest"),
     ("version", "manifest_digest"),
     ("version", "metadata_digest"),
+    ("vulnerability_matching", "results_digest"),
 }
 
 
