@@ -575,7 +575,7 @@ async def test_unknown_endpoints_and_methods_say_so_in_json(admin: Client) -> No
     for method, path in (
         ("GET", "/api/2.0/mlflow/traces/x"),
         ("POST", "/api/3.0/mlflow/traces"),
-        ("GET", "/ajax-api/2.0/mlflow/webhooks"),
+        ("GET", "/ajax-api/2.0/mlflow/webhook"),
         ("DELETE", f"{API}/registered-models/create"),
         ("GET", f"{API}/registered-models/create/%2e%2e/get"),
     ):

@@ -1,9 +1,14 @@
-"""What MLflow's client does with webhooks, unmodified; runs in MLflow's own environment."""
+"""What MLflow's client does with webhooks, unmodified, and a receiver that verifies with MLflow's own code.
+
+Nothing of ours is imported: this runs in an environment that has MLflow only.
+"""
 
 from __future__ import annotations
 
 import json
-import os
+import queue
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +16,32 @@ import mlflow  # type: ignore[import-not-found]
 from mlflow import MlflowClient
 from mlflow.entities.webhook import WebhookStatus  # type: ignore[import-not-found]
 from mlflow.exceptions import MlflowException  # type: ignore[import-not-found]
+from mlflow.webhooks.delivery import (  # type: ignore[import-not-found]
+    _generate_hmac_signature,
+)
 
-url, secret = os.environ["RECEIVER"], "s3cret"
+SECRET = "s3cret"
+arrived: queue.Queue[dict[str, Any]] = queue.Queue()
+
+
+class Receiver(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"])).decode()
+        delivery, at = self.headers["X-MLflow-Delivery-Id"], self.headers["X-MLflow-Timestamp"]
+        wanted = _generate_hmac_signature(SECRET, delivery, at, body)
+        arrived.put({**json.loads(body), "verified": self.headers["X-MLflow-Signature"] == wanted})
+        self.send_response(200)
+        self.send_header("content-length", "6")
+        self.end_headers()
+        self.wfile.write(b"thanks")
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+receiver = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+threading.Thread(target=receiver.serve_forever, daemon=True).start()
+url = f"http://127.0.0.1:{receiver.server_port}/hook"
 client = MlflowClient()
 seen: dict[str, Any] = {}
 
@@ -21,7 +50,7 @@ made = client.create_webhook(
     url=url,
     events=["registered_model.created", "model_version_alias.created", "model_version_tag.set"],
     description="tells the test",
-    secret=secret,
+    secret=SECRET,
 )
 seen["made"] = [made.name, str(made.status), sorted(map(str, made.events)), made.description]
 seen["got"] = client.get_webhook(made.webhook_id).url == url
@@ -46,16 +75,15 @@ except MlflowException as error:
 
 tried = client.test_webhook(made.webhook_id)
 seen["tried"] = [tried.success, tried.response_status, tried.response_body]
+seen["example"] = arrived.get(timeout=30)["entity"]
 
 client.create_registered_model("m", tags={"team": "risk"}, description="a model")
-folder = Path("model")
-folder.mkdir()
-(folder / "weights.bin").write_bytes(b"weights")
 with mlflow.start_run() as run:
-    mlflow.log_artifacts(str(folder), "m")
-source = f"runs:/{run.info.run_id}/m"
-client.create_model_version("m", source, run.info.run_id)
+    mlflow.log_text("weights", "m/weights.txt")
+client.create_model_version("m", f"runs:/{run.info.run_id}/m", run.info.run_id)
 client.set_model_version_tag("m", "1", "a", "b")
 client.set_registered_model_alias("m", "chosen", 1)
-
+told = [arrived.get(timeout=60) for _ in range(3)]
+seen["verified"] = all(one["verified"] for one in told)
+seen["told"] = {one["entity"] + "." + one["action"]: one["data"] for one in told}
 Path("seen.json").write_text(json.dumps(seen))

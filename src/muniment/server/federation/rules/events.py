@@ -41,6 +41,8 @@ KNOWN: Final = (
     "promotion.refuse",
     "scan.record",
     "scrub.finish",
+    "signer.add",
+    "signer.remove",
     "version.abandon",
     "version.annotate",
     "version.deprecate",
@@ -53,6 +55,7 @@ KNOWN: Final = (
     "version.retire",
     "version.tombstone",
     "version.withdraw",
+    "vulnerabilities.import",
 )
 _UNTOLD: Final = frozenset({"entry", "principal", "role", "token", "webhook"})
 #: Acts that may move aliases.
