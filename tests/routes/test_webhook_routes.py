@@ -267,6 +267,29 @@ async def test_a_receiver_that_is_busy_is_told_again_under_the_same_id(
     assert first.headers["webhook-timestamp"] != second.headers["webhook-timestamp"]
 
 
+async def test_who_does_not_answer_lets_others_go_first(
+    registry: RegistrySimulator, receiver: Receiver, db: Database
+) -> None:
+    admin = registry.as_(Role.ADMIN)
+    await hooked(registry, receiver.url, events=["asset.create"])
+    receiver.status = 503
+    await an_asset(admin)
+    await run_webhooks(registry)
+    receiver.status = 200
+    await hooked(registry, receiver.url, name="well", events=["asset.create"])
+    await an_asset(admin, "n")
+    (announce,) = [one for one in TOLD if one.name == "webhooks.announce"]
+    async with db.transaction() as tx:
+        row = await tx.fetchrow(
+            "DELETE FROM pgqueuer WHERE entrypoint = $1 RETURNING payload", announce.name
+        )
+    job = queue.Job(1, announce.name, json.loads(row["payload"] if row else b""), 1, 20)
+    await announce.run(registry.deps, job)
+    async with db.transaction(read_only=True) as tx:
+        rows = await tx.fetch("SELECT priority FROM pgqueuer ORDER BY id")
+    assert [one["priority"] for one in rows] == [-1, -1, 0]  # again, new for it, new for the other
+
+
 async def test_who_never_answers_well_is_given_up_and_may_be_told_again(
     registry: RegistrySimulator, receiver: Receiver
 ) -> None:

@@ -115,15 +115,17 @@ async def enqueue(
     *,
     after: dt.timedelta = dt.timedelta(0),
     key: str | None = None,
+    yields: bool = False,
 ) -> int | None:
     """Ask for a job in the caller's transaction; return its id.
 
-    Nothing happens, and None comes back, while a job with the same `key` is due or running.
+    Nothing happens, and None comes back, while a job with the same `key` is due or running. One that
+    `yields` lets all others that are due go first.
     """
     job_id: int | None = await tx.fetchval(
         """
         INSERT INTO pgqueuer (entrypoint, payload, execute_after, dedupe_key, priority, status)
-        VALUES ($1, $2, now() + $3::interval, $4, 0, 'queued')
+        VALUES ($1, $2, now() + $3::interval, $4, $5, 'queued')
         ON CONFLICT (dedupe_key) WHERE status IN ('queued', 'picked') AND dedupe_key IS NOT NULL
         DO NOTHING
         RETURNING id
@@ -132,6 +134,7 @@ async def enqueue(
         msgspec.json.encode(payload),
         after,
         key,
+        -1 if yields else 0,
     )
     tx.signal("jobs")
     return job_id

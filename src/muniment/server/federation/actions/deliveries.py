@@ -68,8 +68,10 @@ async def announce(tx: Tx, entry_id: uuid.UUID, by: By) -> list[uuid.UUID]:
             if dialect.wants(webhook.state.events, event.name):
                 wanted.append(_due(by, webhook, entry_id, part, event.name))
     new = await store.insert_deliveries(tx, wanted) if wanted else []
-    for delivery_id in new:
-        await _ask(tx, delivery_id, 1, dt.timedelta(0))
+    slow = await store.troubled(tx, sorted({one.webhook_id for one in wanted})) if new else set()
+    for one in wanted:
+        if one.id in new:
+            await _ask(tx, one.id, 1, yields=one.webhook_id in slow)
     return new
 
 
@@ -88,10 +90,18 @@ def _due(by: By, webhook: Webhook, entry_id: uuid.UUID | None, part: int, event:
     )
 
 
-async def _ask(tx: Tx, delivery_id: uuid.UUID, number: int, after: dt.timedelta) -> None:
+async def _ask(
+    tx: Tx,
+    delivery_id: uuid.UUID,
+    number: int,
+    after: dt.timedelta = dt.timedelta(0),
+    *,
+    yields: bool = False,
+) -> None:
+    """Ask for an attempt. Those to who does not answer yield: others are not kept waiting by it."""
     payload = {"delivery_id": str(delivery_id), "attempt": number}
     key = f"deliver {delivery_id} {number}"
-    await queue.enqueue(tx, DELIVER, payload, after=after, key=key)
+    await queue.enqueue(tx, DELIVER, payload, after=after, key=key, yields=yields)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -182,7 +192,7 @@ async def record(
     await store.insert_attempt(tx, delivery_id, attempt)
     await store.put_judged(tx, dataclasses.replace(delivery, attempts=number), judged, at)
     if judged.after is not None:
-        await _ask(tx, delivery_id, number + 1, judged.after)
+        await _ask(tx, delivery_id, number + 1, judged.after, yields=True)
     return judged
 
 
@@ -227,7 +237,7 @@ async def redeliver(tx: Tx, webhook_id: uuid.UUID, delivery_id: uuid.UUID, by: B
             "the webhook is disabled: enable it first (`muniment webhook update --enable`)"
         )
     await store.begin_round(tx, delivery_id, by.at)
-    await _ask(tx, delivery_id, delivery.attempts + 1, dt.timedelta(0))
+    await _ask(tx, delivery_id, delivery.attempts + 1)
     # One that waits for its time goes now.
     await queue.hasten(tx, f"deliver {delivery_id} {delivery.attempts + 1}")
     return await get_delivery(tx, webhook_id, delivery_id)

@@ -45,6 +45,18 @@ async def insert_deliveries(tx: Tx, deliveries: Sequence[Delivery]) -> list[uuid
     return [row["id"] for row in rows]
 
 
+async def troubled(tx: Tx, webhook_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+    """Return which webhooks have a delivery that failed and is to be tried again."""
+    rows = await tx.fetch(
+        """
+        SELECT DISTINCT webhook_id FROM webhook_delivery
+        WHERE webhook_id = ANY($1::uuid[]) AND state = 'due' AND attempts > 0
+        """,
+        list(webhook_ids),
+    )
+    return {row["webhook_id"] for row in rows}
+
+
 async def find_delivery(tx: Tx, delivery_id: uuid.UUID, *, lock: bool = False) -> Delivery | None:
     """Return a delivery; `lock` holds its row until `tx` ends."""
     locked: LiteralString = " FOR UPDATE" if lock else ""

@@ -50,6 +50,7 @@ CREATE TABLE webhook_delivery (
 );
 
 CREATE INDEX webhook_delivery_newest ON webhook_delivery (webhook_id, id DESC);
+CREATE INDEX webhook_delivery_again ON webhook_delivery (webhook_id) WHERE state = 'due' AND attempts > 0;
 CREATE INDEX webhook_delivery_ended ON webhook_delivery (ended_at) WHERE ended_at IS NOT NULL;
 
 CREATE TABLE webhook_attempt (
