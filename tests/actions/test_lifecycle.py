@@ -29,7 +29,8 @@ from muniment.server.ports.postgres import PostgresDatabase
 from tests.support.catalog import FULL_METADATA, Catalog
 from tests.support.folded import agrees
 
-PIPELINE = Executor(PrincipalKind.WORKLOAD, may=True)
+EVERYWHERE = frozenset({"development", "staging", "production"})
+PIPELINE = Executor(PrincipalKind.WORKLOAD, may=True, environments=EVERYWHERE)
 PERSON = Executor(PrincipalKind.PERSON, may=True)
 FRAUD = AssetRef.parse("fraud")
 ONE = VersionRef(FRAUD, SemVer(1, 0, 0))

@@ -282,6 +282,7 @@ GOOD = Facts(
     stage="Production",
     executor_kind="workload",
     executor_may=True,
+    executor_environments=("production", "staging"),
     lifecycle="draft",
     quarantined=False,
     risk_tier="limited",
@@ -305,6 +306,14 @@ def test_a_complete_version_may_be_promoted_by_a_pipeline() -> None:
     assert [one.id for one in found.results] == [one.id for one in rules.RULES]
 
 
+def test_a_pipeline_promotes_where_it_is_vouched_for_and_trusted() -> None:
+    assert failed(executor_environments=None) == ["PROM-001"]
+    assert failed(executor_environments=("staging",)) == ["PROM-002"]
+    assert failed(environment="staging", stage="Staging", executor_environments=()) == ["PROM-002"]
+    elsewhere = dataclasses.replace(GOOD, executor_environments=())
+    assert rules.verdict(elsewhere).barred == ("PROM-002",), "in every mode"
+
+
 def test_each_rule_has_what_fails_it() -> None:
     high = {"executable": True, "risk_tier": "high", "formats": ("pickle",)}
     assert failed(executor_kind="person") == ["PROM-001"]
@@ -322,7 +331,12 @@ def test_each_rule_has_what_fails_it() -> None:
 
 
 def test_what_is_only_for_production_does_not_apply_before() -> None:
-    staging = {"environment": "staging", "stage": "Staging", "executor_kind": "person"}
+    staging = {
+        "environment": "staging",
+        "stage": "Staging",
+        "executor_kind": "person",
+        "executor_environments": None,
+    }
     assert failed(**staging, documentation_gaps=("model_card",)) == []
     assert failed(**staging, gaps=("license",)) == ["META-001"]
     development = {**staging, "environment": "development", "stage": "None"}
@@ -387,6 +401,7 @@ facts = st.builds(
     gaps=st.sampled_from([(), ("license",)]),
     documentation_gaps=st.sampled_from([(), ("model_card",)]),
     leaving=st.booleans(),
+    executor_environments=st.sampled_from([None, (), ("staging",), ("production", "staging")]),
 )
 
 
@@ -403,6 +418,7 @@ def test_nobody_but_a_pipeline_that_may_gets_a_yes_for_production(found: Facts) 
     answer = rules.verdict(found)
     if found.stage == "Production" and answer.decision is Decision.ALLOW:
         assert (found.executor_kind, found.executor_may) == ("workload", True)
+        assert "production" in (found.executor_environments or ())
     assert (answer.decision is Decision.ALLOW) == (not answer.failed)
 
 

@@ -11,6 +11,7 @@ Each role in each scope is one principal, made with its token when it first call
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
@@ -24,14 +25,19 @@ from muniment.server.http.dialects import Dialect
 from muniment.server.http.operation import Deps, Operation
 from muniment.server.http.records import EVERYTHING, Grant, PrincipalKind, Role, Scope
 from muniment.server.identity import By, Issued, NewPrincipal, NewToken
+from muniment.server.identity.actions.access import keep_workload_token
+from muniment.server.identity.records import Attestation, Token
 from muniment.server.ledger import Actor
 from muniment.server.ports.blobs import Blobs
 from muniment.server.ports.clock import Clock
-from muniment.server.ports.db import Database
+from muniment.server.ports.db import Database, Tx
 from muniment.server.ports.keys import Keys
 from muniment.server.settings import Settings
 
 BASE_URL = "http://muniment.test"
+#: What pipelines of tests are trusted with, and where they may promote it.
+ASSETS = ("fraud", "fraud-detector", "m")
+PLACES = ("development", "staging", "production")
 
 
 class _TokenAuth(httpx.Auth):
@@ -94,7 +100,7 @@ class RegistrySimulator:
         return self.with_grants(Grant(role, scope))
 
     def workload(self, role: Role, scope: Scope = EVERYTHING) -> Client:
-        """Sends the token of a pipeline with one role."""
+        """Sends the token of a pipeline with one role, vouched for, as if trusted everywhere."""
         grants = (Grant(role, scope),)
         key = ("workload", grants)
         return self._client(key, _TokenAuth(self, grants, "pipeline", PrincipalKind.WORKLOAD))
@@ -129,8 +135,33 @@ class RegistrySimulator:
             number = await tx.fetchval("SELECT count(*) FROM principal")
             new = NewPrincipal(kind, f"{name} {number}", grants=grants)
             principal = await identity.create_principal(tx, new, by)
+            if kind is PrincipalKind.WORKLOAD:
+                return await self._vouched_for(tx, principal.id, grants, by)
             token = NewToken(principal.id, "tests")
             return await identity.create_token(tx, token, by, maker=None)
+
+    async def _vouched_for(
+        self, tx: Tx, principal_id: uuid.UUID, grants: tuple[Grant, ...], by: By
+    ) -> Issued:
+        """Make the token that exchanging an ID token would."""
+        claims = {"iss": "https://ci.test", "repository_id": "7", "run_id": "1"}
+        token = Token(
+            id=by.new_id(),
+            principal_id=principal_id,
+            label="run 1",
+            limits=grants,
+            created_at=by.at,
+            expires_at=by.at + dt.timedelta(days=90),
+            revoked_at=None,
+            last_used_at=None,
+            workload=Attestation(
+                claims,
+                "0" * 64,
+                (),
+                tuple(("default", name, at) for name in ASSETS for at in PLACES),
+            ),
+        )
+        return await keep_workload_token(tx, token, by, claims)
 
     async def close(self) -> None:
         """Close the clients and wait for what runs in the background."""

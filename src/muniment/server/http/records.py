@@ -94,6 +94,14 @@ class Attested:
     claims: Mapping[str, str]
     promotes: frozenset[tuple[str, str, str]] = frozenset()
 
+    def environments(self, namespace: str, asset: str) -> frozenset[str]:
+        """Return where it may promote versions of an asset."""
+        return frozenset(
+            environment
+            for at, name, environment in self.promotes
+            if (at, name) == (namespace, asset)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from muniment.core.names import Alias, VersionRef
+from muniment.core.names import Alias, AssetRef, VersionRef
 from muniment.server.catalog.records import AliasMove, Mode, Pointer, Version
-from muniment.server.http.records import PrincipalKind
+from muniment.server.http.records import Caller, PrincipalKind
 from muniment.server.ledger.records import Actor
 
 
@@ -80,10 +80,22 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class Executor:
-    """Who would carry a promotion out: its kind, and whether its roles hold the verb there."""
+    """Who would carry a promotion out: its kind, and whether its roles hold the verb there.
+
+    `environments` are those its trusted publishers permit, if an issuer vouched for it; else None.
+    """
 
     kind: PrincipalKind
     may: bool
+    environments: frozenset[str] | None = None
+
+    @classmethod
+    def of(cls, caller: Caller, asset: AssetRef, *, may: bool) -> Executor:
+        """Return `caller` as who would promote versions of `asset`; `may` is what its roles say."""
+        if caller.attested is None:
+            return cls(caller.kind, may)
+        at = (str(asset.namespace), str(asset.name))
+        return cls(caller.kind, may, caller.attested.environments(*at))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +188,8 @@ class Facts:
 
     `ref` is the version's name. `leaving`: production is to find nothing any more. `gaps` are the
     fields due at the step that the environment asks for, those of documentation apart.
+    `executor_environments` is where its trusted publishers permit it to promote; None if nobody
+    vouched for who executes.
     """
 
     ref: str
@@ -191,6 +205,7 @@ class Facts:
     gaps: tuple[str, ...] = ()
     documentation_gaps: tuple[str, ...] = ()
     leaving: bool = False
+    executor_environments: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ async def get_issuer(tx: Tx, name: str) -> Issuer:
     row = await tx.fetchrow(_ISSUER + "WHERE i.name = $1 AND i.removed_at IS NULL", name)
     if row is None:
         raise NotFound(
-            f"there is no issuer {name[:80]!r}: `muniment trust issuers` lists those there are"
+            f"there is no issuer {name[:80]!r}: `muniment trust issuer list` shows those there are"
         )
     return Issuer(**dict(row))
 

@@ -128,6 +128,9 @@ def facts_of(
         stage=environment.stage.value,
         executor_kind=executor.kind.value,
         executor_may=executor.may,
+        executor_environments=(
+            None if executor.environments is None else tuple(sorted(executor.environments))
+        ),
         lifecycle=version.lifecycle.value,
         quarantined=version.standing.quarantined,
         risk_tier=None if tier is None else tier.value,

@@ -72,7 +72,7 @@ def by(call: Call) -> By:
 
 def executor(call: Call, asset: AssetRef) -> Executor:
     """Return who would carry a promotion of `asset` out."""
-    return Executor(call.caller.kind, call.may(Verb.PROMOTE, scope_of(asset)))
+    return Executor.of(call.caller, asset, may=call.may(Verb.PROMOTE, scope_of(asset)))
 
 
 def position(cursor: str | None) -> tuple[dt.datetime, uuid.UUID] | None:

@@ -70,14 +70,29 @@ def _failed(message: str, remedy: str, lacks: Lacks = Lacks.NOTHING) -> Said:
 def _pipeline(facts: Facts) -> Said:
     if facts.stage != Stage.PRODUCTION:
         return _not_applicable(f"{facts.environment} does not count as production")
-    if facts.executor_kind == PrincipalKind.WORKLOAD and facts.executor_may:
+    vouched = facts.executor_environments is not None
+    if facts.executor_kind == PrincipalKind.WORKLOAD and facts.executor_may and vouched:
         return _passed("a workload identity that may promote here executes it")
     who = f"a {facts.executor_kind}" if facts.executor_kind != PrincipalKind.WORKLOAD else "it"
+    if facts.executor_kind == PrincipalKind.WORKLOAD and not vouched:
+        who = "a workload whose CI system did not vouch for it (`muniment login --ci`)"
     return _failed(
-        f"production is moved by a pipeline: a workload identity with the role publisher here;"
-        f" {who} may not, whatever its roles",
+        f"production is moved by a pipeline: a workload identity that the asset trusts to promote"
+        f" there; {who} may not, whatever its roles",
         f"ask for it: `muniment request {facts.ref} --to {facts.environment}`; or let the pipeline"
         f" run `muniment promote {facts.ref} --env {facts.environment}`",
+    )
+
+
+def _permitted(facts: Facts) -> Said:
+    if facts.executor_environments is None:
+        return _not_applicable("who executes it is not bound to environments")
+    if facts.environment in facts.executor_environments:
+        return _passed("the pipeline is trusted to promote to this environment")
+    trusted = ", ".join(facts.executor_environments) or "none"
+    return _failed(
+        f"the pipeline is not trusted to promote to {facts.environment} (trusted for: {trusted})",
+        f"an administrator permits it: `muniment trust add … --permit promote:{facts.environment}`",
     )
 
 
@@ -179,6 +194,14 @@ RULES: Final[tuple[Rule, ...]] = (
         "A workload identity executes promotions to production",
         "R-139, R-140",
         _pipeline,
+    ),
+    Rule(
+        "PROM-002",
+        RuleClass.CRITICAL_SAFETY,
+        "A pipeline promotes only where the asset trusts it to",
+        "R-139, requirements §5.3",
+        _permitted,
+        always=True,
     ),
     Rule(
         "STATE-001",

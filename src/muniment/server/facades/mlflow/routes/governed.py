@@ -14,7 +14,7 @@ from muniment.server.lifecycle.records import Executor, Refusal
 def executor(call: Call, ref: AssetRef) -> Executor:
     """Return who would carry a promotion of `ref` out."""
     scope = Scope(str(ref.namespace), str(ref.name))
-    return Executor(call.caller.kind, call.may(Verb.PROMOTE, scope))
+    return Executor.of(call.caller, ref, may=call.may(Verb.PROMOTE, scope))
 
 
 def refused(answer: Refusal) -> Reply:
