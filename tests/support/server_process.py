@@ -95,8 +95,14 @@ class ServerProcess:
         self.process.wait(timeout=30)
 
     def cli(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run `muniment ARGUMENTS` against this server."""
-        environ = {**self.environ, "MUNIMENT_URL": self.url, "MUNIMENT_TOKEN": TOKEN}
+        """Run `muniment ARGUMENTS` against this server as its administrator."""
+        return self.run(arguments, {**self.environ, "MUNIMENT_TOKEN": TOKEN}, check=check)
+
+    def run(
+        self, arguments: Sequence[str], environ: Mapping[str, str], *, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `muniment ARGUMENTS` against this server with that environment."""
+        environ = {**environ, "MUNIMENT_URL": self.url}
         done = subprocess.run(
             [sys.executable, "-m", "muniment", *arguments],
             env=environ,

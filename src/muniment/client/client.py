@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import httpx
 
-from muniment.client import credentials
+from muniment.client import ambient, credentials
 from muniment.client.aliases import Aliases
 from muniment.client.artifacts import Artifacts
 from muniment.client.assets import Assets
@@ -23,6 +23,7 @@ from muniment.client.log import Log
 from muniment.client.namespaces import Namespaces
 from muniment.client.principals import Principals
 from muniment.client.progress import OnProgress
+from muniment.client.publishers import Publishers
 from muniment.client.records import Principal, Registered, Version
 from muniment.client.report import Report
 from muniment.client.scans import Scans
@@ -54,6 +55,8 @@ class Client:
     ) -> None:
         """Take what is not given from `MUNIMENT_URL`, `MUNIMENT_TOKEN` and the credentials file.
 
+        In a CI job without any of these, its ID token is exchanged (`ambient`).
+
         `timeout` is seconds without an answer; `retries` is how often a call is repeated when the
         registry is busy or the connection broke; `transport` replaces the network.
 
@@ -62,8 +65,14 @@ class Client:
         """
         found = credentials.find(url, token)
         self.url = found.url
+        job = found.token is None and ambient.present()
         self.transport = Transport(
-            found.url, found.token, timeout=timeout, retries=retries, via=transport
+            found.url,
+            found.token,
+            timeout=timeout,
+            retries=retries,
+            via=transport,
+            auth=ambient.AmbientAuth(found.url, transport) if job else None,
         )
         self.assets = Assets(self.transport)
         self.versions = Versions(self.transport)
@@ -80,6 +89,7 @@ class Client:
         self.principals = Principals(self.transport)
         self.signers = SignerCalls(self.transport)
         self.signing = Signing(self.transport)
+        self.publishers = Publishers(self.transport)
         self.storage = Storage(self.transport)
         self.vulnerabilities = Vulnerabilities(self.transport, self.versions)
         self.webhooks = Webhooks(self.transport)

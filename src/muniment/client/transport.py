@@ -64,8 +64,12 @@ class Transport:
         timeout: float = 60.0,
         retries: int = 4,
         via: httpx.BaseTransport | None = None,
+        auth: httpx.Auth | None = None,
     ) -> None:
-        """Connect to nothing yet. `timeout` is in seconds; `via` replaces the network."""
+        """Connect to nothing yet. `timeout` is in seconds; `via` replaces the network.
+
+        `auth` says who we are where there is no `token`.
+        """
         self.url = url
         self._retries = retries
         headers = {"User-Agent": "muniment-python", "Accept": "application/json"}
@@ -74,6 +78,7 @@ class Transport:
         limits = httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS)
         shared: dict[str, Any] = {"timeout": timeout, "limits": limits}
         ours = {"base_url": url, "headers": headers, "follow_redirects": True, **shared}
+        ours |= {} if auth is None else {"auth": auth}
         self.http = httpx.Client(transport=via, **ours)
         wire = via if via is not None or _proxied() else WireTransport()
         #: For the bytes of files; the same registry.

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from muniment.client import check, credentials
+from muniment.client import ambient, check, credentials
 from muniment.client.cli.screen import Json, Screen, cell, fields
 from muniment.core.errors import BadRequest, MunimentError
 
@@ -22,6 +22,9 @@ def login(
     token_stdin: Annotated[
         bool, typer.Option("--token-stdin", help="Read the token from standard input.")
     ] = False,
+    ci: Annotated[
+        bool, typer.Option("--ci", help="Exchange the ID token of this CI job for one.")
+    ] = False,
     default: Annotated[
         bool, typer.Option("--default/--no-default", help="Use this registry from now on.")
     ] = True,
@@ -30,11 +33,11 @@ def login(
     """Keep a token for a registry, and trust its log key from now on.
 
     The token comes from a prompt, standard input or `MUNIMENT_TOKEN`; never from an argument,
-    where others could read it.
+    where others could read it. With `--ci`, this job's ID token is exchanged for one of 15 minutes.
     """
     screen = Screen(ctx, as_json=as_json)
     address = credentials.clean_url(url or screen.session.url or _missing_url())
-    token = _token(token_stdin)
+    token = _exchanged(screen, address) if ci else _token(token_stdin)
     with screen.session.connect(address, token) as client:
         who = client.whoami()
         path = credentials.save(address, token, default=default)
@@ -79,6 +82,12 @@ def grant_text(grant: dict[str, object]) -> str:
 def _missing_url() -> str:
     msg = "give the registry's address: `muniment login https://registry.example`"
     raise BadRequest(msg)
+
+
+def _exchanged(screen: Screen, address: str) -> str:
+    made = ambient.exchange(address)
+    screen.note(f"Until {made.expires_at} this job may: {', '.join(made.permits)}")
+    return made.token
 
 
 def _token(from_stdin: bool) -> str:
