@@ -91,6 +91,11 @@ async def test_a_webhook_is_made_read_changed_and_deleted(
     assert got.json() == made
     assert got.headers["etag"] == '"1"'
     await agrees(db)
+    async with db.transaction(read_only=True) as tx:
+        sealed = await tx.fetchval("SELECT sealed FROM webhook_secret")
+        kept = str(dict(await tx.fetchrow("SELECT * FROM webhook") or {}))
+    assert secret.encode() not in sealed
+    assert secret not in kept
     clock.advance(dt.timedelta(seconds=1))
     body = {"status": "disabled", "namespace": "", "events": ["*"]}
     stale = await admin.patch(f"{HOOKS}/{made['id']}", json=body, headers={"if-match": '"7"'})
@@ -166,17 +171,6 @@ def _calls(webhook_id: str) -> list[tuple[str, str]]:
         ("POST", f"/{webhook_id}/secret"),
         ("GET", f"/{webhook_id}/deliveries"),
     ]
-
-
-async def test_the_secret_at_rest_is_not_readable(
-    registry: RegistrySimulator, db: Database
-) -> None:
-    made = await hooked(registry, "https://example.com/")
-    async with db.transaction(read_only=True) as tx:
-        (row,) = await tx.fetch("SELECT sealed FROM webhook_secret")
-        everything = json.dumps([str(dict(one)) for one in await tx.fetch("SELECT * FROM webhook")])
-    assert made["secret"].encode() not in row["sealed"]
-    assert made["secret"] not in everything
 
 
 def verified(asked: Any, *secrets: str) -> None:
@@ -337,10 +331,12 @@ async def test_what_waiting_does_not_mend_is_not_tried_again(
 ) -> None:
     made = await hooked(registry, receiver.url, events=["asset.create"])
     await an_asset(registry.as_(Role.ADMIN))
-    receiver.status, receiver.headers = 301, {"location": "http://127.0.0.1:1/elsewhere"}
-    await run_webhooks(registry)
+    async with other_server(lambda _asked: reply(200)) as inside:
+        receiver.status, receiver.headers = 307, {"location": inside.url}
+        await run_webhooks(registry)
+        assert inside.connections == 0  # a redirect is not followed
     (failed,) = (await deliveries(registry, made))["items"]
-    assert (failed["state"], failed["error"]) == ("failed", "answered 301")
+    assert (failed["state"], failed["error"]) == ("failed", "answered 307")
     assert len(receiver.asked) == 1
 
 
@@ -504,13 +500,4 @@ async def test_a_name_that_is_at_a_private_address_is_refused_when_it_is_called(
         told = (await registry.as_(Role.ADMIN).post(f"{HOOKS}/{made['id']}/test")).json()
         assert not told["delivered"]
         assert "MUNIMENT_OUTBOUND_PRIVATE" in told["error"]
-        assert inside.connections == 0
-
-
-async def test_a_redirect_is_not_followed(registry: RegistrySimulator, receiver: Receiver) -> None:
-    async with other_server(lambda _asked: reply(200)) as inside:
-        receiver.status, receiver.headers = 307, {"location": inside.url}
-        made = await hooked(registry, receiver.url)
-        told = (await registry.as_(Role.ADMIN).post(f"{HOOKS}/{made['id']}/test")).json()
-        assert (told["delivered"], told["status"]) == (False, 307)
         assert inside.connections == 0

@@ -119,6 +119,21 @@ def registered(**metadata: Any) -> dict[str, Any]:
             ],
         ),
         (
+            told("version.register", registered(), "prompt"),
+            [
+                (
+                    "prompt_version.created",
+                    {
+                        "name": "m",
+                        "version": "7",
+                        "template": "",
+                        "tags": {"team": "risk"},
+                        "description": None,
+                    },
+                )
+            ],
+        ),
+        (
             told(
                 "version.annotate",
                 {

@@ -221,24 +221,27 @@ def _events(told: Told, payload: Mapping[str, Any], name: str) -> Iterator[Event
 def _registered(payload: Mapping[str, Any], name: str, *, is_prompt: bool) -> Event:
     version, state = payload["version"], payload["state"]
     metadata = version["metadata"]
-    about = metadata.get("extra", {}).get("mlflow")
-    about = about if isinstance(about, dict) else {}
+    about = _object(_object(metadata.get("extra")).get("mlflow"))
     at = {"name": name, "version": str(version["number"])}
     description = state["description"] or None
     if is_prompt:
-        shown = prompts.tags_of(metadata["prompt"], about)
+        prompt = _object(metadata.get("prompt"))  # a draft may say nothing yet
+        shown = prompts.tags_of(prompt, about) if "template" in prompt else {prompts.TEXT: ""}
         tags = {**state["tags"], **{key: shown[key] for key in shown if key not in _SAID}}
         said = {"template": shown[prompts.TEXT], "tags": tags, "description": description}
         return Event("prompt_version.created", at | said)
     source = about.get("source") or f"mlflow-artifacts:/versions/{version['id']}"
-    run = metadata.get("run")
     said = {
         "source": source,
-        "run_id": run.get("id") if isinstance(run, dict) else None,
+        "run_id": _object(metadata.get("run")).get("id"),
         "tags": state["tags"],
         "description": description,
     }
     return Event("model_version.created", at | said)
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _tags(entity: str, changes: Mapping[str, Any], at: Mapping[str, str]) -> Iterator[Event]:
