@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -13,7 +16,25 @@ from muniment.server.ports.clock import FixedClock
 from muniment.server.ports.embedded_postgres import OWNER, EmbeddedPostgres
 from muniment.server.ports.postgres import PostgresDatabase, open_database
 from tests.support.keys import MemoryKeys
+from tests.support.memory import GIB, PREFIX, directory_of_this_run, in_memory
 from tests.support.postgres import fresh_database, running_postgres
+
+_ROOM_BYTES = 8 * GIB
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Put what tests write into memory, if there is plenty and nobody said where."""
+    memory = in_memory(_ROOM_BYTES)
+    if memory is not None and config.option.basetemp is None:
+        config.option.basetemp = str(directory_of_this_run(memory))
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Give the memory back; what failed may be looked at until the next run."""
+    made = Path(session.config.option.basetemp or "/nowhere")
+    if exitstatus == 0 and made.name == f"{PREFIX}{os.getpid()}":
+        shutil.rmtree(made, ignore_errors=True)
+
 
 settings.register_profile("muniment", deadline=None, derandomize=True)
 settings.load_profile("muniment")

@@ -14,6 +14,7 @@ import asyncpg
 from muniment.server import migrations
 from muniment.server.ports import embedded_postgres
 from muniment.server.ports.embedded_postgres import OWNER, ROLE, EmbeddedPostgres
+from tests.support.memory import GIB, in_memory
 
 TEMPLATE = "muniment"
 _numbers = itertools.count(1)
@@ -22,7 +23,9 @@ _numbers = itertools.count(1)
 @contextmanager
 def running_postgres() -> Iterator[EmbeddedPostgres]:
     """A PostgreSQL that forgets, whose database `muniment` is migrated: the template of all others."""
-    with tempfile.TemporaryDirectory(prefix="mt-", ignore_cleanup_errors=True) as directory:
+    with tempfile.TemporaryDirectory(
+        prefix="mt-", dir=in_memory(GIB), ignore_cleanup_errors=True
+    ) as directory:
         overrides = embedded_postgres.NOT_DURABLE
         with embedded_postgres.start(Path(directory), overrides=overrides) as postgres:
             asyncio.run(migrations.migrate(postgres.owner_url, server_role=ROLE))
