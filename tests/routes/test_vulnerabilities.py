@@ -14,7 +14,7 @@ from muniment.server.ports.blobs_fake import FakeBlobs
 from muniment.server.ports.clock import FixedClock
 from muniment.server.ports.keys import Keys
 from muniment.server.ports.postgres import PostgresDatabase
-from tests.support.artifacts import House, Sender, fine, open_house
+from tests.support.artifacts import House, Sender, fine, open_house, sha256
 from tests.support.evidence import added
 from tests.support.vulnerabilities import KEV, imported, made, records, sbom, work
 
@@ -304,3 +304,97 @@ async def test_all_versions_that_one_may_see(house: House) -> None:
     assert len(fine(await one.get(url))["items"]) == 2
     spaced = fine(await everywhere.get(url, params={"namespace": "team"}))["items"]
     assert [one["version"] for one in spaced] == ["team/thing@1.0.0"]
+
+
+async def asked(house: House, what: str, *, client: Any = None, **query: Any) -> Any:
+    client = client or house.registry.as_(Role.VIEWER)
+    return fine(await client.get("/api/v1/impact", params={"what": what, **query}))
+
+
+async def test_what_contains_a_vulnerability_or_a_package(house: House) -> None:
+    assert (await asked(house, "CVE-2023-4863"))["known"] is False
+    await imported(house, PYPI)
+    await added(house.sender(), {"bom.json": BOM})
+    team = house.sender(namespace="team")
+    await team.registered({"model.bin": b"other"})
+    [bom] = await added(team, {"sbom.json": sbom("pkg:pypi/pillow@9.4.0", "pkg:pypi/x@1")})
+    for name in ("CVE-2023-4863", "GHSA-j7hp-h8jx-5ppr", "PYSEC-2023-175"):
+        found = await asked(house, name)
+        assert (found["about"], found["version_count"]) == ("vulnerability", 2)
+        assert found["names"] == ["CVE-2023-4863", "GHSA-j7hp-h8jx-5ppr", "PYSEC-2023-175"]
+        assert [one["version"] for one in found["items"]] == ["team/thing@1.0.0", "thing@1.0.0"]
+        assert [one["open"] for one in found["items"]] == [True, True]
+    assert found["items"][0]["paths"] == [[
+        {"kind": "sbom", "name": "sbom.json", "id": bom["id"]},
+        {"kind": "component", "name": "pkg:pypi/pillow@9.4.0", "id": "pkg:pypi/pillow@9.4.0"},
+        {"kind": "vulnerability", "name": "CVE-2023-4863", "id": ""},
+    ]]  # fmt: skip
+    first = await asked(house, "CVE-2023-4863", limit=1)
+    rest = await asked(house, "CVE-2023-4863", limit=1, cursor=first["next_cursor"])
+    assert [*first["items"], *rest["items"]] == found["items"]
+    only = house.registry.as_(Role.VIEWER, Scope("team"))
+    seen = await asked(house, "CVE-2023-4863", client=only)
+    assert (seen["version_count"], [one["version"] for one in seen["items"]]) == (
+        1,
+        ["team/thing@1.0.0"],
+    )
+    fine(await add_vex(house, openvex(unaffected())))
+    found = await asked(house, "CVE-2023-4863")
+    assert [one["open"] for one in found["items"]] == [True, False]
+    # Known, and in nothing.
+    found = await asked(house, "CVE-2023-32681")
+    assert (found["known"], found["version_count"]) == (True, 0)
+    every = await asked(house, "pkg:pypi/PILLOW")
+    assert (every["about"], every["version_count"]) == ("package", 2)
+    one = await asked(house, "pkg:pypi/pillow@9.4.0")
+    assert [each["version"] for each in one["items"]] == ["team/thing@1.0.0"]
+    bad = await house.registry.as_(Role.VIEWER).get("/api/v1/impact", params={"what": "pkg:x"})
+    assert bad.status_code == 422
+
+
+async def test_what_has_a_file_or_was_made_of_something(house: House) -> None:
+    digest = "sha256:" + "ab" * 32
+    sender = house.sender()
+    data = {"name": "transactions", "version": "2026-01", "digest": digest}
+    metadata = {
+        "training_datasets": [data],
+        "base_models": [{"name": "bert", "digest": "sha256:" + "cd" * 32}],
+    }
+    await sender.registered({"a.bin": b"weights", "b.bin": b"weights"}, "2.0.0", metadata=metadata)
+    alias = await sender.client.put(
+        "/api/v1/assets/default/thing/aliases/chosen", json={"version": "2.0.0"}
+    )
+    fine(alias)
+    found = await asked(house, sha256(b"weights"))
+    assert found["about"] == "digest"
+    paths = [(one["version"], [path[0]["name"] for path in one["paths"]]) for one in found["items"]]
+    assert paths == [("thing@2.0.0", ["a.bin", "b.bin"]), ("thing@1.0.0", ["model.bin"])]
+    assert found["items"][0]["aliases"] == ["chosen"]
+    for what in ("transactions", "dataset:transactions@2026-01", digest, "bert", "cd" * 32):
+        found = await asked(house, what)
+        assert [one["version"] for one in found["items"]] == ["thing@2.0.0"], what
+        assert found["items"][0]["paths"][0][0]["kind"] in ("dataset", "base_model")
+    version = fine(await sender.client.get(sender.url(version="1.0.0")))
+    found = await asked(house, version["manifest_digest"])
+    assert found["items"][0]["paths"][0][0]["kind"] == "manifest"
+    [bom] = await added(sender, {"bom.json": BOM})
+    found = await asked(house, bom["digest"])
+    assert found["items"][0]["paths"] == [
+        [{"kind": "evidence", "name": "bom.json", "id": bom["digest"]}]
+    ]
+    assert (await asked(house, "nothing-of-that-name"))["known"] is False
+
+
+async def test_where_it_is_deployed(house: House) -> None:
+    admin = house.registry.as_(Role.ADMIN)
+    body = {"namespace": "watched", "mode": "observe"}
+    fine(await admin.post("/api/v1/namespaces", json=body))
+    sender = house.sender(namespace="watched")
+    await sender.registered({"c.bin": b"weights"})
+    pipeline = house.registry.workload(Role.PUBLISHER)
+    url = sender.url(version="1.0.0", rest="/promote")
+    fine(await pipeline.post(url, json={"environment": "staging", "reason": "try"}))
+    found = await asked(house, sha256(b"weights"))
+    assert (found["version_count"], found["deployment_count"]) == (2, 1)
+    [place] = found["items"][0]["deployments"]
+    assert (place["environment"], place["mode"]) == ("staging", "full")

@@ -17,6 +17,7 @@ from muniment.client.assets import Assets
 from muniment.client.check import check_version
 from muniment.client.evidence import EvidenceCalls
 from muniment.client.fetches import Fetches
+from muniment.client.impact import Impact, impact_of
 from muniment.client.jobs import Jobs
 from muniment.client.lifecycle import Lifecycle
 from muniment.client.log import Log
@@ -144,6 +145,14 @@ class Client:
         """
         at = Path(directory) if directory is not None else None
         return check_version(self, ref, directory=at, signers=signers, on_progress=on_progress)
+
+    def impact(self, what: str, *, limit: int | None = None) -> Impact:
+        """Which versions contain something or were made of it: all, or the newest `limit`.
+
+        `what` is a vulnerability (`CVE-2026-1`), a package URL, a SHA-256 (of a file, version, dataset,
+        base model or evidence), or the name of a dataset or base model.
+        """
+        return impact_of(self.transport, what, limit=limit)
 
     def close(self) -> None:
         """Close the connections."""

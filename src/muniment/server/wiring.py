@@ -50,6 +50,7 @@ from muniment.server.http.metrics import Gauges, Metrics
 from muniment.server.http.operation import Deps, Operation
 from muniment.server.identity import jobs as identity_jobs
 from muniment.server.identity import routes as identity_routes
+from muniment.server.impact import routes as impact_routes
 from muniment.server.ledger import routes as ledger_routes
 from muniment.server.ledger.fsck import Options, fsck, state
 from muniment.server.ledger.records import Fields, Fold, Key, NeededBlob, Report
@@ -79,6 +80,7 @@ OPERATIONS: list[Operation] = [
     *evidence_routes.OPERATIONS,
     *scanning_routes.OPERATIONS,
     *vulnerability_routes.OPERATIONS,
+    *impact_routes.OPERATIONS,
     *lifecycle_routes.OPERATIONS,
     *ledger_routes.OPERATIONS,
     *http_jobs.OPERATIONS,
@@ -117,8 +119,7 @@ KEEPERS: tuple[Keeper, ...] = tuple(
     slice_.named_blobs for slice_ in (artifacts, evidence, vulnerabilities, tracking, federation)
 )
 
-#: How long what runs in the background may take to finish.
-_STOP_SECONDS = 25
+_STOP_SECONDS = 25  #: that what runs in the background may take to finish
 
 
 async def required_blobs(tx: Tx) -> AsyncIterator[NeededBlob]:

@@ -47,6 +47,7 @@ COMMANDS: dict[str, Later] = {
     "sign": Later(f"{_HERE}.sign", "Sign a version's files (OpenSSF Model Signing).", _PROVE),
     "sbom": Later(f"{_HERE}.sbom", "Print the ML-BOM of a version.", _PROVE),
     "vulns": Later(f"{_HERE}.vulns", "Known vulnerabilities of a version, or of all.", _PROVE),
+    "impact": Later(f"{_HERE}.impact", "What contains a vulnerability, package or file.", _PROVE),
     "vex": Later(f"{_HERE}.vex", "Say which vulnerabilities do not matter, and why.", _PROVE),
     "vulndb": Later(f"{_HERE}.vulndb", "Import vulnerability databases.", _PROVE),
     "history": Later(f"{_HERE}.history", "Show every act on a version or asset.", _PROVE),

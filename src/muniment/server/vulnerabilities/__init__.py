@@ -7,10 +7,18 @@ Does not decide what may run: that is policy's.
 
 from muniment.server import evidence
 from muniment.server.vulnerabilities.plugins import reports, vex
+from muniment.server.vulnerabilities.reads.affected import affected_by, components_of, holders
 from muniment.server.vulnerabilities.reads.databases import named_blobs, required_blobs
+from muniment.server.vulnerabilities.reads.examining import examine, given
 from muniment.server.vulnerabilities.reads.folds import FOLDS
+from muniment.server.vulnerabilities.reads.versions import named
+from muniment.server.vulnerabilities.rules.vex import judge
 
 for _parser in (*vex.PARSERS, reports.PARSER):
     evidence.add_parser(_parser)
 
-__all__ = ["FOLDS", "named_blobs", "required_blobs"]
+# fmt: off
+__all__ = [
+    "FOLDS", "affected_by", "components_of", "examine", "given", "holders", "judge", "named",
+    "named_blobs", "required_blobs",
+]

@@ -60,6 +60,17 @@ _PAGE: Final[LiteralString] = """
           WHERE e.subject_kind = 'version' AND e.subject_id = v.id::text AND e.kind = 'sbom'))
       AND ($5::uuid IS NULL OR v.id < $5)
     ORDER BY v.id DESC LIMIT $6"""
+_NAMED: Final[LiteralString] = """
+    SELECT v.id, a.namespace, a.name, v.version, v.manifest_digest,
+           ARRAY(SELECT encode(m.digest, 'hex') FROM manifest_blob m
+                 WHERE m.manifest_digest = v.manifest_digest) AS digests
+    FROM version v JOIN asset a ON a.id = v.asset_id
+    WHERE v.id = ANY($1::uuid[])"""
+
+
+async def named(tx: Tx, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Named]:
+    """Return versions by their ids."""
+    return {row["id"]: _to_named(row) for row in await tx.fetch(_NAMED, list(ids))}
 
 
 async def page(tx: Tx, wanted: Wanted) -> list[Named]:

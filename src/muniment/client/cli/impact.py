@@ -1,0 +1,51 @@
+"""`muniment impact`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from muniment.client.cli.screen import Json, Screen, fields, safe, table
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def impact(
+    ctx: typer.Context,
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="CVE-…, GHSA-…, pkg:…, a SHA-256, or a dataset's or base model's name."
+        ),
+    ],
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Show at most so many versions.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say which versions contain something or were made of it, by what path, and where they are."""
+    screen = Screen(ctx, as_json=as_json)
+    with screen.client() as client:
+        found = client.impact(what, limit=limit)
+    counted = f"{found.version_count}, {found.deployment_count} deployments"
+    head = fields(
+        [
+            ("Asked about", f"{found.what} ({found.about})"),
+            ("Also called", [one for one in found.names if one != found.what]),
+            ("Versions", counted if found.known else "nobody here ever heard of that"),
+        ]
+    )
+    rows = [
+        (
+            one.version,
+            {None: "", True: "yes", False: "no"}[one.open],
+            ", ".join(one.aliases),
+            ", ".join(f"{each['environment']} ({each['mode']})" for each in one.deployments),
+            safe(" > ".join(step["name"] for step in one.paths[0])),
+        )
+        for one in found.items
+    ]
+    columns = ("Version", "Open", "Aliases", "Deployed", "By way of")
+    screen.result(found.as_json(), head, *([table(columns, rows)] if rows else []))

@@ -1,0 +1,157 @@
+"""Ask what contains something or was made of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from muniment.core.errors import BadCursor, BadRequest
+from muniment.server import vulnerabilities
+from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom
+from muniment.server.http.paging import LIMIT_DEFAULT, Cursor, Limit, cut, read_cursor
+from muniment.server.http.records import Verb
+from muniment.server.identity import visible_scopes
+from muniment.server.impact import reads
+from muniment.server.impact.records import Where
+from muniment.server.impact.rules.asking import read_question
+from muniment.server.ports.db import Tx
+
+
+class ImpactQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked about: a vulnerability, a package URL, a SHA-256, a dataset's or base model's name."""
+
+    what: Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
+    cursor: Cursor | None = None
+    limit: Limit = LIMIT_DEFAULT
+
+
+class StepBody(msgspec.Struct, frozen=True):
+    """One step from the version to what was asked about."""
+
+    kind: str
+    name: str
+    id: str = ""
+
+
+class PlaceBody(msgspec.Struct, frozen=True):
+    """A live deployment."""
+
+    environment: str
+    alias: str | None
+    mode: str
+    since: dt.datetime
+
+
+class ReachedBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A version, every path that leads from it to what was asked about, and where it is.
+
+    Of a vulnerability `open` says whether it still matters there, VEX considered; else it is null.
+    """
+
+    version: str
+    version_id: uuid.UUID
+    aliases: list[str]
+    deployments: list[PlaceBody]
+    paths: list[list[StepBody]]
+    open: bool | None
+
+
+class ImpactBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What a question leads to. `known` false: nobody here ever heard of that.
+
+    `names` are what a vulnerability is also called. Counts are of all pages, and of what the caller
+    may see.
+    """
+
+    what: str
+    about: Literal["vulnerability", "package", "digest", "material"]
+    known: bool
+    names: list[str]
+    version_count: int
+    deployment_count: int
+    items: list[ReachedBody]
+    next_cursor: str | None
+
+
+class _Offset(msgspec.Struct):
+    after: Annotated[int, msgspec.Meta(ge=0)]
+
+
+async def impact(call: Call, tx: Tx) -> Reply:
+    """Say which versions contain something or were made of it, by what path, and where they are."""
+    query: ImpactQuery = call.query
+    asked = read_question(query.what)
+    found = await reads.answer(tx, asked)
+    everywhere = await reads.where(tx, list(found.reached), visible_scopes(call.caller.grants))
+    after = read_cursor(query.cursor, _Offset).after if query.cursor else 0
+    page = everywhere[after : after + query.limit + 1]
+    position = {"after": after + query.limit} if len(page) > query.limit else None
+    shown, cursor = cut(page, query.limit, position)
+    still_open = await _open(call, tx, found, shown)
+    body = ImpactBody(
+        what=query.what,
+        about=asked.about.value,
+        known=found.known,
+        names=list(found.names),
+        version_count=len(everywhere),
+        deployment_count=sum(len(one.places) for one in everywhere),
+        items=[_reached(one, found, still_open.get(one.version_id)) for one in shown],
+        next_cursor=cursor,
+    )
+    return Reply(body)
+
+
+async def _open(
+    call: Call, tx: Tx, found: reads.Answer, shown: list[Where]
+) -> dict[uuid.UUID, bool]:
+    """Return of each version whether some finding still matters, where findings were asked about."""
+    ids = [one.version_id for one in shown if one.version_id in found.findings]
+    given = await vulnerabilities.given(tx, "version", [str(one) for one in ids])
+    named = await vulnerabilities.named(tx, ids)
+    return {
+        one: any(
+            each.open
+            for each in vulnerabilities.judge(
+                found.findings[one], given[str(one)], named[one].called, call.now
+            )
+        )
+        for one in ids
+    }
+
+
+def _reached(one: Where, found: reads.Answer, still_open: bool | None) -> ReachedBody:  # noqa: FBT001 -- a fact
+    return ReachedBody(
+        version=one.name,
+        version_id=one.version_id,
+        aliases=list(one.aliases),
+        deployments=[
+            PlaceBody(each.environment, each.alias, each.mode, each.since) for each in one.places
+        ],
+        paths=[
+            [StepBody(step.kind, step.name, step.id) for step in each.path]
+            for each in found.reached[one.version_id]
+        ],
+        open=still_open,
+    )
+
+
+_TAG: Final = "impact"
+
+OPERATIONS: list[Operation] = [
+    Operation(
+        method="GET",
+        path="/api/v1/impact",
+        id="get_impact",
+        summary="Which versions contain something or were made of it",
+        handler=impact,
+        needs=Verb.READ,
+        scope=ScopeFrom.ANYWHERE,
+        query=ImpactQuery,
+        returns=ImpactBody,
+        errors=(BadCursor, BadRequest),
+        tag=_TAG,
+    ),
+]
