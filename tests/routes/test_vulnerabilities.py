@@ -391,9 +391,8 @@ async def test_where_it_is_deployed(house: House) -> None:
     fine(await admin.post("/api/v1/namespaces", json=body))
     sender = house.sender(namespace="watched")
     await sender.registered({"c.bin": b"weights"})
-    pipeline = house.registry.workload(Role.PUBLISHER)
     url = sender.url(version="1.0.0", rest="/promote")
-    fine(await pipeline.post(url, json={"environment": "staging", "reason": "try"}))
+    fine(await sender.client.post(url, json={"environment": "staging", "reason": "try"}))
     found = await asked(house, sha256(b"weights"))
     assert (found["version_count"], found["deployment_count"]) == (2, 1)
     [place] = found["items"][0]["deployments"]
