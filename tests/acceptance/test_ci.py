@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from muniment import Client
 from muniment.client import credentials
 from muniment.core.errors import NotAuthenticated, NotTrusted, Refused
 from tests.support.issuer import GITHUB_RULE, Issuer, running_issuer
-from tests.support.server_process import ServerProcess
+from tests.support.server_process import TOKEN, ServerProcess
 
 pytestmark = pytest.mark.slow
 
@@ -49,6 +50,15 @@ def seen(server: ServerProcess, *arguments: str) -> Any:
     return json.loads(server.cli(*arguments, "--json").stdout)
 
 
+def outcome(server: ServerProcess, rule: str) -> str:
+    """What a rule says of promoting 2.0.0 to staging."""
+    wanted = {"environment": "staging", "dry_run": True}
+    with httpx.Client(base_url=server.url, headers={"authorization": f"Bearer {TOKEN}"}) as http:
+        answer = http.post("/api/v1/assets/default/fraud/versions/2.0.0/promote", json=wanted)
+    results = {one["id"]: one["outcome"] for one in answer.json()["verdict"]["results"]}
+    return str(results[rule])
+
+
 def test_a_job_registers_and_promotes_as_what_it_is(
     server: ServerProcess, issuer: Issuer, job: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -80,12 +90,26 @@ def test_a_job_registers_and_promotes_as_what_it_is(
         client.lifecycle.promote("fraud@1.0.0", environment="development")
         with pytest.raises(Refused) as refused:
             client.lifecycle.promote("fraud@1.0.0", environment="production")
-        assert "PROM-002" in refused.value.message
+        assert "TRUST-001" in refused.value.message
         assert client.verify("fraud@1.0.0").ok
     assert issuer.asked["/token"] == 1, "one ID token for the whole job"
 
     shown = server.cli("trust", "show", "fraud", made["id"]).stdout
     assert "never" not in shown
+
+    model.write_bytes(b"other weights")
+    by_hand = ("register", "fraud", "--version", "2.0.0", "--artifact", str(model))
+    server.cli(*by_hand)
+    assert outcome(server, "TRUST-002") == "failed", "registered by a person: a draft"
+    with Client() as client:
+        for _ in range(2):
+            client.register("fraud", version="2.0.0", artifact=model)
+    assert outcome(server, "TRUST-002") == "passed"
+    attested = [
+        each for each in seen(server, "log", "tail", "-n", "100") if each["act"] == "version.attest"
+    ]
+    assert [each["actor"]["claims"]["run_id"] for each in attested] == ["21561244697"]
+    server.cli("fsck", "--data", str(server.data))
 
     gone = server.cli("trust", "remove", "fraud", made["id"])
     assert "trusted no more" in gone.stdout

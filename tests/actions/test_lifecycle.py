@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import uuid
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from muniment.core.names import Alias, AssetName, AssetRef, Namespace, SemVer, V
 from muniment.server import catalog, lifecycle
 from muniment.server.catalog.records import AliasMove, Lifecycle, Mode, NamespaceChange, RiskTier
 from muniment.server.http.records import PrincipalKind
+from muniment.server.ledger.records import Workload
 from muniment.server.lifecycle import Deprecation
 from muniment.server.lifecycle.records import Executor, Moved, Promoted, Promotion, Refusal, Stage
 from muniment.server.ports.db import Tx
@@ -29,6 +31,7 @@ from muniment.server.ports.postgres import PostgresDatabase
 from tests.support.catalog import FULL_METADATA, Catalog
 from tests.support.folded import agrees
 
+CI = Workload(str(uuid.UUID(int=77)), {"iss": "https://ci.test", "run_id": "1"})
 EVERYWHERE = frozenset({"development", "staging", "production"})
 PIPELINE = Executor(PrincipalKind.WORKLOAD, may=True, environments=EVERYWHERE)
 PERSON = Executor(PrincipalKind.PERSON, may=True)
@@ -47,8 +50,9 @@ async def made(tx: Tx, by: Catalog, mode: Mode = Mode.ENFORCE, name: str = "frau
     ref = AssetRef.parse(name)
     await catalog.create_namespace(tx, ref.namespace, mode, by.by())
     await by.asset(tx, name, **TEAM)
-    await by.version(tx, name, "1.0.0", metadata=FULL_METADATA)
-    await by.version(tx, name, "2.0.0", metadata=FULL_METADATA)
+    ci = dataclasses.replace(by, actor=CI)
+    await ci.version(tx, name, "1.0.0", metadata=FULL_METADATA)
+    await ci.version(tx, name, "2.0.0", metadata=FULL_METADATA)
 
 
 async def acts(tx: Tx) -> list[str]:
@@ -209,7 +213,11 @@ async def test_incomplete_metadata_is_evidence_that_is_missing(db: PostgresDatab
         await by.version(tx, version="3.0.0")
         answer = await promoted(tx, by, VersionRef(FRAUD, SemVer(3, 0, 0)))
         assert isinstance(answer, Refusal)
-        assert [one.id for one in answer.verdict.failed] == ["META-001", "DOC-001"]
+        assert [one.id for one in answer.verdict.failed] == [
+            "TRUST-002",
+            "META-001",
+            "DOC-001",
+        ]
         dry = Promotion(version=ONE, environment="staging")
         would = await lifecycle.promote(tx, dry, PERSON, by.by(), dry_run=True)
         assert isinstance(would, Promoted)

@@ -283,6 +283,7 @@ GOOD = Facts(
     executor_kind="workload",
     executor_may=True,
     executor_environments=("production", "staging"),
+    registration_vouched_for=True,
     lifecycle="draft",
     quarantined=False,
     risk_tier="limited",
@@ -308,10 +309,19 @@ def test_a_complete_version_may_be_promoted_by_a_pipeline() -> None:
 
 def test_a_pipeline_promotes_where_it_is_vouched_for_and_trusted() -> None:
     assert failed(executor_environments=None) == ["PROM-001"]
-    assert failed(executor_environments=("staging",)) == ["PROM-002"]
-    assert failed(environment="staging", stage="Staging", executor_environments=()) == ["PROM-002"]
+    assert failed(executor_environments=("staging",)) == ["TRUST-001"]
+    assert failed(environment="staging", stage="Staging", executor_environments=()) == ["TRUST-001"]
     elsewhere = dataclasses.replace(GOOD, executor_environments=())
-    assert rules.verdict(elsewhere).barred == ("PROM-002",), "in every mode"
+    assert rules.verdict(elsewhere).barred == ("TRUST-001",), "in every mode"
+
+
+def test_what_was_registered_by_hand_stays_a_draft() -> None:
+    by_hand = {"registration_vouched_for": False}
+    assert failed(**by_hand) == ["TRUST-002"]
+    assert failed(**by_hand, environment="staging", stage="Staging") == ["TRUST-002"]
+    assert failed(**by_hand, leaving=True) == []
+    found = rules.verdict(dataclasses.replace(GOOD, registration_vouched_for=False))
+    assert rules.refusal_class(found).code == "evidence_missing"
 
 
 def test_each_rule_has_what_fails_it() -> None:
@@ -401,6 +411,7 @@ facts = st.builds(
     gaps=st.sampled_from([(), ("license",)]),
     documentation_gaps=st.sampled_from([(), ("model_card",)]),
     leaving=st.booleans(),
+    registration_vouched_for=st.booleans(),
     executor_environments=st.sampled_from([None, (), ("staging",), ("production", "staging")]),
 )
 

@@ -26,7 +26,7 @@ from muniment.core.statement import statement
 
 SCHEMA = "muniment/entry/v1"
 #: Acts that only the record key may say: whoever writes into the database alone cannot forge them.
-SIGNED_ACTS = frozenset({"evidence.add", "version.register"})
+SIGNED_ACTS = frozenset({"evidence.add", "version.attest", "version.register"})
 
 _ACT = re.compile(r"[a-z][a-z0-9_-]*\.[a-z][a-z0-9_.-]*")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

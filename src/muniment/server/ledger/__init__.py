@@ -11,6 +11,7 @@ leaf. Does not decide who may act, nor what an act is.
 from muniment.server.ledger.actions import append, append_with, erase
 from muniment.server.ledger.reads import (
     FOLDS,
+    attested,
     await_receipt,
     check_entry_key,
     entry,
@@ -25,6 +26,6 @@ from muniment.server.ledger.rules import actor_of
 
 __all__ = [
     "FOLDS", "Actor", "Entry", "Fields", "Fold", "Key", "Recorded", "Subject", "actor_of", "append",
-    "append_with", "await_receipt", "check_entry_key", "entry", "erase", "find_entry", "gauges", "history",
+    "append_with", "attested", "await_receipt", "check_entry_key", "entry", "erase", "find_entry", "gauges", "history",
     "receipt", "tail",
 ]

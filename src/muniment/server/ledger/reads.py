@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from muniment.core import merkle
@@ -95,6 +95,22 @@ async def tail(
         as_of,
     )
     return [recorded(row) for row in rows]
+
+
+async def attested(tx: Tx, version_ids: Sequence[str]) -> bool:
+    """Say whether a pipeline that was vouched for registered one of these versions.
+
+    That is read from the log itself: the entry must carry its MAC.
+    """
+    rows = await tx.fetch(
+        """
+        SELECT id, asset_id, leaf, mac FROM ledger_entry
+        WHERE subject_id = ANY($1::text[]) AND actor_claims IS NOT NULL
+              AND act IN ('version.register', 'version.attest') AND subject_kind = 'version'
+        """,
+        version_ids,
+    )
+    return any(rules.is_genuine(row, tx.mac) for row in rows)
 
 
 async def history(

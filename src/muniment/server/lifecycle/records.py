@@ -189,7 +189,7 @@ class Facts:
     `ref` is the version's name. `leaving`: production is to find nothing any more. `gaps` are the
     fields due at the step that the environment asks for, those of documentation apart.
     `executor_environments` is where its trusted publishers permit it to promote; None if nobody
-    vouched for who executes.
+    vouched for who executes. `registration_vouched_for`: a pipeline registered the same files.
     """
 
     ref: str
@@ -206,6 +206,7 @@ class Facts:
     documentation_gaps: tuple[str, ...] = ()
     leaving: bool = False
     executor_environments: tuple[str, ...] | None = None
+    registration_vouched_for: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from muniment.core.names import AssetName, AssetRef, Namespace, SemVer, VersionR
 from muniment.core.statement import model_signing_statement
 from muniment.server import catalog, ledger
 from muniment.server.artifacts import actions, reads
+from muniment.server.artifacts.actions.attesting import attest
 from muniment.server.artifacts.records import File, FileChanges
 from muniment.server.artifacts.rules import manifest as manifest_rules
 from muniment.server.catalog.records import (
@@ -130,9 +131,12 @@ async def _register(call: Call, offer: actions.Offer, *, dry_run: bool) -> Reply
             max_file_bytes=deps.settings.max_file_bytes,
             sent=not dry_run,
         )
-    if checked.existing is not None:
-        return _answer(checked.existing, checked, created=False)
     by = By(ledger.actor_of(call.caller), call.now, call.new_id)
+    if checked.existing is not None:
+        if call.caller.attested is not None and not dry_run:
+            async with deps.db.transaction() as tx:
+                await attest(tx, checked.existing, by, deps.keys.record)
+        return _answer(checked.existing, checked, created=False)
     if dry_run:
         return _answer(actions.preview(checked, by), checked, created=False)
     async with deps.db.transaction() as tx:

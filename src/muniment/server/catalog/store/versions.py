@@ -8,6 +8,7 @@ from typing import Any, Final, LiteralString
 from muniment.core.digest import digest_of
 from muniment.core.errors import Conflict, Contended, NotFound, VersionConflict
 from muniment.core.names import Alias, AssetRef, SemVer, VersionRef
+from muniment.server import ledger
 from muniment.server.catalog.records import Annotation, Asset, NewVersion, Version
 from muniment.server.catalog.rules.standing import check_standing
 from muniment.server.catalog.rules.terms import terms
@@ -126,6 +127,16 @@ async def get_version_at(
         NotServed: an alias points at it now, and it is retired or quarantined.
     """
     return to_version(await get_row(tx, asset, at, as_of))
+
+
+async def vouched_for(tx: Tx, version: Version) -> bool:
+    """Say whether a pipeline that was vouched for registered these files for this asset."""
+    rows = await tx.fetch(
+        "SELECT id::text AS id FROM version WHERE asset_id = $1 AND manifest_digest = $2",
+        version.asset_id,
+        version.manifest_digest.raw,
+    )
+    return await ledger.attested(tx, [row["id"] for row in rows])
 
 
 async def add_version(tx: Tx, asset: Asset, new: NewVersion) -> Version:

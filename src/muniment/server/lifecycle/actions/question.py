@@ -94,6 +94,8 @@ async def ask(
     version = await catalog.get_version(tx, ref)
     namespace = await catalog.get_namespace(tx, asset.ref.namespace)
     facts = facts_of(asset, version, environment, executor, leaving=leaving)
+    if await catalog.vouched_for(tx, version):
+        facts = dataclasses.replace(facts, registration_vouched_for=True)
     live = await store.live_of_asset(tx, asset.id)
     return Question(asset, version, namespace, environment, live, facts, rules.verdict(facts))
 

@@ -96,6 +96,20 @@ def _permitted(facts: Facts) -> Said:
     )
 
 
+def _registered(facts: Facts) -> Said:
+    if facts.leaving or facts.stage == Stage.NONE:
+        return _not_applicable("nothing is deployed beyond development")
+    if facts.registration_vouched_for:
+        return _passed("a pipeline that its CI system vouched for registered these files")
+    return _failed(
+        "it was registered by hand, so it is a draft: nobody but who registered it says where its"
+        " files come from",
+        "have a trusted pipeline register the same files as the same version"
+        f" (`muniment register` in CI): that is added to {facts.ref}, nothing else changes",
+        Lacks.EVIDENCE,
+    )
+
+
 def _not_retired(facts: Facts) -> Said:
     if facts.leaving:
         return _not_applicable("nothing is deployed")
@@ -196,12 +210,19 @@ RULES: Final[tuple[Rule, ...]] = (
         _pipeline,
     ),
     Rule(
-        "PROM-002",
+        "TRUST-001",
         RuleClass.CRITICAL_SAFETY,
         "A pipeline promotes only where the asset trusts it to",
         "R-139, requirements §5.3",
         _permitted,
         always=True,
+    ),
+    Rule(
+        "TRUST-002",
+        RuleClass.CRITICAL_SAFETY,
+        "A version leaves draft by a registration that a CI system vouched for",
+        "R-016, requirements §1.2 (9)",
+        _registered,
     ),
     Rule(
         "STATE-001",
