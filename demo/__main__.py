@@ -1,8 +1,9 @@
-"""Register a real model, find it, get it back, prove it offline; then catch two forgeries."""
+"""Register a real model with its evidence, get it back, prove it offline; then catch forgeries."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import shutil
 import socket
@@ -13,7 +14,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from demo import forge, train
+from demo import forge, train, vouch
 from demo.story import MUNIMENT, Story, console
 
 REF = "fraud-detector@1.0.0"
@@ -138,6 +139,54 @@ def register_and_find(story: Story, home: Path) -> None:
     story.run("show", "fraud-detector@challenger", shows="1.0.0")
 
 
+def vouch_for_it(story: Story, home: Path) -> None:
+    """What it is made of, who built it, who signed it, how good and how fair it is: as files."""
+    story.step("Believe a builder and a person: two public keys, two acts in the log")
+    for name in ("builder", "ada"):
+        vouch.make_key(home, name)
+    story.run(
+        "signer", "add", "builder", "--key", str(home / "builder.pub"), "--builder", vouch.BUILDER
+    )
+    story.run("signer", "add", "ada", "--key", str(home / "ada.pub"), "--use", "signature")
+
+    story.step("Add what tools wrote: SBOM, provenance, evaluation, fairness; and sign the files")
+    components = vouch.write_sbom(home)
+    story.say(f"cyclonedx-py listed this environment: {components} components")
+    files = (path for path in (home / "model").rglob("*") if path.is_file())
+    vouch.write_provenance(
+        home,
+        {
+            str(path.relative_to(home / "model")): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in files
+        },
+        "builder",
+    )
+    truth, scores, texture = train.test_set(home / "model")
+    vouch.write_evaluation(home, truth, scores)
+    vouch.write_fairness(home, truth, scores > 0.5, texture)  # noqa: PLR2004 -- even odds
+    story.say("scikit-learn and fairlearn measured the test set, with bootstrap intervals")
+    names = ("sbom.json", "provenance.json", "evaluation.json", "fairness.json")
+    story.run(
+        "evidence", "add", REF, *(str(home / name) for name in names), shows="provenance.json"
+    )
+    story.run(
+        "sign", REF, "--key", str(home / "ada.pem"), "-o", str(home / "model.sig"), shows="verified"
+    )
+    story.run(
+        "verify", REF, "--require", "signature", "--require", "provenance",
+        shows="Bytes verified, signature verified, provenance verified, receipt verified",
+    )  # fmt: skip
+
+    story.step(
+        "Somebody else's signature in the builder's name, and a pickle with a gadget: refused"
+    )
+    shutil.copy(home / "provenance.json", home / "forged.json")
+    vouch.forge_provenance(home / "forged.json", home / "builder.pub")
+    story.run("evidence", "add", REF, str(home / "forged.json"), exit_code=1, shows="did not make")
+    vouch.write_gadget(home / "evil")
+    story.run("scan", "--local", str(home / "evil"), exit_code=3, shows="pickle.runs-code")
+
+
 def get_it_back(story: Story, home: Path) -> None:
     """Download elsewhere, load, predict the same."""
     story.step("Download it elsewhere, every byte verified; load it and predict")
@@ -157,6 +206,7 @@ def prove_it_offline(story: Story, home: Path, server: Server) -> None:
     receipt = home / "fraud-detector.receipt.json"
     story.run("log", "receipt", REF, "--out", str(receipt))
     story.run("log", "keys", "--out", str(home / "keys.json"), quiet=True)
+    (home / "signers.json").write_text(story.run("signer", "list", "--json", quiet=True))
     server.stop()
     story.say("server stopped")
     story.run(
@@ -167,6 +217,13 @@ def prove_it_offline(story: Story, home: Path, server: Server) -> None:
         str(home / "keys.json"),
         "--dir",
         str(home / "elsewhere"),
+        "--signers",
+        str(home / "signers.json"),
+        "--signature",
+        str(home / "model.sig"),
+        "--provenance",
+        str(home / "provenance.json"),
+        shows="Bytes verified, signature verified, provenance verified, receipt verified",
     )
     document = json.loads(receipt.read_text())
     document["index"] += 1
@@ -207,6 +264,7 @@ def main() -> None:
         server.start()
         story.run("whoami")
         register_and_find(story, home)
+        vouch_for_it(story, home)
         get_it_back(story, home)
         prove_it_offline(story, home, server)
         catch_forgeries(story, home, server)

@@ -6,9 +6,10 @@ import datetime as dt
 import hashlib
 import platform
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import joblib
+import numpy as np
 import sklearn
 import yaml
 from sklearn.datasets import load_breast_cancer
@@ -55,6 +56,17 @@ def predict(folder: Path) -> list[int]:
     _, test_x, _, _ = _split()
     model = joblib.load(folder / "model.joblib")
     return [int(value) for value in model.predict(test_x)]
+
+
+def test_set(folder: Path) -> tuple[Any, Any, Any]:
+    """Return the truth of the test set, the model's scores for it, and the texture of each sample.
+
+    The data is of tumours, not of people: groups are of the coarser and the finer half.
+    """
+    _, test_x, _, test_y = _split()
+    scores = joblib.load(folder / "model.joblib").predict_proba(test_x)[:, 1]
+    texture = np.where(test_x[:, 1] > np.median(test_x[:, 1]), "coarse", "fine")
+    return test_y, scores, texture
 
 
 def describe(
