@@ -14,6 +14,8 @@ import pytest
 from muniment.scan.reader import BytesReader
 from muniment.scan.records import FileReport, Limits, VerdictClass
 from muniment.scan.scanner import scan
+from muniment.scan.validators.saved_model import _REACHING
+from muniment.scan.validators.saved_model_operations import HARMLESS
 from tests.support.gadgets import zipped
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "models"
@@ -248,6 +250,10 @@ def test_saved_models() -> None:
     for name in ("ReadFile", "WriteFile", "PyFunc", "EagerPyFunc"):
         assert "saved-model.operation" in rules(saved_model("MatMul", name, name))
         assert "saved-model.operation" in rules(saved_model("MatMul", function=name))
+    for name in ("MyCustomOp", "matmul", "VarHandleOp2"):
+        assert "saved-model.unknown-operation" in rules(saved_model("MatMul", name, name))
+        assert "saved-model.unknown-operation" in rules(saved_model(function=name))
+    assert not HARMLESS & _REACHING
     assert "protobuf.malformed" in rules(saved_model("MatMul")[:-1])
 
 

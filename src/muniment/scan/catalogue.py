@@ -139,6 +139,10 @@ RULES: Final[dict[str, Rule]] = {
         _C, "running the graph reads, writes or runs something on the machine",
         "export the model without it",
     ),
+    "saved-model.unknown-operation": Rule(
+        _H, "nobody vouched for what this operation does when the graph runs",
+        "export the model with TensorFlow's own operations, or vouch for this one",
+    ),
     "torchscript.code": Rule(
         _M, "the file is a program of TorchScript: it runs when loaded and used",
         "keep weights as safetensors, or vouch for the program",
