@@ -20,7 +20,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: $(STAMP)  ## Register, find, download and prove a real model; then catch two forgeries
+demo: $(STAMP)  ## Register, sign, download and prove a real model; then catch forgeries
 	$(BIN)/python -m demo
 
 test: $(STAMP) $(BENCH_STAMP) $(MLFLOW2_STAMP)  ## Every test, with the coverage gates

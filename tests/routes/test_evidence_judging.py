@@ -174,6 +174,11 @@ async def test_a_changed_line_of_a_prompt_makes_its_evaluation_stale(house: Hous
         assert [change["component"] for change in one["changes"]] == stale
 
 
+_UNSCRUBBED = (
+    "SELECT count(*) FROM evidence e LEFT JOIN blob b USING (digest) WHERE b.digest IS NULL"
+)
+
+
 async def test_gates_run_in_order_on_the_unfavourable_bound_and_are_recorded(
     house: House, keys: MemoryKeys, clock: FixedClock
 ) -> None:
@@ -200,6 +205,8 @@ async def test_gates_run_in_order_on_the_unfavourable_bound_and_are_recorded(
         ("sex\N{MULTIPLICATION SIGN}age", "ci_lower")
     ]
     assert record["dataset"]["digest"] == {"sha256": "d" * 64}
+    # What the registry made itself is scrubbed like what was sent.
+    assert await house.count(_UNSCRUBBED) == 0
     await house.check()
 
 

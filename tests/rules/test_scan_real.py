@@ -34,6 +34,12 @@ SAMPLES = Path(__file__).parents[1] / "samples" / "models"
 PASSES = VerdictClass.EXECUTABLE_ALLOW_LISTED
 EXPECTED = {
     "arrays.joblib.lz4": ("lz4-compressed", PASSES),
+    "hdf5-data.h5": ("hdf5", VerdictClass.FINDINGS),
+    "hdf5-groups-earliest.h5": ("hdf5", PASSES),
+    "hdf5-groups-latest.h5": ("hdf5", VerdictClass.UNSCANNABLE),
+    "hdf5-link-earliest.h5": ("hdf5", VerdictClass.FINDINGS),
+    "hdf5-link-latest.h5": ("hdf5", VerdictClass.FINDINGS),
+    "hdf5-virtual.h5": ("hdf5", VerdictClass.FINDINGS),
     "keras-dense.h5": ("hdf5", PASSES),
     "keras-dense.keras": ("keras", PASSES),
     "keras-lambda.h5": ("hdf5", VerdictClass.FINDINGS),

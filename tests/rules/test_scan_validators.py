@@ -377,15 +377,28 @@ def test_a_configuration_beside_a_model() -> None:
 # -- HDF5 --
 
 
-def hdf5(content: bytes = b"", version: int = 0, end: int | None = None) -> bytes:
-    size = 96 + len(content)
+NOWHERE = b"\xff" * 8
+
+
+def hdf5(
+    content: bytes = b"",
+    version: int = 0,
+    end: int | None = None,
+    *,
+    messages: bytes = b"",
+    driver: bytes = NOWHERE,
+) -> bytes:
+    """A file of a root group with `messages` in its header, which is of version 1, at the end."""
+    at = 96 + len(content)
+    group = struct.pack("<BBHII4x", 1, 0, 0, 1, len(messages)) + messages
+    root, size = struct.pack("<Q", at), at + len(group)
     ending = struct.pack("<Q", size if end is None else end)
     if version < 2:
         head = bytes([version, 0, 0, 0, 0, 8, 8, 0]) + bytes(8) + bytes(4 * version)
-        head += bytes(16) + ending
+        head += bytes(16) + ending + driver + bytes(8) + root
     else:
-        head = bytes([version, 8, 8, 0]) + bytes(16) + ending
-    return (b"\x89HDF\r\n\x1a\n" + head).ljust(96, b"\0") + content
+        head = bytes([version, 8, 8, 0]) + bytes(8) + driver + ending + root
+    return (b"\x89HDF\r\n\x1a\n" + head).ljust(96, b"\0") + content + group
 
 
 LAMBDA = json.dumps({"class_name": "Sequential", "config": [{"class_name": "Lambda"}]}).encode()
@@ -415,6 +428,64 @@ def test_hdf5_without_a_configuration(version: int) -> None:
 )
 def test_hdf5_that_is_odd(data: bytes, rule: str) -> None:
     assert rule in rules(data)
+
+
+def message(kind: int, body: bytes) -> bytes:
+    """A message of a header of version 1, padded to eight bytes."""
+    padded = body.ljust(-(-len(body) // 8) * 8, b"\0")
+    return struct.pack("<HHB3x", kind, len(padded), 0) + padded
+
+
+def link(kind: int, value: bytes, flags: int = 8) -> bytes:
+    """A link called `n`, with its kind said if `flags` has 8."""
+    said = bytes([kind]) if flags & 8 else b""
+    order = bytes(8) if flags & 4 else b""
+    charset = b"\x01" if flags & 16 else b""
+    return message(6, bytes([1, flags]) + said + order + charset + b"\x01" + b"n" + value)
+
+
+@pytest.mark.parametrize("version", range(4))
+@pytest.mark.parametrize(
+    ("messages", "rule"),
+    [
+        (link(64, b"\x05\0\0f\0x\0"), "hdf5.elsewhere"),
+        (link(64, b"\x05\0\0f\0x\0", flags=28), "hdf5.elsewhere"),
+        (link(200, b"\x01\0x"), "hdf5.elsewhere"),
+        (message(7, bytes(16)), "hdf5.elsewhere"),
+        (message(8, b"\x04\x03" + bytes(14)), "hdf5.elsewhere"),
+        (message(2, b"\0\0" + bytes(16)), "unscannable.format"),
+        (message(2, b"\0\x01" + bytes(24)), "unscannable.format"),
+        (message(2, b"\0\0"), "unscannable.damaged"),
+        (message(6, b"\x02" + bytes(15)), "unscannable.damaged"),
+        (link(0, b"", flags=0), "unscannable.damaged"),
+        (link(0, struct.pack("<Q", 1 << 40), flags=0), "unscannable.damaged"),
+        (message(17, struct.pack("<QQ", 0, 0)), "unscannable.damaged"),
+        (message(16, struct.pack("<QQ", 8, 1 << 40)), "unscannable.damaged"),
+        (message(16, b"\0"), "unscannable.damaged"),
+        (struct.pack("<HHB3x", 1, 99, 0), "unscannable.damaged"),
+    ],
+)  # fmt: skip
+def test_what_leads_out_of_hdf5_is_found(messages: bytes, rule: str, version: int) -> None:
+    assert rule in rules(hdf5(messages=messages, version=version))
+
+
+def test_what_stays_in_hdf5_passes() -> None:
+    soft, itself = link(1, b"\x02\0/a"), link(0, struct.pack("<Q", 96), flags=0)
+    nothing = message(2, b"\0\0" + NOWHERE * 2) + message(8, b"\x03\x01" + bytes(16))
+    assert not rules(hdf5(messages=soft + itself + nothing))
+
+
+def test_parts_of_hdf5_kept_by_a_driver_are_found() -> None:
+    assert "hdf5.elsewhere" in rules(hdf5(driver=struct.pack("<Q", 96)))
+    group = struct.pack("<BBHII4x", 1, 0, 0, 1, 16) + message(20, bytes(8))
+    for version in (2, 3):
+        data = hdf5(group, version=version, driver=struct.pack("<Q", 96))
+        assert "hdf5.elsewhere" in rules(data)
+
+
+def test_headers_that_continue_for_ever_end() -> None:
+    loop = message(16, struct.pack("<QQ", 112, 24))
+    assert "unscannable.damaged" in rules(hdf5(messages=loop))
 
 
 @pytest.mark.parametrize("shift", range(0, 140, 7))

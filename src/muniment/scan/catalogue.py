@@ -109,6 +109,10 @@ RULES: Final[dict[str, Rule]] = {
         "keep arrays of numbers or text",
     ),
     "protobuf.malformed": Rule(_H, _BOUNDS_WHY, _REWRITE),
+    "hdf5.elsewhere": Rule(
+        _H, "loading the file reads other files of the machine, which nobody scanned and no digest covers",
+        "write a file that holds all of its data",
+    ),
     "hdf5.malformed": Rule(_H, _BOUNDS_WHY, _REWRITE),
     "onnx.external-path": Rule(
         _C, "loading the model reads that file of the machine", "keep the data beside the model"

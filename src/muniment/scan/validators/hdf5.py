@@ -1,8 +1,8 @@
-"""HDF5 files: the superblock, and the Keras configuration in them.
+"""HDF5 files: the superblock, what lies in other files, and the Keras configuration in them.
 
-The groups are not walked. A configuration is an attribute, which HDF5 keeps uncompressed, and JSON:
-it is found by its beginning and parsed. Text that looks like part of one and does not parse makes
-the file unscannable; so do links and data in other files, found by what they are stored as.
+Objects are walked for what leads out of the file (`hdf5_objects`). A configuration is an attribute,
+which HDF5 keeps uncompressed, and JSON: it is found by its beginning and parsed, wherever it
+stands. Text that looks like part of one and does not parse makes the file unscannable.
 
 Source: HDF5 File Format Specification 3.0, II.A (superblock).
 """
@@ -16,6 +16,7 @@ from typing import Final
 
 from muniment.scan.context import Context
 from muniment.scan.reader import WINDOW_BYTES, Reader
+from muniment.scan.validators.hdf5_objects import check_objects
 from muniment.scan.validators.keras import check_config
 
 _MARK: Final = b"\x89HDF\r\n\x1a\n"
@@ -39,6 +40,8 @@ def check_hdf5(reader: Reader, context: Context) -> None:
     base = _superblock(reader, context)
     if base:
         context.found("hdf5.malformed", f"{base} bytes stand before the file", 0)
+    with context.ending():
+        check_objects(reader, context, base, reader.read(base + 8, 1)[0])
     told_until = 0
     for offset in _telltales(reader):
         if offset < told_until:
