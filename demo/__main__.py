@@ -14,8 +14,9 @@ import time
 import urllib.request
 from pathlib import Path
 
-from demo import forge, train, vouch
+from demo import flaws, forge, pipeline, train, vouch
 from demo.story import MUNIMENT, Story, console
+from tests.support.issuer import Issuer
 
 REF = "fraud-detector@1.0.0"
 START_SECONDS = 60
@@ -83,7 +84,7 @@ class Server:
             return False
 
 
-def register_and_find(story: Story, home: Path) -> None:
+def register_and_find(story: Story, home: Path, job: dict[str, str]) -> None:
     """From a trained model to an alias that somebody else resolves."""
     story.step("Train a real classifier (scikit-learn, its breast cancer dataset)")
     trained = train.fit(home)
@@ -91,7 +92,9 @@ def register_and_find(story: Story, home: Path) -> None:
         f"wrote ./model ({trained.size_bytes:,} bytes) and ./model.yaml; ROC AUC {trained.auc:.4f}"
     )
 
-    story.step("Register it: bytes, metadata and a signed entry in the log, in one command")
+    story.step(
+        "Register it, as the pipeline: bytes, metadata and a signed entry in the log, in one command"
+    )
     story.run(
         "register",
         "fraud-detector",
@@ -104,6 +107,7 @@ def register_and_find(story: Story, home: Path) -> None:
         "--metadata",
         str(home / "model.yaml"),
         shows="1.0.0",
+        environ=job,
     )
     story.say("the same again gives the same answer; other bytes under that version are refused:")
     story.run(
@@ -116,6 +120,7 @@ def register_and_find(story: Story, home: Path) -> None:
         "--metadata",
         str(home / "model.yaml"),
         quiet=True,
+        environ=job,
     )
     shutil.copytree(home / "model", home / "other-model")
     (home / "other-model" / "threshold.txt").write_text("0.4\n")
@@ -129,6 +134,7 @@ def register_and_find(story: Story, home: Path) -> None:
         "--metadata",
         str(home / "model.yaml"),
         exit_code=1,
+        environ=job,
     )
 
     story.step("Find it, and give it a name that deployments resolve")
@@ -176,6 +182,8 @@ def vouch_for_it(story: Story, home: Path) -> None:
         "verify", REF, "--require", "signature", "--require", "provenance",
         shows="Bytes verified, signature verified, provenance verified, receipt verified",
     )  # fmt: skip
+
+    flaws.find_and_answer(story, home, REF)
 
     story.step(
         "Somebody else's signature in the builder's name, and a pickle with a gadget: refused"
@@ -259,11 +267,15 @@ def main() -> None:
     home = Path(tempfile.mkdtemp(prefix="muniment-demo-"))
     story = Story(home)
     server = Server(story, home / "data", free_port())
+    issuer = Issuer()
+    story.environ["MUNIMENT_OUTBOUND_PRIVATE"] = issuer.host
     try:
         story.step("Start a registry on an empty directory (its own PostgreSQL included)")
         server.start()
         story.run("whoami")
-        register_and_find(story, home)
+        pipeline.trust(story, issuer)
+        job = pipeline.job(story, home, f"http://127.0.0.1:{server.port}", issuer)
+        register_and_find(story, home, job)
         vouch_for_it(story, home)
         get_it_back(story, home)
         prove_it_offline(story, home, server)
@@ -271,6 +283,7 @@ def main() -> None:
         console.print(f"\n[bold green]Every step went as told[/], in {story.seconds:.0f} s.")
     finally:
         server.stop()
+        issuer.close()
         shutil.rmtree(home, ignore_errors=True)
 
 

@@ -50,8 +50,15 @@ class Story:
         """Add a sentence."""
         console.print(f"   {text}")
 
-    def run(self, *arguments: str, exit_code: int = 0, shows: str = "", quiet: bool = False) -> str:
-        """Run `muniment ARGUMENTS` and return what it printed.
+    def run(
+        self,
+        *arguments: str,
+        exit_code: int = 0,
+        shows: str = "",
+        quiet: bool = False,
+        environ: dict[str, str] | None = None,
+    ) -> str:
+        """Run `muniment ARGUMENTS`, in `environ` if that is given; return what it printed.
 
         Raises:
             Surprise: it ended with another code than `exit_code`, or did not print `shows`.
@@ -60,7 +67,7 @@ class Story:
         console.print(f"   [bold]$ {typed}[/]")
         done = subprocess.run(  # noqa: S603 -- our own command
             [*MUNIMENT, *arguments],
-            env=self.environ,
+            env=environ or self.environ,
             capture_output=True,
             text=True,
             check=False,
