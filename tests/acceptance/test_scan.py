@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.gadgets import SYSTEM
 from tests.support.server_process import ServerProcess
+from tests.support.vulnerabilities import SAMPLES as OSV
+from tests.support.vulnerabilities import sbom
 
 pytestmark = pytest.mark.slow
 
@@ -55,3 +57,31 @@ def test_a_good_and_a_bad_model(server: ServerProcess, tmp_path: Path) -> None:
     local = json.loads(here.stdout)["files"][0]["findings"]
     there = json.loads(server.cli("scan", ref, "--json", check=False).stdout)
     assert there["files"][0]["findings"] == local, "the same rules here and there"
+
+
+def test_from_an_sbom_to_where_it_is_and_why_it_does_not_matter(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    (tmp_path / "w.bin").write_bytes(b"weights")
+    ref = registered(server, "fraud", tmp_path / "w.bin")
+    (tmp_path / "bom.json").write_bytes(sbom("pkg:pypi/Pillow@9.5.0"))
+    assert server.cli("vulns", ref, check=False).returncode == 4
+    server.cli("evidence", "add", ref, str(tmp_path / "bom.json"))
+    records = tmp_path / "records"
+    records.mkdir()
+    for name in ("GHSA-j7hp-h8jx-5ppr.json", "PYSEC-2023-175.json"):
+        (records / name).write_bytes((OSV / name).read_bytes())
+    server.cli("vulndb", "import", str(records), "--ecosystem", "PyPI")
+    found = server.cli("vulns", ref, check=False)
+    assert found.returncode == 3
+    assert "CVE-2023-4863" in found.stdout
+    there = json.loads(server.cli("impact", "PYSEC-2023-175", "--json").stdout)
+    assert [(one["version"], one["open"]) for one in there["items"]] == [(ref, True)]
+    statement = {
+        "vulnerability": "CVE-2023-4863", "status": "not_affected",
+        "justification": "vulnerable_code_not_in_execute_path",
+    }  # fmt: skip
+    vex = {"@context": "https://openvex.dev/ns/v0.2.0", "author": "us", "statements": [statement]}
+    (tmp_path / "vex.json").write_text(json.dumps(vex))
+    server.cli("vex", "add", ref, str(tmp_path / "vex.json"))
+    assert "none_open" in server.cli("vulns", ref).stdout
