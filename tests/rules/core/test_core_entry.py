@@ -56,6 +56,14 @@ def test_entries_are_read_as_written() -> None:
     assert read_record_statement(signed) == (ENVELOPE, STORED)
 
 
+def test_what_was_vouched_for_is_part_of_who_acted() -> None:
+    claims = {"iss": "https://ci.example", "run_id": "1"}
+    vouched = {**ENVELOPE, "actor": {"kind": "workload", "id": "a", "claims": claims}}
+    assert read_entry_leaf(entry_leaf(vouched)) == vouched
+    signed = loads_strict(canonical(record_statement(vouched, STORED, PREDICATE)))
+    assert read_record_statement(signed) == (vouched, STORED)
+
+
 def test_the_salt_is_part_of_what_is_hashed() -> None:
     assert json.loads(STORED)["salt"] == SALT
     assert payload_bytes(PAYLOAD, "0" * 32) != STORED
@@ -119,6 +127,12 @@ def test_what_is_no_payload(data: bytes) -> None:
         ("actor", {"kind": "person", "id": ""}),
         ("actor", {"kind": "person", "id": "a", "x": "b"}),
         ("actor", ["kind", "id"]),
+        ("actor", {"kind": "workload", "id": "a", "claims": {}}),
+        ("actor", {"kind": "workload", "id": "a", "claims": {"iss": ""}}),
+        ("actor", {"kind": "workload", "id": "a", "claims": {"iss": 7}}),
+        ("actor", {"kind": "workload", "id": "a", "claims": ["iss"]}),
+        ("actor", {"kind": "workload", "claims": {"iss": "x"}}),
+        ("actor", {"kind": "workload", "id": "a", "claims": {"iss": "x"}, "x": "y"}),
         ("act", "register"),
         ("act", "Version.register"),
         ("act", None),
