@@ -383,6 +383,10 @@ async def test_what_has_a_file_or_was_made_of_something(house: House) -> None:
         [{"kind": "evidence", "name": "bom.json", "id": bom["digest"]}]
     ]
     assert (await asked(house, "nothing-of-that-name"))["known"] is False
+    other = house.registry.as_(Role.VIEWER, Scope("elsewhere"))
+    for what in (sha256(b"weights"), "transactions", bom["digest"], "pkg:pypi/pillow"):
+        hidden = await asked(house, what, client=other)
+        assert (hidden["known"], hidden["version_count"], hidden["items"]) == (False, 0, []), what
 
 
 async def test_where_it_is_deployed(house: House) -> None:

@@ -15,7 +15,7 @@ from muniment.server.http.paging import LIMIT_DEFAULT, Cursor, Limit, cut, read_
 from muniment.server.http.records import Verb
 from muniment.server.identity import visible_scopes
 from muniment.server.impact import reads
-from muniment.server.impact.records import Where
+from muniment.server.impact.records import About, Where
 from muniment.server.impact.rules.asking import read_question
 from muniment.server.ports.db import Tx
 
@@ -60,7 +60,7 @@ class ReachedBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImpactBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What a question leads to. `known` false: nobody here ever heard of that.
+    """What a question leads to. `known` false: nothing the caller may see ever named that.
 
     `names` are what a vulnerability is also called. Counts are of all pages, and of what the caller
     may see.
@@ -94,7 +94,8 @@ async def impact(call: Call, tx: Tx) -> Reply:
     body = ImpactBody(
         what=query.what,
         about=asked.about.value,
-        known=found.known,
+        # What only others may see is not given away; what a database knows is no secret.
+        known=found.known if asked.about is About.VULNERABILITY else bool(everywhere),
         names=list(found.names),
         version_count=len(everywhere),
         deployment_count=sum(len(one.places) for one in everywhere),
