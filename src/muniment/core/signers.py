@@ -159,13 +159,25 @@ def _by_certificate(
     return Vouched(None, reason)
 
 
+def _unreadable() -> tuple[type[Exception], ...]:
+    """What reading a certificate raises that is none, or that nobody should have issued."""
+    from cryptography import x509  # noqa: PLC0415 -- slow to import
+
+    return (
+        ValueError,
+        x509.DuplicateExtension,
+        x509.InvalidVersion,
+        x509.UnsupportedGeneralNameType,
+    )
+
+
 def _certificate(der: bytes) -> x509.Certificate:
     from cryptography import x509  # noqa: PLC0415 -- slow to import
 
     try:
         found = x509.load_der_x509_certificate(der)
-        found.extensions  # noqa: B018 -- parsed when asked for
-    except (ValueError, x509.UnsupportedGeneralNameType):
+        _ = found.extensions, found.subject  # parsed when asked for
+    except _unreadable():
         raise BadProof("expected an X.509 certificate in the bundle, found none") from None
     return found
 
@@ -227,7 +239,7 @@ def read_authorities(pem: str) -> list[x509.Certificate]:
     try:
         found = x509.load_pem_x509_certificates(pem.encode())
         held = [{type(one.value): one.value for one in each.extensions} for each in found]
-    except ValueError:
+    except _unreadable():
         raise BadProof("expected certificates in PEM, found something else") from None
     constraints = [one.get(x509.BasicConstraints) for one in held]
     if not all(isinstance(one, x509.BasicConstraints) and one.ca for one in constraints):

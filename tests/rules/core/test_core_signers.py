@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from muniment.core.digest import digest_of
-from muniment.core.envelope import Envelope, read_envelope
+from muniment.core.envelope import Envelope, Signature, read_envelope
 from muniment.core.errors import BadProof, BadSignature
 from muniment.core.signers import Signer, SignerKind, SignerUse, Vouched, read_authorities, vouch
 from tests.support.signing import (
@@ -197,6 +197,42 @@ def test_a_certificate_whose_key_nobody_knows_is_refused() -> None:
     broken = Envelope(envelope.payload_type, envelope.payload, envelope.signatures, "", (other,))
     with pytest.raises(BadProof, match="key of the certificate"):
         asked(broken, CA)
+
+
+def test_no_changed_byte_of_a_certificate_is_believed() -> None:
+    """Refused or nobody's, never an error of another kind; but how the signature is padded is free."""
+    envelope = read_envelope(by_certificate(MAIL, issuer=ROOT))
+    der = envelope.certificates[0]
+    signed = x509.load_der_x509_certificate(der).tbs_certificate_bytes
+    for place in range(len(der)):
+        for change in (0x01, 0x20):
+            other = der[:place] + bytes([der[place] ^ change]) + der[place + 1 :]
+            broken = Envelope(
+                envelope.payload_type, envelope.payload, envelope.signatures, "", (other,)
+            )
+            try:
+                believed = asked(broken, CA).signer is not None
+            except (BadProof, BadSignature):
+                continue
+            assert (
+                not believed
+                or x509.load_der_x509_certificate(other).tbs_certificate_bytes == signed
+            )
+
+
+def test_an_extension_twice_is_refused() -> None:
+    der = by_twice()
+    with pytest.raises(BadProof, match=r"X\.509"):
+        asked(Envelope("application/vnd.in-toto+json", b"", (Signature(b""),), "", (der,)), CA)
+
+
+def by_twice() -> bytes:
+    """A certificate whose key identifiers both say that they are the subject's."""
+    der: bytes = SUB.issue(p256(7), MAIL).public_bytes(Encoding.DER)
+    authority, subject = bytes.fromhex("0603551d23"), bytes.fromhex("0603551d0e")
+    twice = der.replace(authority, subject)
+    assert twice != der
+    return twice
 
 
 def test_a_certificate_that_did_not_sign_is_refused() -> None:
