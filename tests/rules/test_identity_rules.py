@@ -69,7 +69,7 @@ def test_the_table_is_what_we_say_it_is() -> None:
         "publisher": sorted([*contributor, "alias", "promote", "retire", "stop"]),
         "approver_platform": approver,
         "approver_product": approver,
-        "approver_security": sorted([*approver, "audit", "release"]),
+        "approver_security": sorted([*approver, "audit", "release", "triage"]),
         "approver_governance": sorted([*approver, "audit", "govern", "release", "retire"]),
         "auditor": ["audit", "observe", "read", "read_log", "read_principals"],
         "admin": sorted(verb.value for verb in guarded),
