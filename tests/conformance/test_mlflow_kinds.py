@@ -96,6 +96,12 @@ def test_functions_and_directories_load_back(seen: dict[str, Any]) -> None:
     } <= set(seen["downloaded"])
 
 
+def test_a_graph_loads_back_equal_and_computes(seen: dict[str, Any]) -> None:
+    assert seen["onnx_equal"] == [True, True]
+    assert seen["plus_one"] == {"y": [2.0, 3.0]}
+    assert seen["plus_files"] == [".data", ".onnx"]  # the weights lie beside the graph
+
+
 def test_the_command_line_predicts_and_lists(seen: dict[str, Any]) -> None:
     assert seen["cli"] == {"predictions": [0, 0, 1, 1]}
     assert seen["cli_list"] == [{"path": "notes", "is_dir": True}]
@@ -108,6 +114,9 @@ def test_what_was_saved_is_known_for_what_it_is(
     embedder = json.loads(server.cli("show", "embedder@champion", "--json").stdout)
     assert {"safetensors", "json"} <= set(embedder["formats"])
     assert embedder["executable"] is True  # its function is a pickle
+    plus = json.loads(server.cli("show", "plus@champion", "--json").stdout)
+    assert "onnx" in plus["formats"]
+    assert {"name": "onnx"}.items() <= plus["metadata"]["frameworks"][0].items()
     prompt = json.loads(server.cli("show", "greet@1.0.0", "--json").stdout)
     assert prompt["metadata"]["prompt"]["variables"] == ["name"]
 

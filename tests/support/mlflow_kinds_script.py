@@ -18,11 +18,13 @@ warnings.filterwarnings("ignore")
 
 import mlflow  # type: ignore[import-not-found]  # noqa: E402
 import numpy as np  # noqa: E402
+import onnx  # type: ignore[import-not-found]  # noqa: E402
 import pandas as pd  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
 from mlflow.exceptions import (  # type: ignore[import-not-found]  # noqa: E402
     MlflowException,
 )
+from onnx import TensorProto, helper  # noqa: E402
 from sklearn.linear_model import LogisticRegression  # noqa: E402
 
 SEEN: dict[str, Any] = {"mlflow": mlflow.__version__}
@@ -180,6 +182,31 @@ def with_functions_and_directories() -> None:
     )
 
 
+def with_onnx() -> None:
+    """A real graph, y = x + 1, whose weights lie beside it: registered from where it was logged."""
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "one"], ["y"])],
+        "plus one",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 1024])],
+        [onnx.numpy_helper.from_array(np.ones(1024, dtype=np.float32), "one")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    info = mlflow.onnx.log_model(model, name="plus", pip_requirements=REQUIRES)
+    version = mlflow.register_model(info.model_uri, "plus")
+    client.set_registered_model_alias("plus", "champion", version.version)
+    graph_again = mlflow.onnx.load_model("models:/plus/1").graph
+    ones = onnx.numpy_helper.to_array(graph_again.initializer[0])
+    SEEN["onnx_equal"] = [list(graph_again.node) == list(graph.node), ones.tolist() == [1.0] * 1024]
+    loaded = mlflow.pyfunc.load_model("models:/plus@champion")
+    found = loaded.predict(np.array([[1.0], [2.0]], dtype=np.float32))
+    SEEN["plus_one"] = {name: values[:, 7].tolist() for name, values in found.items()}
+    there = mlflow.artifacts.download_artifacts("models:/plus@champion", dst_path="graph")
+    SEEN["plus_files"] = sorted(
+        one.suffix for one in Path(there).iterdir() if one.suffix in {".onnx", ".data"}
+    )
+
+
 def from_the_command_line() -> None:
     """Predict and make an image's directory with a registered model; no server of MLflow's."""
     inputs = np.array([[0.0], [1.0], [2.0], [3.0]])
@@ -217,6 +244,7 @@ def with_a_run() -> None:
 with_prompts()
 find_prompts()
 with_functions_and_directories()
+with_onnx()
 with_a_run()
 from_the_command_line()
 Path("seen.json").write_text(json.dumps(SEEN))
