@@ -16,7 +16,7 @@ help:  ## Show this list
 $(STAMP): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else f"python 3.11 to 3.13 is needed, found {v[0]}.{v[1]}; try: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -59,12 +59,12 @@ docs: $(STAMP) openapi  ## Write docs/reference anew
 
 $(BENCH_STAMP): requirements/bench.txt
 	$(PYTHON) -m venv $(BENCH_VENV)
-	$(BENCH_VENV)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	$(BENCH_VENV)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check --no-deps --require-hashes -r requirements/bench.txt
 	@touch $@
 
 $(MLFLOW2_STAMP): requirements/mlflow2.txt
 	$(PYTHON) -m venv $(MLFLOW2_VENV)
-	$(MLFLOW2_VENV)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check --require-hashes -r requirements/mlflow2.txt
+	$(MLFLOW2_VENV)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check --no-deps --require-hashes -r requirements/mlflow2.txt
 	@touch $@
 
 bench: $(STAMP) $(BENCH_STAMP)  ## Measure beside MLflow in one run (long)
@@ -72,9 +72,9 @@ bench: $(STAMP) $(BENCH_STAMP)  ## Measure beside MLflow in one run (long)
 	$(BIN)/python -m bench.mlflow
 
 lock:  ## Pin every dependency anew (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-header --extra server --group dev pyproject.toml -o requirements/dev.txt
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-header requirements/bench.in -o requirements/bench.txt
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-header requirements/mlflow2.in -o requirements/mlflow2.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra server --group dev pyproject.toml -o requirements/dev.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/bench.in -o requirements/bench.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/mlflow2.in -o requirements/mlflow2.txt
 
 clean:
 	rm -rf $(VENV) $(BENCH_VENV) $(MLFLOW2_VENV) .build .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
