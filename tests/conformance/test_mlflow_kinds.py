@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.mlflow_clients import NEWEST, ROOT, run_script, what_it_saw
+from tests.support.mlflow_clients import AS_BEARER, NEWEST, ROOT, run_script, what_it_saw
 from tests.support.server_process import ServerProcess
 
 QUICKSTART = ROOT / "tests" / "support" / "mlflow_quickstart_script.py"
@@ -136,6 +136,24 @@ def test_the_quickstart_runs_with_one_changed_line(server: ServerProcess, tmp_pa
     assert shown["metadata"]["hyperparameters"]["max_iter"] == "1000"
     assert shown["metadata"]["run"]["id"]
     assert server.cli("verify", "tracking-quickstart@1").returncode == 0
+
+
+def test_large_files_come_in_parts(server: ServerProcess, seen: dict[str, Any]) -> None:
+    assert seen
+    small = {
+        "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "true",
+        "MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE": "0",
+        "MLFLOW_MULTIPART_UPLOAD_CHUNK_SIZE": "100000",
+    }
+    of = what_it_saw(server, NEWEST, "mlflow_parts_script.py", credentials=AS_BEARER | small)
+    parts = ["PUT mpu/part 200"] * 11
+    assert of["requests"] == ["POST mpu/complete 200", "POST mpu/create 200", *parts]
+    assert of["empty_requests"] == ["POST mpu/create 501", "PUT artifacts/0 200"]
+    assert of["killed"] == [-9, []]
+    assert of["same"] is True
+    assert of["version"] == ["READY", True, True]
+    assert "400" in of["too_many"]
+    assert of["nothing"] == []
 
 
 def test_the_log_agrees(server: ServerProcess, seen: dict[str, Any]) -> None:

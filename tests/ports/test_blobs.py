@@ -44,6 +44,10 @@ async def content(store: Blobs, digest: Digest, start: int = 0, end: int | None 
     return b"".join([chunk async for chunk in store.read(digest, start, end)])
 
 
+async def staged_content(store: Blobs, upload: uuid.UUID, size_bytes: int) -> bytes:
+    return b"".join([chunk async for chunk in store.read_staged(upload, DIGEST, size_bytes)])
+
+
 async def stage(store: Blobs, upload: uuid.UUID, data: bytes, offset: int = 0) -> Part:
     """Send all of DATA's announced digest, or any other bytes in its name."""
     return await store.stage(upload, DIGEST, offset, sent(data), limit=len(data) or 1)
@@ -112,6 +116,39 @@ async def test_parts_overlap(store: Blobs) -> None:
     assert await store.staged(upload, DIGEST) == [Part(0, len(DATA))]
     await store.seal(upload, DIGEST, len(DATA))
     assert await content(store, DIGEST) == DATA
+
+
+async def test_what_is_staged_is_read_back_whole_or_not_at_all(store: Blobs) -> None:
+    upload = uuid.uuid4()
+    for start, end in [(6000, len(DATA)), (0, 2000), (1500, 6500)]:
+        with pytest.raises(UploadConflict):
+            await staged_content(store, upload, len(DATA))
+        await stage(store, upload, DATA[start:end], start)
+    assert await staged_content(store, upload, len(DATA)) == DATA
+    for wrong in (len(DATA) - 1, len(DATA) + 1):
+        with pytest.raises(UploadConflict):
+            await staged_content(store, upload, wrong)
+    await store.discard(upload)
+    with pytest.raises(UploadConflict):
+        await staged_content(store, upload, len(DATA))
+    assert await staged_content(store, upload, 0) == b""
+
+
+async def test_what_is_staged_is_kept_under_the_digest_it_turns_out_to_have(store: Blobs) -> None:
+    upload, pieces = uuid.uuid4(), [DATA[:4000], b"", DATA[4000:]]
+    names = [digest_of(bytes([number])) for number in range(3)]
+    for name, piece in zip(names, pieces, strict=True):
+        await store.stage(upload, name, 0, sent(piece), limit=len(piece))
+
+    async def one_after_the_other() -> AsyncIterator[bytes]:
+        for name, piece in zip(names, pieces, strict=True):
+            async for chunk in store.read_staged(upload, name, len(piece)):
+                yield chunk
+
+    assert await store.keep(upload, one_after_the_other(), limit=len(DATA)) == (DIGEST, len(DATA))
+    assert await content(store, DIGEST) == DATA
+    await store.discard(upload)
+    assert await store.list_staged() == []
 
 
 async def test_gaps_are_named(store: Blobs) -> None:

@@ -10,8 +10,11 @@ from muniment.server.artifacts.actions import (
     Checked,
     Offer,
     check,
+    check_open,
+    expect_piece,
     format_of,
     hold_blob,
+    join_pieces,
     misdescribed,
     open_upload,
     register,
@@ -25,10 +28,17 @@ from muniment.server.artifacts.reads import (
     suspects,
     usable_blobs,
 )
-from muniment.server.artifacts.store import abandon_upload, declare, named_blobs, note_blob
+from muniment.server.artifacts.store import (
+    abandon_upload,
+    declare,
+    declared_blobs,
+    find_upload,
+    named_blobs,
+    note_blob,
+)
 
 __all__ = [
-    "FOLDS", "Checked", "Offer", "Reach", "abandon_upload", "check", "declare", "format_of", "gauges",
-    "get_manifest", "hold_blob", "misdescribed", "named_blobs", "note_blob", "open_upload", "register", "required_blobs", "suspects",
-    "usable_blobs",
+    "FOLDS", "Checked", "Offer", "Reach", "abandon_upload", "check", "check_open", "declare", "declared_blobs", "expect_piece", "find_upload", "format_of",
+    "gauges", "get_manifest", "hold_blob", "join_pieces", "misdescribed", "named_blobs", "note_blob", "open_upload", "register", "required_blobs",
+    "suspects", "usable_blobs",
 ]

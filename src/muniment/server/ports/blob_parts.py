@@ -50,6 +50,17 @@ def require_whole(parts: list[Part], size_bytes: int) -> None:
         )
 
 
+def require_exactly(parts: list[Part], size_bytes: int) -> None:
+    """Go on only if `merged` parts are `size_bytes` from the start, and nothing beyond.
+
+    Raises:
+        UploadConflict: they are not.
+    """
+    require_whole(parts, size_bytes)
+    if end_of(parts) > size_bytes:
+        raise UploadConflict(f"expected {size_bytes} bytes, found {end_of(parts)}: send them again")
+
+
 def end_of(parts: list[Part]) -> int:
     """Return where the last of `merged` parts ends."""
     return parts[-1].offset + parts[-1].size_bytes if parts else 0

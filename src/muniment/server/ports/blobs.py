@@ -92,6 +92,14 @@ class Blobs(Protocol):
         """
         ...
 
+    def read_staged(self, upload: UUID, digest: Digest, size_bytes: int) -> AsyncIterator[bytes]:
+        """The bytes staged for a blob, in chunks of about 1 MiB; they are not verified.
+
+        Raises:
+            UploadConflict: what is staged is not `size_bytes` without gaps, or went meanwhile.
+        """
+        ...
+
     async def discard(self, upload: UUID) -> None:
         """Drop everything staged under `upload`. Idempotent."""
         ...

@@ -14,7 +14,13 @@ from uuid import UUID
 
 from muniment.core.digest import Digest
 from muniment.core.errors import NotFound, TooLarge
-from muniment.server.ports.blob_parts import merged, mismatch, require_whole, too_long
+from muniment.server.ports.blob_parts import (
+    merged,
+    mismatch,
+    require_exactly,
+    require_whole,
+    too_long,
+)
 from muniment.server.ports.blobs import ObjectInfo, Part
 from muniment.server.ports.object_keys import checked_key, checked_prefix
 
@@ -116,6 +122,18 @@ class FakeBlobs:
         self.blobs[digest] = bytes(content)
         self._after(fault)
         return digest, len(content)
+
+    async def read_staged(
+        self, upload: UUID, digest: Digest, size_bytes: int
+    ) -> AsyncIterator[bytes]:
+        """See `Blobs.read_staged`."""
+        self._before("read_staged")
+        require_exactly(self._parts(upload, digest), size_bytes)
+        content = bytearray(size_bytes)
+        for offset, data in self.staging.get((upload, digest), []):
+            content[offset : offset + len(data)] = data
+        for at in range(0, size_bytes, _CHUNK):
+            yield bytes(content[at : at + _CHUNK])
 
     async def discard(self, upload: UUID) -> None:
         """See `Blobs.discard`."""

@@ -27,13 +27,14 @@ import datetime as dt
 import fcntl
 import os
 import secrets
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator
 from pathlib import Path
 from uuid import UUID
 
 from muniment.core.digest import Digest
-from muniment.core.errors import BadDigest, BlobStoreDown, NotFound, TooLarge
+from muniment.core.errors import BadDigest, BlobStoreDown, NotFound, TooLarge, UploadConflict
 from muniment.server.ports import local_files as files
+from muniment.server.ports.blob_parts import require_exactly
 from muniment.server.ports.blobs import ObjectInfo, Part
 from muniment.server.ports.local_files import run
 from muniment.server.ports.local_staging import PartWriter, RunningHash, Staged
@@ -42,6 +43,21 @@ from muniment.server.ports.object_keys import checked_key, checked_prefix
 _BLOCK = 1 << 20
 _HASHES_KEPT = 1000
 _SEAL_AGAIN_SECONDS = 0.02
+
+
+async def _between(handle: int, start: int, end: int | None) -> AsyncGenerator[bytes]:
+    """Yield the bytes [start, end) of an open file, as far as there are any, then close it."""
+    try:
+        at, stop = start, os.fstat(handle).st_size
+        stop = stop if end is None else min(end, stop)
+        while at < stop:
+            chunk = await run(os.pread, handle, min(_BLOCK, stop - at), at)
+            if not chunk:
+                return
+            at += len(chunk)
+            yield chunk
+    finally:
+        os.close(handle)
 
 
 class LocalBlobs:
@@ -143,6 +159,22 @@ class LocalBlobs:
             if not whole:
                 await run(scratch.drop)
 
+    async def read_staged(
+        self, upload: UUID, digest: Digest, size_bytes: int
+    ) -> AsyncIterator[bytes]:
+        """See `Blobs.read_staged`."""
+        staged = self._staged(upload, digest)
+        require_exactly(await run(staged.parts), size_bytes)
+        handle = await run(files.open_sealed, staged.path)
+        at = 0
+        if handle is not None:
+            async with contextlib.aclosing(_between(handle, 0, size_bytes)) as chunks:
+                async for chunk in chunks:
+                    at += len(chunk)
+                    yield chunk
+        if at != size_bytes:
+            raise UploadConflict("this blob was sealed or dropped while it was read")
+
     async def discard(self, upload: UUID) -> None:
         """See `Blobs.discard`."""
         folder = self._folder(upload)
@@ -176,17 +208,9 @@ class LocalBlobs:
         handle = await run(files.open_sealed, self._final(digest))
         if handle is None:
             raise NotFound(f"the store does not hold {digest}")
-        try:
-            at, stop = start, os.fstat(handle).st_size
-            stop = stop if end is None else min(end, stop)
-            while at < stop:
-                chunk = await run(os.pread, handle, min(_BLOCK, stop - at), at)
-                if not chunk:
-                    return
-                at += len(chunk)
+        async with contextlib.aclosing(_between(handle, start, end)) as chunks:
+            async for chunk in chunks:
                 yield chunk
-        finally:
-            os.close(handle)
 
     async def local_path(self, digest: Digest) -> str | None:
         """See `Blobs.local_path`."""

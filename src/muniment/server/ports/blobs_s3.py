@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import hashlib
 import secrets
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
@@ -41,10 +40,17 @@ from muniment.core.errors import (
     NotFound,
     UploadConflict,
 )
-from muniment.server.ports.blob_parts import end_of, merged, mismatch, require_whole, too_long
+from muniment.server.ports.blob_parts import (
+    end_of,
+    merged,
+    mismatch,
+    require_exactly,
+    require_whole,
+    too_long,
+)
 from muniment.server.ports.blobs import ObjectInfo, Part
 from muniment.server.ports.object_keys import checked_key, checked_prefix
-from muniment.server.ports.s3_objects import Bucket, Counted
+from muniment.server.ports.s3_objects import Bucket, Counted, Hashed, joined
 
 if TYPE_CHECKING:
     from obstore import GetOptions
@@ -65,29 +71,6 @@ class _Piece:
     key: str
     part: Part
     e_tag: str | None
-
-
-class _Hashed:
-    """A stream whose SHA-256 is known at its end."""
-
-    def __init__(self, chunks: AsyncIterable[bytes]) -> None:
-        self._chunks, self._sha256 = chunks, hashlib.sha256()
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._chunks:
-            self._sha256.update(chunk)
-            yield chunk
-
-    @property
-    def digest(self) -> Digest:
-        return Digest(self._sha256.digest())
-
-
-async def _joined(head: bytes, rest: AsyncIterator[bytes] | None) -> AsyncIterator[bytes]:
-    yield head
-    if rest is not None:
-        async for chunk in rest:
-            yield chunk
 
 
 def _not_held(digest: Digest) -> NotFound:
@@ -156,22 +139,22 @@ class S3Blobs:
         self, upload: UUID, chunks: AsyncIterable[bytes], *, limit: int
     ) -> tuple[Digest, int]:
         """See `Blobs.keep`. What is small is written once; what is large is staged before it has a name."""
-        hashed = _Hashed(chunks)
+        hashed = Hashed(chunks)
         counted = Counted(hashed, limit)
         stream = aiter(counted)
         head = bytearray()
         async for chunk in stream:
             head += chunk
             if len(head) > _SMALL_BYTES:
-                return await self._keep_large(upload, _joined(bytes(head), stream), hashed, limit)
+                return await self._keep_large(upload, joined(bytes(head), stream), hashed, limit)
         digest = hashed.digest
         if await self.size(digest) != len(head):
-            whole = Counted(_joined(bytes(head), None), len(head))
+            whole = Counted(joined(bytes(head), None), len(head))
             await self._bucket.put_stream(self._blob(digest), whole, len(head))
         return digest, len(head)
 
     async def _keep_large(
-        self, upload: UUID, chunks: AsyncIterable[bytes], hashed: _Hashed, limit: int
+        self, upload: UUID, chunks: AsyncIterable[bytes], hashed: Hashed, limit: int
     ) -> tuple[Digest, int]:
         scratch = Digest(secrets.token_bytes(32))  # nobody else knows its key, or has it signed
         part = await self.stage(upload, scratch, 0, chunks, limit=limit)
@@ -198,18 +181,21 @@ class S3Blobs:
             DigestMismatch: they have another digest.
             _Changed: one of them is not what it was when it was listed.
         """
-        hasher, at = hashlib.sha256(), 0
+        hashed = Hashed(self._in_order(pieces))
+        async for chunk in hashed:
+            yield chunk
+        if hashed.digest != digest:
+            raise mismatch(digest, hashed.digest)
+
+    async def _in_order(self, pieces: list[_Piece]) -> AsyncIterator[bytes]:
+        at = 0
         for piece in pieces:
             end = piece.part.offset + piece.part.size_bytes
             if end <= at:
                 continue  # others hold all of it
             async for chunk in self._read_piece(piece, at - piece.part.offset):
-                hasher.update(chunk)
                 yield chunk
             at = end
-        found = Digest(hasher.digest())
-        if found != digest:
-            raise mismatch(digest, found)
 
     async def _read_piece(self, piece: _Piece, start: int) -> AsyncIterator[bytes]:
         options: GetOptions = {"if_match": piece.e_tag}
@@ -224,6 +210,18 @@ class S3Blobs:
             raise _Changed from error
         if size_bytes != piece.part.size_bytes - start:
             raise _Changed
+
+    async def read_staged(
+        self, upload: UUID, digest: Digest, size_bytes: int
+    ) -> AsyncIterator[bytes]:
+        """See `Blobs.read_staged`."""
+        pieces = await self._pieces(upload, digest)
+        require_exactly(merged(piece.part for piece in pieces), size_bytes)
+        try:
+            async for chunk in self._in_order(pieces):
+                yield chunk
+        except _Changed:
+            raise UploadConflict("this blob was replaced or dropped while it was read") from None
 
     async def discard(self, upload: UUID) -> None:
         """See `Blobs.discard`."""

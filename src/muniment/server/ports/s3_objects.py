@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import hashlib
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +12,7 @@ import obstore
 from obstore import exceptions as theirs
 from obstore.store import S3Store
 
+from muniment.core.digest import Digest
 from muniment.core.errors import BlobStoreDown, DiskFull, MunimentError, TooLarge
 
 if TYPE_CHECKING:
@@ -70,10 +72,30 @@ class Counted:
             )
 
 
-async def _joined(head: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+class Hashed:
+    """A stream whose SHA-256 is known at its end."""
+
+    def __init__(self, chunks: AsyncIterable[bytes]) -> None:
+        """Hash `chunks` as they are taken."""
+        self._chunks, self._sha256 = chunks, hashlib.sha256()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._chunks:
+            self._sha256.update(chunk)
+            yield chunk
+
+    @property
+    def digest(self) -> Digest:
+        """The SHA-256 of what was taken so far."""
+        return Digest(self._sha256.digest())
+
+
+async def joined(head: bytes, rest: AsyncIterator[bytes] | None) -> AsyncIterator[bytes]:
+    """Yield `head`, then the rest if there is any."""
     yield head
-    async for chunk in rest:
-        yield chunk
+    if rest is not None:
+        async for chunk in rest:
+            yield chunk
 
 
 class Bucket:
@@ -128,7 +150,7 @@ class Bucket:
                 await obstore.put_async(
                     self._store,
                     key,
-                    _joined(bytes(head), chunks),
+                    joined(bytes(head), chunks),
                     attributes=_AS_DOWNLOAD,
                     use_multipart=True,
                     chunk_size=max(_PIECE_BYTES, -(-size_bytes // _PIECES_MAX)),

@@ -8,6 +8,7 @@ from muniment.server.artifacts.actions.keeping import (
     hold_blob,
     misdescribed,
 )
+from muniment.server.artifacts.actions.pieces import expect_piece, join_pieces
 from muniment.server.artifacts.actions.registering import (
     PREDICATE_TYPE,
     Checked,
@@ -24,6 +25,6 @@ from muniment.server.artifacts.actions.registering import (
 
 # fmt: off
 __all__ = [
-    "PREDICATE_TYPE", "Checked", "Offer", "check", "check_open", "collect_blobs", "declare", "declared", "fail_blob",
-    "finish_scrub", "format_of", "heal_blob", "hold_blob", "misdescribed", "open_upload", "preview", "register",
+    "PREDICATE_TYPE", "Checked", "Offer", "check", "check_open", "collect_blobs", "declare", "declared", "expect_piece", "fail_blob",
+    "finish_scrub", "format_of", "heal_blob", "hold_blob", "join_pieces", "misdescribed", "open_upload", "preview", "register",
 ]

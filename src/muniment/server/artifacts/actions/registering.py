@@ -350,12 +350,17 @@ async def declare(
     unsent = [one for one in blobs if one.digest not in usable]
     new = await store.declare(tx, reach.upload_id, unsent)
     if unsent:
-        await _check_quota(tx, reach, quota_bytes)
+        await check_quota(tx, reach.principal_id, reach.now, quota_bytes)
     return new, set(usable)
 
 
-async def _check_quota(tx: Tx, reach: reads.Reach, quota_bytes: int) -> None:
-    on_their_way = await store.unsealed_bytes(tx, reach.principal_id, reach.now)
+async def check_quota(tx: Tx, principal_id: uuid.UUID, now: dt.datetime, quota_bytes: int) -> None:
+    """Go on only if a principal has at most `quota_bytes` on their way.
+
+    Raises:
+        QuotaExceeded: it has more, with what `tx` declared: that is not to be committed.
+    """
+    on_their_way = await store.unsealed_bytes(tx, principal_id, now)
     if on_their_way > quota_bytes:
         raise QuotaExceeded(
             f"expected at most {quota_bytes} bytes declared and not yet sent whole, found "

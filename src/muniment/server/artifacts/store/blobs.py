@@ -50,6 +50,15 @@ async def find_upload(tx: Tx, upload_id: uuid.UUID, principal_id: uuid.UUID) -> 
     return None if row is None else _upload(row)
 
 
+async def find_any_upload(tx: Tx, upload_id: uuid.UUID) -> Upload | None:
+    """Return an upload, whoever's it is, or None: for who shows that its owner sent them."""
+    row = await tx.fetchrow(
+        "SELECT id, principal_id, state, created_at, expires_at FROM upload WHERE id = $1",
+        upload_id,
+    )
+    return None if row is None else _upload(row)
+
+
 def _upload(row: Row) -> Upload:
     return Upload(
         row["id"],
@@ -155,6 +164,21 @@ async def find_sending(
     if row["size_bytes"] is None:
         return _upload(row), None
     return _upload(row), Declared(digest, row["size_bytes"], row["sealed_at"] is not None)
+
+
+async def declared_blobs(tx: Tx, upload_id: uuid.UUID) -> list[Declared]:
+    """Return all that was declared in an upload, in digest order."""
+    rows = await tx.fetch(
+        """
+        SELECT digest, size_bytes, sealed_at FROM upload_blob WHERE upload_id = $1
+        ORDER BY digest
+        """,
+        upload_id,
+    )
+    return [
+        Declared(Digest(row["digest"]), row["size_bytes"], row["sealed_at"] is not None)
+        for row in rows
+    ]
 
 
 async def seal_blob(

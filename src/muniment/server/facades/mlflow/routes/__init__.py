@@ -7,6 +7,7 @@ from muniment.server.facades.mlflow.routes import (
     experiments,
     logged_models,
     metrics,
+    multipart,
     registered_models,
     runs,
     server,
@@ -30,6 +31,7 @@ OPERATIONS: list[Operation] = [
     *metrics.OPERATIONS,
     *logged_models.OPERATIONS,
     *artifacts.OPERATIONS,
+    *multipart.OPERATIONS,
     *webhooks.OPERATIONS,
 ]
 

@@ -15,7 +15,7 @@ import msgspec
 from muniment.core.digest import Digest
 from muniment.core.errors import BadRequest, NotAllowed, NotFound
 from muniment.server import artifacts, catalog, tracking
-from muniment.server.artifacts.records import Declared
+from muniment.server.artifacts.records import Declared, Format
 from muniment.server.facades.mlflow import reads
 from muniment.server.facades.mlflow.routes.dialect import endpoint, tracking_allowed
 from muniment.server.facades.mlflow.routes.logged_models import model_of
@@ -27,8 +27,8 @@ from muniment.server.http.records import Scope, Verb
 from muniment.server.ports.db import Tx
 from muniment.server.tracking.records import Artifact, Listed
 
-_A: Final = "/mlflow-artifacts"
-_ONE: Final = f"{_A}/artifacts/{{path:path}}"
+ROOT: Final = "/mlflow-artifacts"
+_ONE: Final = f"{ROOT}/artifacts/{{path:path}}"
 _VERSIONS: Final = "versions"
 
 
@@ -54,9 +54,7 @@ class ModelDirectory(msgspec.Struct):
 
 async def upload_artifact(call: Call) -> Reply:
     """Keep the body as the artifact at a path."""
-    path = tracking.check_artifact_path(call.path["path"])
-    _refuse_versions(path)
-    tracking_allowed(call, Verb.REGISTER)
+    path = writable_path(call, call.path["path"])
     deps, upload_id = call.deps, call.new_id()
     digest, size_bytes = await deps.blobs.keep(
         upload_id, call.stream(), limit=deps.settings.max_file_bytes
@@ -66,14 +64,36 @@ async def upload_artifact(call: Call) -> Reply:
         await artifacts.open_upload(
             tx, call.caller.id, upload_id=upload_id, now=call.now, ttl=deps.settings.upload_ttl
         )
-        blob = Declared(digest, size_bytes)
-        await artifacts.declare(tx, upload_id, [blob])
-        await artifacts.hold_blob(tx, deps.blobs, upload_id, blob, found, now=call.now)
-        await artifacts.abandon_upload(tx, upload_id)
-        await tracking.put_artifact(
-            tx, Artifact(path, digest, size_bytes), principal_id=call.caller.id, now=call.now
-        )
+        await keep_artifact(call, tx, upload_id, Artifact(path, digest, size_bytes), found)
     return Reply("")
+
+
+def writable_path(call: Call, path: str) -> str:
+    """Return `path` if the caller may write an artifact there.
+
+    Raises:
+        BadPath: no artifact can lie there.
+        NotAllowed, NotFound: the caller may not write, or nobody may: it is a registered version's.
+    """
+    checked = tracking.check_artifact_path(path)
+    _refuse_versions(checked)
+    tracking_allowed(call, Verb.REGISTER)
+    return checked
+
+
+async def keep_artifact(
+    call: Call, tx: Tx, upload_id: uuid.UUID, artifact: Artifact, found: Format
+) -> bool:
+    """Let a path name bytes that are held, and close the session they were sent in.
+
+    Returns False if the session was closed already: then nothing is to be committed.
+    """
+    blob = Declared(artifact.digest, artifact.size_bytes)
+    await artifacts.declare(tx, upload_id, [blob])
+    noted = await artifacts.hold_blob(tx, call.deps.blobs, upload_id, blob, found, now=call.now)
+    await artifacts.abandon_upload(tx, upload_id)
+    await tracking.put_artifact(tx, artifact, principal_id=call.caller.id, now=call.now)
+    return noted
 
 
 def _refuse_versions(path: str) -> None:
@@ -192,19 +212,18 @@ async def _listing(tx: Tx, root: str, path: str) -> dict[str, Any]:
     return given(root_uri=f"mlflow-artifacts:/{root}", files=[_file(one, below) for one in shown])
 
 
-async def refuse_multipart(call: Call) -> Reply:
-    """Refuse uploads in parts, in the way clients fall back from."""
-    tracking_allowed(call, Verb.REGISTER)
-    return _not_implemented("Multipart upload")
-
-
 async def refuse_presigned(call: Call) -> Reply:
-    """Refuse to sign addresses of the store, in the way clients fall back from."""
+    """Refuse to give out addresses of the store, in the way clients fall back from.
+
+    Downloads go through this server, which reads by ranges and serves nothing that was retired
+    since: an address that is good by itself would outlive that, and save nobody a copy.
+    """
     tracking_allowed(call, call.operation.needs)
-    return _not_implemented("Presigned URL")
+    return not_implemented("Presigned URL")
 
 
-def _not_implemented(what: str) -> Reply:
+def not_implemented(what: str) -> Reply:
+    """Return the answer that has clients do without `what`."""
     body = {
         "error_code": "NOT_IMPLEMENTED",
         "message": f"{what} is not supported for the current artifact repository",
@@ -222,11 +241,8 @@ OPERATIONS: list[Operation] = [
         )
         for operation in endpoint(method, _ONE, handler, needs=needs, tx=TxMode.NONE)
     ),
-    *endpoint("GET", f"{_A}/artifacts", list_artifacts, DirectoryAt),
-    *endpoint(
-        "POST", f"{_A}/mpu/{{path:path}}", refuse_multipart, needs=Verb.REGISTER, tx=TxMode.NONE
-    ),
-    *endpoint("GET", f"{_A}/presigned/{{path:path}}", refuse_presigned, tx=TxMode.NONE),
+    *endpoint("GET", f"{ROOT}/artifacts", list_artifacts, DirectoryAt),
+    *endpoint("GET", f"{ROOT}/presigned/{{path:path}}", refuse_presigned, tx=TxMode.NONE),
     *endpoint(
         "POST",
         "/mlflow/artifacts/presigned-upload-url",

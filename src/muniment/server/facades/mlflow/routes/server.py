@@ -28,6 +28,8 @@ async def server_info(_call: Call) -> Reply:
             "store_type": "muniment",
             "workspaces_enabled": False,
             "artifact_serving_enabled": True,
+            # They are taken when asked for (MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD). Clients that look
+            # here first do better with one stream: it is written once and not joined again.
             "multipart_uploads_enabled": False,
             "multipart_downloads_enabled": False,
             "presigned_uploads_supported": False,
