@@ -7,17 +7,7 @@ Does not decide what may run where.
 
 # fmt: off
 from muniment.server.artifacts.actions import (
-    Checked,
-    Offer,
-    check,
-    check_open,
-    expect_piece,
-    format_of,
-    hold_blob,
-    join_pieces,
-    misdescribed,
-    open_upload,
-    register,
+    Checked, Offer, check, check_open, expect_piece, format_of, hold_blob, join_pieces, misdescribed, open_upload, register,
 )
 from muniment.server.artifacts.reads import (
     FOLDS,

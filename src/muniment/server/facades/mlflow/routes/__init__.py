@@ -35,7 +35,6 @@ OPERATIONS: list[Operation] = [
     *webhooks.OPERATIONS,
 ]
 
-#: In our own manners: for our plugin of MLflow's client.
-OURS: list[Operation] = uploaded.OPERATIONS
+OURS: list[Operation] = uploaded.OPERATIONS  # in our own manners: for our plugin of MLflow's client
 
 __all__ = ["DIALECT", "OPERATIONS", "OURS"]
