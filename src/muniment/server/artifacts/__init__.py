@@ -5,6 +5,7 @@ before the version exists; a manifest never changes; knowing a digest gives no a
 Does not decide what may run where.
 """
 
+# ruff: noqa: I001 -- by what they are about
 # fmt: off
 from muniment.server.artifacts.actions import (
     Checked, Offer, check, check_open, expect_piece, format_of, hold_blob, join_pieces, misdescribed, open_upload, register,
