@@ -85,3 +85,30 @@ def test_from_an_sbom_to_where_it_is_and_why_it_does_not_matter(
     (tmp_path / "vex.json").write_text(json.dumps(vex))
     server.cli("vex", "add", ref, str(tmp_path / "vex.json"))
     assert "none_open" in server.cli("vulns", ref).stdout
+
+
+def test_where_a_version_comes_from_and_what_came_of_it(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    (tmp_path / "w.bin").write_bytes(b"more weights")
+    said = {
+        "training_datasets": [{"name": "tx", "version": "v1", "type": "dvc"}],
+        "code": {"commit": "d" * 40, "repository": "https://git.example/x"},
+    }
+    (tmp_path / "said.json").write_text(json.dumps(said))
+    server.cli(
+        "register", "traced", "--version", "1.0.0", "--artifact", str(tmp_path / "w.bin"),
+        "--kind", "model", "--owner", "admin", "--metadata", str(tmp_path / "said.json"),
+    )  # fmt: skip
+    tree = server.cli("lineage", "traced@1.0.0").stdout
+    assert "trained_on dataset tx@v1  asserted  dangling" in tree
+    assert "dvc-md5" in tree
+    down = json.loads(server.cli("lineage", "dataset:tx", "--down", "--json").stdout)
+    assert [one["label"] for one in down["nodes"]] == ["tx", "traced@1.0.0"]
+    chart = server.cli("lineage", "traced@1.0.0", "--format", "mermaid").stdout
+    assert chart.startswith("flowchart LR")
+    prov = json.loads(server.cli("lineage", "traced@1.0.0", "--format", "prov").stdout)
+    assert len(prov["wasDerivedFrom"]) == 2
+    events = json.loads(server.cli("lineage", "traced@1.0.0", "--format", "openlineage").stdout)
+    assert [one["outputs"][0]["name"] for one in events] == ["traced"]
+    assert server.cli("lineage", "traced@1.0.0", "--up", "--down", check=False).returncode == 2

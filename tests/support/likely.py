@@ -140,6 +140,7 @@ def seed(url: str, token: str, home: Path, issuer: Issuer) -> Seeded:
         "import_id": imports[-1:],
         "what": ["CVE-2023-32681", "pkg:pypi/requests", SHA256, "dataset:x"],
         "database_id": [database.id],
+        "of": ["model-one@1.0.0", "model-one@chosen", "dataset:transactions"],
         "get_alias.alias": ["kept"],
         "get_alias.as_of": ["2100-01-01T00:00:00Z"],
         "version_completeness.as_of": ["2100-01-01T00:00:00Z"],

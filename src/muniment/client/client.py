@@ -20,6 +20,7 @@ from muniment.client.fetches import Fetches
 from muniment.client.impact import Impact, impact_of
 from muniment.client.jobs import Jobs
 from muniment.client.lifecycle import Lifecycle
+from muniment.client.lineage import LineageCalls
 from muniment.client.log import Log
 from muniment.client.namespaces import Namespaces
 from muniment.client.principals import Principals
@@ -81,6 +82,7 @@ class Client:
         self.artifacts = Artifacts(self.transport)
         self.evidence = EvidenceCalls(self.transport)
         self.lifecycle = Lifecycle(self.transport, self.versions)
+        self.lineage = LineageCalls(self.transport)
         self.namespaces = Namespaces(self.transport)
         self.log = Log(self.transport)
         self.tokens = Tokens(self.transport)

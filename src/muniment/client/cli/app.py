@@ -48,6 +48,7 @@ COMMANDS: dict[str, Later] = {
     "sbom": Later(f"{_HERE}.sbom", "Print the ML-BOM of a version.", _PROVE),
     "vulns": Later(f"{_HERE}.vulns", "Known vulnerabilities of a version, or of all.", _PROVE),
     "impact": Later(f"{_HERE}.impact", "What contains a vulnerability, package or file.", _PROVE),
+    "lineage": Later(f"{_HERE}.lineage", "What it was made from; what was made from it.", _PROVE),
     "vex": Later(f"{_HERE}.vex", "Say which vulnerabilities do not matter, and why.", _PROVE),
     "vulndb": Later(f"{_HERE}.vulndb", "Import vulnerability databases.", _PROVE),
     "history": Later(f"{_HERE}.history", "Show every act on a version or asset.", _PROVE),

@@ -1,5 +1,7 @@
 """Impact: which versions contain something or were made of it, where they are, and by what path.
 
-Owns nothing: it reads what the slices below have. Promises: every version that is named comes with
-the path that leads to it. Does not decide what follows.
+Lineage too: what a version was made from and what was made from it. Owns nothing: it reads what the
+slices below have (0020_pre_lineage.sql only adds indexes to their tables). Promises: every version
+that is named comes with the path that leads to it; what lineage finds upwards it finds downwards.
+Does not decide what follows.
 """

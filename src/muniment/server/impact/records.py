@@ -1,11 +1,15 @@
-"""What is asked about, and the versions it leads to."""
+"""What is asked about, and the versions it leads to; what lineage is made of."""
 
 from __future__ import annotations
 
 import datetime as dt
 import enum
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from muniment.core.names import AssetRef, VersionRef
 
 
 class About(enum.StrEnum):
@@ -65,3 +69,154 @@ class Where:
     name: str
     aliases: tuple[str, ...]
     places: tuple[Place, ...]
+
+
+class Way(enum.StrEnum):
+    """Which way lineage is followed: to what a thing was made from, or to what was made from it."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+class NodeKind(enum.StrEnum):
+    """What kind of thing a node of lineage is."""
+
+    VERSION = "version"
+    COMMIT = "commit"
+    DATASET = "dataset"
+    BASE_MODEL = "base_model"
+    FEATURE = "feature"
+    MATERIAL = "material"  # what provenance alone names
+    RUN = "run"
+    PIPELINE = "pipeline"
+    DEPLOYMENT = "deployment"
+
+
+class LinkKind(enum.StrEnum):
+    """How the lower end of a link follows from the upper one."""
+
+    BUILT_FROM = "built_from"
+    TRAINED_ON = "trained_on"
+    EVALUATED_ON = "evaluated_on"
+    TUNED_FROM = "tuned_from"
+    DERIVED_FROM = "derived_from"
+    USES_FEATURE = "uses_feature"
+    MADE_BY = "made_by"
+    USED = "used"
+    DEPLOYS = "deploys"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One thing in a lineage. `key` is unique among those of its kind.
+
+    `called` are the names it is found by. Of a redacted one nothing but its kind is told.
+    """
+
+    kind: NodeKind
+    key: str
+    label: str
+    digest: str | None = None
+    about: Mapping[str, str] = field(default_factory=dict)
+    called: frozenset[str] = frozenset()
+    redacted: bool = False
+
+    @property
+    def id(self) -> str:
+        """`KIND:KEY`."""
+        return f"{self.kind.value}:{self.key}"
+
+    def is_also(self, other: Node) -> bool:
+        """Say whether this is the thing that `other` may name by one of its names alone."""
+        return self.id == other.id or (self.kind is other.kind and other.key in self.called)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The node with id `lower` follows from the one with id `upper`.
+
+    `verified` where provenance by a signer the registry believes names the upper one; `evidence` is
+    that provenance, and also provenance that names it without anybody vouching.
+    """
+
+    kind: LinkKind
+    lower: str
+    upper: str
+    verified: bool = False
+    evidence: uuid.UUID | None = None
+    signer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dangling:
+    """A link that leads nowhere, or to what nobody could recognise again; `fix` says what to do."""
+
+    rule: str
+    node: str
+    message: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Voucher:
+    """Provenance of a version: `materials` are the URI and digests of what it was made from."""
+
+    evidence_id: uuid.UUID
+    verified: bool
+    signer: str | None
+    invocation: str
+    materials: tuple[tuple[str, Mapping[str, str]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A version as lineage sees it; `vouchers` are its provenance, the verified ones first."""
+
+    id: uuid.UUID
+    asset: AssetRef
+    kind: str
+    version: str
+    number: int
+    manifest: str
+    metadata: Mapping[str, Any]
+    registered_at: dt.datetime
+    registered_by: str
+    vouchers: tuple[Voucher, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """`[namespace/]NAME@VERSION`."""
+        return f"{self.asset}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One thing that a version or run says it was made from.
+
+    `reference` is the version it may be here; `must` says that it is one, by its own word.
+    """
+
+    kind: LinkKind
+    node: Node
+    reference: VersionRef | None = None
+    must: bool = False
+    verified: bool = False
+    evidence: uuid.UUID | None = None
+    signer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """What was found, nodes in the order they were reached, `root` first.
+
+    `deeper` says that there may be more below the last depth, `wider` that nodes were left out.
+    """
+
+    root: Node
+    way: Way
+    depth: int
+    nodes: tuple[Node, ...]
+    links: tuple[Link, ...]
+    dangling: tuple[Dangling, ...]
+    deeper: bool
+    wider: bool

@@ -14,7 +14,7 @@ from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom
 from muniment.server.http.paging import LIMIT_DEFAULT, Cursor, Limit, cut, read_cursor
 from muniment.server.http.records import Verb
 from muniment.server.identity import visible_scopes
-from muniment.server.impact import reads
+from muniment.server.impact.reads import containing as reads
 from muniment.server.impact.records import About, Where
 from muniment.server.impact.rules.asking import read_question
 from muniment.server.ports.db import Tx
