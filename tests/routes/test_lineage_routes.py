@@ -102,6 +102,21 @@ async def test_a_chain_both_ways(house: House) -> None:
     assert [one["rule"] for one in nothing["findings"]] == ["not_found"]
 
 
+async def test_a_name_of_before_is_still_a_name(house: House) -> None:
+    await made(house, "base")
+    await made(house, "fraud", derived_from=["base@1.0.0"])
+    url = "/api/v1/assets/default/base/rename"
+    body = {"name": "basis", "reason": "clearer"}
+    fine(await house.registry.as_(Role.ADMIN).post(url, json=body))
+    link = {("fraud@1.0.0", "derived_from", "basis@1.0.0")}
+    up = await asked(house, "fraud@1.0.0")
+    assert drawn(up) == link
+    assert drawn(await asked(house, "basis@1.0.0", "down")) == link
+    one = house.registry.as_(Role.VIEWER, Scope("default", "fraud"))
+    up = await asked(house, "fraud@1.0.0", client=one)
+    assert [each["redacted"] for each in up["nodes"]] == [False, True]
+
+
 async def test_links_that_dangle(house: House) -> None:
     await made(house, "here")
     await made(
@@ -156,7 +171,7 @@ async def test_who_may_not_read_sees_that_something_is_there_and_no_name(house: 
     await made(house, "base")
     await made(house, "secret", space="team", derived_from=["base@1.0.0"])
     await made(house, "open", base_models=[{"name": "team/secret", "version": "1.0.0"}],
-               derived_from=["team/secret@1.0.0", "team/nothing@1.0.0"])  # fmt: skip
+               derived_from=["team/secret@1.0.0", "team/secret@1", "team/nothing@1.0.0"])  # fmt: skip
     one = house.registry.as_(Role.VIEWER, Scope("default"))
     down = await asked(house, "base@1.0.0", "down", client=one)
     assert [(each["label"], each["redacted"]) for each in down["nodes"][1:]] == [
@@ -166,7 +181,7 @@ async def test_who_may_not_read_sees_that_something_is_there_and_no_name(house: 
     up = await asked(house, "open@1.0.0", client=one)
     hidden = [each for each in up["nodes"] if each["redacted"]]
     # Whether it is there or not looks the same.
-    assert [each["id"] for each in hidden] == ["version:redacted-1", "version:redacted-2"]
+    assert [each["id"] for each in hidden] == [f"version:redacted-{n}" for n in (1, 2, 3)]
     [named] = [each for each in up["nodes"] if each["kind"] == "base_model"]
     assert named["label"] == "team/secret@1.0.0"
     whole = await asked(house, "open@1.0.0")

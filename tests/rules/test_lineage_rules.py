@@ -36,7 +36,7 @@ B64, C64 = "b" * 64, "c" * 64
 def subject(metadata: Mapping[str, Any], *vouchers: Voucher) -> Subject:
     return Subject(
         uuid.UUID(int=1), AssetRef.parse("fraud"), "model", "1.0.0", 3, f"sha256:{C64}", metadata,
-        NOW, "service:ci", vouchers,
+        NOW, "service:ci", (AssetRef.parse("fraud"),), vouchers,
     )  # fmt: skip
 
 
@@ -135,12 +135,11 @@ def test_a_version_here_that_is_not_the_one_meant() -> None:
         found = rules.other_digest(here, Node(NodeKind.BASE_MODEL, "x", "x", digest))
         assert (found.rule if found else None) == rule
     assert rules.nothing_named(here).rule == "nothing_named"
-    assert rules.names_of(AssetRef.parse("m"), "1.0.0", 7) == [
-        "default/m@1.0.0",
-        "default/m@7",
-        "m@1.0.0",
-        "m@7",
-    ]
+    called = [AssetRef.parse("m"), AssetRef.parse("old")]
+    assert rules.names_of(called[:1], "1.0.0", 7) == [
+        "default/m@1.0.0", "default/m@7", "m@1.0.0", "m@7",
+    ]  # fmt: skip
+    assert "old@1.0.0" in rules.names_of(called, "1.0.0", 7)
 
 
 @pytest.mark.parametrize(

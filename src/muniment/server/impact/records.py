@@ -170,7 +170,10 @@ class Voucher:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A version as lineage sees it; `vouchers` are its provenance, the verified ones first."""
+    """A version as lineage sees it; `vouchers` are its provenance, the verified ones first.
+
+    `assets` are all the names its asset ever had: none is given to another one.
+    """
 
     id: uuid.UUID
     asset: AssetRef
@@ -181,6 +184,7 @@ class Subject:
     metadata: Mapping[str, Any]
     registered_at: dt.datetime
     registered_by: str
+    assets: tuple[AssetRef, ...]
     vouchers: tuple[Voucher, ...] = ()
 
     @property

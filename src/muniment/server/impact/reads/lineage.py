@@ -143,16 +143,15 @@ def _uppers(asking: _Asking, said: Said, here: named.Here, runs: dict[str, Node]
         if node.key not in runs:
             asking.note(rules.not_found(node, None))
         return [runs.get(node.key, node)]
-    if said.must and ref is not None and not asking.may_read(ref.asset):
-        # Whether it is there or not: who may not read there learns neither.
-        there = here.named.get(named.key_of(ref))
-        key = uuid.uuid5(uuid.NAMESPACE_OID, named.key_of(ref)) if there is None else there.id
-        return [asking.hidden.setdefault(key, rules.redacted(len(asking.hidden) + 1))]
     found = here.named.get(named.key_of(ref)) if ref is not None else None
     if found is not None and asking.may_read(found.asset):
         upper = rules.version_node(found)
         asking.note(rules.other_digest(upper, node))
         return [upper]
+    if said.must and ref is not None and not asking.may_read(ref.asset):
+        # Whether it is there or not, and under two names or one: who may not read learns nothing.
+        key = uuid.uuid5(uuid.NAMESPACE_OID, named.key_of(ref))
+        return [asking.hidden.setdefault(key, rules.redacted(len(asking.hidden) + 1))]
     same = [
         rules.version_node(one)
         for one in here.digests.get(node.digest or "", ())
@@ -225,7 +224,7 @@ async def _terms_of(
         await asking.tx.fetch(named.COLUMNS + " WHERE v.id = ANY($1::uuid[])", ids) if ids else ()
     ):
         subject = named.subject_of(one)
-        names = rules.names_of(subject.asset, subject.version, subject.number)
+        names = rules.names_of(subject.assets, subject.version, subject.number)
         derived += names
         terms += [f"base_model:{name}" for name in (*names, subject.manifest)]
     for node in seen:

@@ -16,7 +16,8 @@ from muniment.server.ports.db import Row, Tx
 
 COLUMNS: Final[LiteralString] = """
     SELECT v.id, a.namespace, a.name, a.kind, v.version, v.number, v.manifest_digest,
-           v.metadata::text AS metadata, v.registered_at, v.actor_kind, v.actor_id
+           v.metadata::text AS metadata, v.registered_at, v.actor_kind, v.actor_id,
+           ARRAY(SELECT x.name FROM asset_naming x WHERE x.asset_id = a.id ORDER BY x.since) AS names
     FROM version v JOIN asset a ON a.id = v.asset_id"""
 
 
@@ -68,6 +69,7 @@ def subject_of(row: Row, vouchers: tuple[Voucher, ...] = ()) -> Subject:
         metadata=msgspec.json.decode(row["metadata"]),
         registered_at=row["registered_at"],
         registered_by=f"{row['actor_kind']}:{row['actor_id']}",
+        assets=tuple(AssetRef(Namespace(row["namespace"]), AssetName(x)) for x in row["names"]),
         vouchers=vouchers,
     )
 
@@ -94,7 +96,8 @@ async def versions_named(tx: Tx, every: Sequence[Said]) -> Here:
     by_name: dict[str, Subject] = {}
     for one in named:
         precedence = catalog.precedence_key(SemVer.parse(one.version))
-        by_name[f"{one.asset}@{precedence}"] = by_name[f"{one.asset}@{one.number}"] = one
+        for asset in one.assets:
+            by_name[f"{asset}@{precedence}"] = by_name[f"{asset}@{one.number}"] = one
     digests = {one.node.digest for one in every if one.node.kind in _FILES and one.node.digest}
     raw = [bytes.fromhex(each[7:]) for each in digests if _is_sha256(each)]
     held = (
@@ -110,10 +113,10 @@ async def versions_named(tx: Tx, every: Sequence[Said]) -> Here:
 
 _FILES: Final = frozenset({NodeKind.BASE_MODEL, NodeKind.MATERIAL})
 _BY_NAME: Final[LiteralString] = (
-    COLUMNS
+    COLUMNS  # noqa: S608 -- columns only
     + """
     JOIN unnest($1::text[], $2::text[], $3::text[], $4::int[]) AS r(namespace, name, precedence, number)
-      ON a.namespace = r.namespace AND a.name = r.name
+      ON a.id = (SELECT x.asset_id FROM asset_naming x WHERE x.namespace = r.namespace AND x.name = r.name)
      AND (v.precedence = r.precedence OR v.number = r.number)"""
 )
 

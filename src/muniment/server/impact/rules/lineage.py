@@ -12,7 +12,7 @@ Source: R-061 to R-069; requirements §4.3.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from muniment.core.errors import BadReference, BadRequest
@@ -288,7 +288,7 @@ def nothing_named(one: Node) -> Dangling:
     )
 
 
-def names_of(asset: AssetRef, version: str, number: int) -> list[str]:
+def names_of(assets: Iterable[AssetRef], version: str, number: int) -> list[str]:
     """Return every way in which metadata may name a version of this registry, but by alias."""
-    assets = {str(asset), f"{asset.namespace}/{asset.name}"}
-    return sorted(f"{name}@{at}" for name in assets for at in (version, str(number)))
+    names = {text for one in assets for text in (str(one), f"{one.namespace}/{one.name}")}
+    return sorted(f"{name}@{at}" for name in names for at in (version, str(number)))
