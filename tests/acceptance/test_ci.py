@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from muniment import Client
 from muniment.client import credentials
 from muniment.core.errors import NotAuthenticated, NotTrusted, Refused
-from tests.support.issuer import GITHUB_RULE, Issuer, running_issuer
+from tests.support.issuer import CLIENT_ID, GITHUB_RULE, Issuer, running_issuer
 from tests.support.server_process import TOKEN, ServerProcess
 
 pytestmark = pytest.mark.slow
@@ -144,3 +145,43 @@ def test_a_token_given_to_the_job_is_exchanged_and_kept(
     again = server.run(["login", "--ci"], environ, check=False)
     assert again.returncode == 1
     assert "exchanged before" in again.stderr
+
+
+def test_a_person_logs_in_with_the_device_flow(
+    server: ServerProcess, issuer: Issuer, tmp_path: Path
+) -> None:
+    made = seen(
+        server, "trust", "people", "add", "corp", issuer.for_people(), "--client-id", CLIENT_ID,
+        "--group", "platform=approver_platform", "--group", "cn=ml,dc=acme=publisher:default/fraud",
+    )  # fmt: skip
+    assert [each["group"] for each in made["roles"]] == ["cn=ml,dc=acme", "platform"]
+    issuer.somebody = {"iss": made["url"], "groups": ["cn=ml,dc=acme"]}
+    issuer.polls = ["authorization_pending"]
+    config = tmp_path / "config"
+    environ = {
+        name: value for name, value in server.environ.items() if name != "MUNIMENT_BOOTSTRAP_TOKEN"
+    } | {"MUNIMENT_CONFIG_HOME": str(config)}
+    said = server.run(["login", server.url, "--oidc"], environ)
+    assert f"Open {issuer.url}/activate in a browser and enter the code WDJB-MJHT" in said.stderr
+    assert "Logged in to" in said.stdout
+    shown = server.run(["whoami"], environ).stdout
+    assert "corp:248289761001" in shown
+    assert "publisher on default/fraud" in shown
+    who = json.loads(server.run(["whoami", "--json"], environ).stdout)
+    left = dt.datetime.fromisoformat(who["token_expires_at"]) - dt.datetime.now(dt.UTC)
+    assert dt.timedelta(hours=11, minutes=50) < left <= dt.timedelta(hours=12)
+    assert who["token_expires_at"][:10] in shown
+
+    changed = server.cli("trust", "people", "roles", "corp", "--group", "platform=viewer")
+    assert "platform=viewer" in changed.stdout
+    gone = server.run(["login", server.url, "--oidc"], environ, check=False)
+    assert gone.returncode != 0
+    assert "none of your groups there" in gone.stderr
+    assert "none; ask an administrator" in server.run(["whoami"], environ).stdout
+    issuer.polls = ["access_denied"]
+    declined = server.run(["login", server.url, "--issuer", "corp"], environ, check=False)
+    assert "declined" in declined.stderr
+    ended = server.cli("trust", "people", "remove", "corp")
+    assert "any more" in ended.stdout
+    assert server.run(["whoami"], environ, check=False).returncode != 0
+    server.cli("fsck", "--data", str(server.data))

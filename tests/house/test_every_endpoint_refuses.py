@@ -33,6 +33,8 @@ OPEN = {
     "welcome",
     "exchange_id_token",
     "get_audience",
+    "list_login_choices",
+    "log_in",
 }
 CALLS = [
     (details["operationId"], method, path)

@@ -1,7 +1,7 @@
 """An OpenID Connect issuer on this machine: discovery, keys, tokens signed with real keys.
 
-`/token` behaves as GitHub's `ACTIONS_ID_TOKEN_REQUEST_URL` does. What it serves may be replaced, to
-be an issuer that misbehaves.
+`/token` behaves as GitHub's `ACTIONS_ID_TOKEN_REQUEST_URL` does; `/device` and `/oauth/token` are the
+device flow (RFC 8628) of people. What it serves may be replaced, to be an issuer that misbehaves.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 AUDIENCE = "muniment.localhost"
+CLIENT_ID = "muniment-cli"
+_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 SHA = "8c13517721d6ae11cac357e58b9c81e988dc86e4"
 WORKFLOW = "acme/fraud/.github/workflows/promote.yml@refs/heads/main"
 #: A publisher that the tokens of `Issuer.token` are of.
@@ -43,7 +45,11 @@ def b64(data: bytes) -> str:
 
 
 class Issuer:
-    """One issuer. `asked` counts requests by path."""
+    """One issuer. `asked` counts requests by path.
+
+    `polls` are what the next polls of the device flow are answered (OAuth error codes); then the
+    person says yes, and is who `somebody` says beside the usual claims.
+    """
 
     def __init__(self) -> None:
         self.key, self.foreign = _RSA["issuer"], _RSA["stranger"]
@@ -51,6 +57,9 @@ class Issuer:
         self.documents: dict[str, Any] = {}
         self.asked: dict[str, int] = {}
         self.now = time.time
+        self.polls: list[str] = []
+        self.somebody: dict[str, Any] = {}
+        self.device: dict[str, Any] = {"expires_in": 600, "interval": 1}
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -67,11 +76,20 @@ class Issuer:
                         return
                     audience = urllib.parse.parse_qs(at.query)["audience"][0]
                     body = {"value": outer.token(aud=audience)}
+                self.answer(404 if body is None else 200, body)
+
+            def do_POST(self) -> None:
+                outer.asked[self.path] = outer.asked.get(self.path, 0) + 1
+                length = int(self.headers.get("content-length", "0"))
+                form = dict(urllib.parse.parse_qsl(self.rfile.read(length).decode()))
+                self.answer(*outer.device_flow(self.path, form))
+
+            def answer(self, status: int, body: Any) -> None:
                 if body is None:
-                    self.send_error(404)
+                    self.send_error(status)
                     return
                 data = body if isinstance(body, bytes) else json.dumps(body).encode()
-                self.send_response(200)
+                self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
@@ -83,6 +101,8 @@ class Issuer:
         self.documents["/.well-known/openid-configuration"] = {
             "issuer": self.url,
             "jwks_uri": f"{self.url}/jwks",
+            "device_authorization_endpoint": f"{self.url}/device",
+            "token_endpoint": f"{self.url}/oauth/token",
         }
         self.documents["/jwks"] = {"keys": [self.rsa_jwk(), self.ec_jwk()]}
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -134,6 +154,51 @@ class Issuer:
     def token(self, **over: Any) -> str:
         """A good token but for `over`, signed with RS256."""
         return self.signed({"alg": "RS256", "kid": "rsa-1", "typ": "JWT"}, self.claims(**over))
+
+    def person(self, **over: Any) -> str:
+        """A good ID token of a person but for `over`; a value of None leaves the claim out."""
+        now = int(self.now())
+        said = {
+            "iss": self.url,
+            "aud": CLIENT_ID,
+            "iat": now,
+            "exp": now + 300,
+            "sub": "248289761001",
+            "name": "Ada Lovelace",
+            "email": "ada@example.com",
+            "groups": ["platform"],
+            "sid": str(uuid.uuid4()),
+            **over,
+        }
+        claims = {name: value for name, value in said.items() if value is not None}
+        return self.signed({"alg": "RS256", "kid": "rsa-1", "typ": "JWT"}, claims)
+
+    def for_people(self) -> str:
+        """Be a second issuer with the same keys, for people alone; return its URL."""
+        url = f"{self.url}/people"
+        document = self.documents["/.well-known/openid-configuration"]
+        self.documents["/people/.well-known/openid-configuration"] = {**document, "issuer": url}
+        return url
+
+    def device_flow(self, path: str, form: dict[str, str]) -> tuple[int, Any]:
+        """Answer as RFC 8628 has it: §3.2 at `/device`, §3.5 at `/oauth/token`."""
+        if form.get("client_id") != CLIENT_ID:
+            return 401, {"error": "invalid_client"}
+        if path == "/device":
+            if "openid" not in form.get("scope", "").split():
+                return 400, {"error": "invalid_scope"}
+            return 200, {
+                "device_code": "GmRhmhcxhwAzkoEqiMEg",
+                "user_code": "WDJB-MJHT",
+                "verification_uri": f"{self.url}/activate",
+                **self.device,
+            }
+        if (form.get("grant_type"), form.get("device_code")) != (_GRANT, "GmRhmhcxhwAzkoEqiMEg"):
+            return 400, {"error": "invalid_grant"}
+        if self.polls:
+            return 400, {"error": self.polls.pop(0)}
+        token = self.person(**self.somebody)
+        return 200, {"access_token": "x", "token_type": "Bearer", "id_token": token}
 
     def signed(self, header: dict[str, Any], claims: dict[str, Any], key: Any = None) -> str:
         """Any header over any claims, signed with the issuer's RSA key or another."""

@@ -20,7 +20,7 @@ from schemathesis import Case
 
 from muniment import Client
 from tests.support.catalog import FULL_METADATA
-from tests.support.issuer import GITHUB_RULE, Issuer
+from tests.support.issuer import CLIENT_ID, GITHUB_RULE, Issuer
 from tests.support.signing import p256, pem_of
 
 #: A generated request of any operation.
@@ -123,6 +123,7 @@ def seed(url: str, token: str, home: Path, issuer: Issuer) -> Seeded:
         tried = admin.webhooks.test(hooks[0]).delivery_id
     upload = _open_upload(url, token)
     trusted = _trust(url, token, issuer)
+    people = _let_in(url, token, issuer)
     values: dict[str, list[Any]] = {
         "namespace": ["default"],
         "name": ["model-one", "prompt-one"],
@@ -176,12 +177,17 @@ def seed(url: str, token: str, home: Path, issuer: Issuer) -> Seeded:
     values["alias_history.alias"] = ["kept"]
     values["right"] = ["model-one@1.1.0-rc.1"]
     values["publisher_id"], values["remove_publisher.publisher_id"] = [trusted[0]], [trusted[1]]
-    values["issuer"] = ["doomed"]
+    values["issuer"], values["remove_login_issuer.issuer"] = ["doomed"], ["ending"]
+    values["set_group_roles.issuer"] = ["partner"]
     tokens = {"admin": token, "viewer": viewer.token or ""}
     bodies = _bodies(upload)
     # Each is good once; they hold for longer than the requests take.
     bodies["exchange_id_token"] = [
         {"id_token": issuer.token(exp=int(issuer.now()) + 80_000)} for _ in range(12)
+    ]
+    soon, late = int(issuer.now()) + 25, int(issuer.now()) + 80_000
+    bodies["log_in"] = [
+        {"id_token": issuer.person(iss=people, iat=soon, exp=late)} for _ in range(12)
     ]
     bodies["try_id_token"] = [{"id_token": issuer.token()}, {"claims": issuer.claims()}]
     return Seeded(tokens, values, bodies)
@@ -199,6 +205,18 @@ def _trust(url: str, token: str, issuer: Issuer) -> list[str]:
             answer = http.post("/api/v1/assets/default/model-one/publishers", json=trusted)
             made.append(str(answer.raise_for_status().json()["id"]))
     return made
+
+
+def _let_in(url: str, token: str, issuer: Issuer) -> str:
+    """Let people in by three issuers, one of which may be removed; return the URL of the real one."""
+    people = issuer.for_people()
+    roles = [{"group": "platform", "role": "viewer"}]
+    with httpx.Client(base_url=url, headers={"authorization": f"Bearer {token}"}) as http:
+        named = {"corp": people, "partner": "https://p.example", "ending": "https://e.example"}
+        for name, at in named.items():
+            body = {"name": name, "url": at, "client_id": CLIENT_ID, "roles": roles}
+            http.post("/api/v1/login-issuers", json=body).raise_for_status()
+    return people
 
 
 def _add_evidence(admin: Client, home: Path) -> str:
@@ -297,6 +315,10 @@ def _bodies(upload: str) -> dict[str, list[Any]]:
             {"name": "vex.json", "document": VEX},
         ],
         "welcome": [b"code=x&name=y"],
+        "add_login_issuer": [
+            {"name": "fresh-people", "url": "https://login.example", "client_id": "cli"}
+        ],
+        "set_group_roles": [{"roles": [{"group": "all", "role": "viewer", "namespace": "x"}]}],
         "add_issuer": [{"name": "fresh", "url": "https://ci.example", "provider": "gitlab"}],
         "add_publisher": [{"issuer": "ci", "rule": GITHUB_RULE, "permits": ["register"]}],
         "try_id_token": [{"claims": {"repository_id": "7"}}],

@@ -22,11 +22,12 @@ from muniment.client.jobs import Jobs
 from muniment.client.lifecycle import Lifecycle
 from muniment.client.lineage import LineageCalls
 from muniment.client.log import Log
+from muniment.client.logins import LoginIssuers, WhoAmI
 from muniment.client.namespaces import Namespaces
 from muniment.client.principals import Principals
 from muniment.client.progress import OnProgress
 from muniment.client.publishers import Publishers
-from muniment.client.records import Principal, Registered, Version
+from muniment.client.records import Registered, Version
 from muniment.client.report import Report
 from muniment.client.scans import Scans
 from muniment.client.signers import SignerCalls
@@ -93,12 +94,13 @@ class Client:
         self.signers = SignerCalls(self.transport)
         self.signing = Signing(self.transport)
         self.publishers = Publishers(self.transport)
+        self.login_issuers = LoginIssuers(self.transport)
         self.storage = Storage(self.transport)
         self.vulnerabilities = Vulnerabilities(self.transport, self.versions)
         self.webhooks = Webhooks(self.transport)
 
-    def whoami(self) -> Principal:
-        """Who the token belongs to."""
+    def whoami(self) -> WhoAmI:
+        """Who the token belongs to, and until when it holds."""
         return self.principals.whoami()
 
     def register(

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterable
 from urllib.parse import urlencode
 
+from muniment.client.logins import WhoAmI
 from muniment.client.paging import all_items
 from muniment.client.records import Page, Principal, Record
 from muniment.client.transport import Transport, api
@@ -25,9 +26,9 @@ class Principals:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def whoami(self) -> Principal:
-        """Who this client's token belongs to."""
-        return self._transport.get(api("whoami"), Principal)
+    def whoami(self) -> WhoAmI:
+        """Who this client's token belongs to, and until when it holds."""
+        return self._transport.get(api("whoami"), WhoAmI)
 
     def create(self, name: str, *, kind: str = "person") -> Principal:
         """Add a principal of `kind` (person, service, workload)."""

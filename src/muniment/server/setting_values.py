@@ -60,6 +60,14 @@ def duration(value: str) -> dt.timedelta:
     return dt.timedelta(seconds=int(match[1]) * _TIME_UNITS[match[2]])
 
 
+def login_time(value: str) -> dt.timedelta:
+    """Read how long a login holds: 5 minutes to 12 hours."""
+    found = duration(value)
+    if not dt.timedelta(minutes=5) <= found <= dt.timedelta(hours=12):
+        raise ValueError(f"expected 5m to 12h, found {value!r}")
+    return found
+
+
 def enforcement(value: str) -> str:
     """Read an enforcement mode."""
     known = ("observe", "warn", "enforce")

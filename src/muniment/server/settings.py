@@ -21,6 +21,7 @@ from muniment.server.setting_values import (
     directory,
     duration,
     enforcement,
+    login_time,
     names,
     number,
     public_keys,
@@ -70,8 +71,10 @@ class Settings:
     public_url: str | None = _option(text, None)
     #: Name of the log in every checkpoint: a bare hostname, for ever.
     origin: str = _option(text, "muniment.localhost")
-    #: For whom ID tokens of pipelines and people must be made; None: the origin.
+    #: For whom ID tokens of pipelines must be made; None: the origin.
     oidc_audience: str | None = _option(text, None)
+    #: How long a person's login by an issuer holds, at most 12h.
+    login_ttl: dt.timedelta = _option(login_time, dt.timedelta(hours=12))  # noqa: RUF009 -- it cannot change
     #: Whether checkpoints and tiles may be read without a token, as public logs are.
     log_public: bool = _option(switch, False)
     #: A code to accept for the first administrator, instead of one printed at first start.

@@ -57,7 +57,9 @@ COMMANDS: dict[str, Later] = {
     "login": Later(f"{_HERE}.login", "Keep a token for a registry.", _ADMIN, "login"),
     "whoami": Later(f"{_HERE}.login", "Show whose token is used.", _ADMIN, "whoami"),
     "token": Later(f"{_HERE}.token", "Create, list and revoke tokens.", _ADMIN),
-    "trust": Later(f"{_HERE}.trust", "Say which pipelines an asset trusts.", _ADMIN),
+    "trust": Later(
+        f"{_HERE}.trust", "Say which pipelines are trusted, and how people log in.", _ADMIN
+    ),
     "principal": Later(f"{_HERE}.principal", "Manage people, services and workloads.", _ADMIN),
     "role": Later(f"{_HERE}.role", "Grant and revoke roles.", _ADMIN),
     "signer": Later(f"{_HERE}.signer", "Say whose signatures are believed.", _ADMIN),

@@ -9,17 +9,21 @@ from typing import Annotated, Any
 
 import typer
 
+from muniment.client.cli.logins import app as people_app
 from muniment.client.cli.screen import Json, Screen, fields, table
 from muniment.client.trusted import Publisher, Tried
 from muniment.core.errors import BadRequest
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Say which pipelines an asset trusts."
+    no_args_is_help=True,
+    add_completion=False,
+    help="Say which pipelines an asset trusts, and how people log in.",
 )
 issuer_app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Say who is believed about pipelines."
 )
 app.add_typer(issuer_app, name="issuer")
+app.add_typer(people_app, name="people")
 
 Asset = Annotated[str, typer.Argument(metavar="[NAMESPACE/]NAME")]
 Id = Annotated[str, typer.Argument(metavar="PUBLISHER_ID")]

@@ -178,6 +178,47 @@ class Publisher:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupRole:
+    """What members of a group at a login issuer are here."""
+
+    group: str
+    grant: Grant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewLoginIssuer:
+    """An issuer by which people are to come in. `client_id` is what this registry is to it."""
+
+    name: str
+    url: str
+    client_id: str
+    groups_claim: str
+    scopes: tuple[str, ...]
+    roles: tuple[GroupRole, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginIssuer(NewLoginIssuer):
+    """An issuer by which people come in; `url` is exactly the `iss` of its ID tokens."""
+
+    id: uuid.UUID
+    created_at: dt.datetime
+    removed_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who an ID token says somebody is: `subject` never changes or comes to mean somebody else.
+
+    `shown` is what to call a new one; None if the issuer says nothing printable.
+    """
+
+    subject: str
+    groups: frozenset[str]
+    shown: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """What a publisher asks of one claim, what a token says, and whether that is the same."""
 

@@ -64,8 +64,12 @@ async def _record(
 # --- principals --------------------------------------------------------------------------------
 
 
-async def create_principal(tx: Tx, new: NewPrincipal, by: By) -> Principal:
+async def create_principal(
+    tx: Tx, new: NewPrincipal, by: By, *, login: Mapping[str, str] | None = None
+) -> Principal:
     """Make a principal with its roles: one entry, and one for each role.
+
+    `login` is issuer and subject of a person who came in by an issuer; it goes into the entry.
 
     Raises:
         AlreadyExists: there is one of that name. Nothing is written.
@@ -82,6 +86,7 @@ async def create_principal(tx: Tx, new: NewPrincipal, by: By) -> Principal:
             "name": new.name,
             "display_name": new.display_name,
             "created_at": time_text(by.at),
+            **({"login": dict(login)} if login else {}),
         },
     )
     for grant in dict.fromkeys(new.grants):
@@ -137,9 +142,19 @@ async def grant_role(tx: Tx, principal_id: uuid.UUID, grant: Grant, by: By) -> P
     return await store.get_principal(tx, principal_id)
 
 
-async def _grant(tx: Tx, principal_id: uuid.UUID, grant: Grant, by: By) -> None:
-    if await store.insert_grant(tx, principal_id, grant, by.at):
+async def grant_by_groups(
+    tx: Tx, principal_id: uuid.UUID, grant: Grant, issuer_id: uuid.UUID, by: By
+) -> None:
+    """Give a principal a role that groups at a login issuer give; one it has stays as it is."""
+    await _grant(tx, principal_id, grant, by, issuer_id)
+
+
+async def _grant(
+    tx: Tx, principal_id: uuid.UUID, grant: Grant, by: By, issuer_id: uuid.UUID | None = None
+) -> None:
+    if await store.insert_grant(tx, principal_id, grant, by.at, issuer_id):
         payload = {**rules.grant_as_json(grant), "granted_at": time_text(by.at)}
+        payload |= {"issuer_id": str(issuer_id)} if issuer_id else {}
         await _record(tx, by, "role.grant", ("principal", principal_id), payload)
 
 
@@ -216,6 +231,13 @@ async def keep_workload_token(
         "id_token_claims": dict(id_token_claims),
     }
     await _keep_token(tx, token, text, by, made)
+    return Issued(token, text)
+
+
+async def keep_login_token(tx: Tx, token: Token, by: By, login: Mapping[str, Any]) -> Issued:
+    """Keep a token made from a person's ID token; `login` goes into its entry."""
+    text = rules.token_text(token.id, os.urandom(rules.SECRET_BYTES))
+    await _keep_token(tx, token, text, by, {"login": dict(login)})
     return Issued(token, text)
 
 

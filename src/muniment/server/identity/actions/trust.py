@@ -19,6 +19,7 @@ from muniment.server.identity.reads.access import SIGNAL
 from muniment.server.identity.records import By, Issuer, NewPrincipal, NewPublisher, Publisher
 from muniment.server.identity.rules import publishers as rules
 from muniment.server.identity.store import access as principals
+from muniment.server.identity.store import logins
 from muniment.server.identity.store import trust as store
 from muniment.server.ledger import Entry, Subject
 from muniment.server.ports.db import Tx
@@ -55,6 +56,11 @@ async def add_issuer(tx: Tx, name: str, url: str, provider: str, by: By) -> Issu
             )
         if each.url == url and each.removed_at is None:
             raise AlreadyExists(f"{url} is trusted already, as {each.name!r}")
+    for other in await logins.issuers(tx):
+        if other.name == name:
+            raise AlreadyExists(f"{name!r} is or was an issuer of people: choose another name")
+        if other.url == url and other.removed_at is None:
+            raise AlreadyExists(f"{url} says who people are, so it cannot say who pipelines are")
     issuer = Issuer(by.new_id(), name, url, provider, by.at)
     await store.insert_issuer(tx, issuer)
     payload = {"name": name, "url": url, "provider": provider, "created_at": time_text(by.at)}

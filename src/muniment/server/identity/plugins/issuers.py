@@ -20,7 +20,7 @@ import jwt
 
 from muniment.core.errors import DestinationDown, DestinationRefused
 from muniment.server.http.operation import Deps
-from muniment.server.identity.records import Issuer
+from muniment.server.identity.records import Issuer, LoginIssuer
 from muniment.server.identity.rules import issuer_keys as rules
 from muniment.server.identity.rules.id_tokens import refused
 from muniment.server.ports.db import Database
@@ -55,7 +55,7 @@ class IssuerKeys:
         self._reach = Reach(private=private)
         self._kept: dict[str, _Kept] = {}
 
-    async def key(self, issuer: Issuer, key_id: str, now: dt.datetime) -> jwt.PyJWK:
+    async def key(self, issuer: Issuer | LoginIssuer, key_id: str, now: dt.datetime) -> jwt.PyJWK:
         """Return the key of that name of `issuer`, asking it if need be.
 
         Raises:

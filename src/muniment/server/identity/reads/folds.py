@@ -76,7 +76,8 @@ def _grant_of(values: Mapping[str, Any]) -> Grant:
 
 def _grant_role(rows: dict[Key, Fields], entry: Recorded, payload: Mapping[str, Any]) -> None:
     rows[rules.grant_key(entry.subject.id, _grant_of(payload))] = {
-        "granted_at": payload["granted_at"]
+        "granted_at": payload["granted_at"],
+        "issuer_id": payload.get("issuer_id"),
     }
 
 
@@ -90,7 +91,10 @@ def _enable_principal(rows: dict[Key, Fields], entry: Recorded, _: Mapping[str, 
 
 def _stored_grant(row: Row) -> tuple[Key, Fields]:
     grant = _grant_of({name: row[name] for name in ("role", "namespace", "asset")})
-    return rules.grant_key(row["principal_id"], grant), {"granted_at": _at(row["granted_at"])}
+    return rules.grant_key(row["principal_id"], grant), {
+        "granted_at": _at(row["granted_at"]),
+        "issuer_id": None if row["issuer_id"] is None else str(row["issuer_id"]),
+    }
 
 
 def _create_token(rows: dict[Key, Fields], entry: Recorded, payload: Mapping[str, Any]) -> None:
@@ -160,6 +164,41 @@ def _stored_publisher(row: Row) -> tuple[Key, Fields]:
     }
 
 
+def _add_login(rows: dict[Key, Fields], entry: Recorded, payload: Mapping[str, Any]) -> None:
+    names = ("name", "url", "client_id", "groups_claim", "scopes", "roles", "created_at")
+    rows[entry.subject.id] = {name: payload[name] for name in names} | {"removed_at": None}
+
+
+def _set_roles(rows: dict[Key, Fields], entry: Recorded, payload: Mapping[str, Any]) -> None:
+    rows[entry.subject.id]["roles"] = payload["roles"]
+
+
+def _stored_login(row: Row) -> tuple[Key, Fields]:
+    return str(row["id"]), {
+        "name": row["name"],
+        "url": row["url"],
+        "client_id": row["client_id"],
+        "groups_claim": row["groups_claim"],
+        "scopes": list(row["scopes"]),
+        "roles": loads_strict(row["roles"]),
+        "created_at": _at(row["created_at"]),
+        "removed_at": _at(row["removed_at"]),
+    }
+
+
+def _add_identity(rows: dict[Key, Fields], entry: Recorded, payload: Mapping[str, Any]) -> None:
+    if "login" in payload:
+        rows[entry.subject.id] = {**payload["login"], "created_at": payload["created_at"]}
+
+
+def _stored_identity(row: Row) -> tuple[Key, Fields]:
+    return str(row["principal_id"]), {
+        "issuer": row["issuer"],
+        "subject": row["subject"],
+        "created_at": _at(row["created_at"]),
+    }
+
+
 #: How this slice's tables follow from the log.
 FOLDS: tuple[Fold, ...] = (
     TableFold(
@@ -185,4 +224,14 @@ FOLDS: tuple[Fold, ...] = (
         {"publisher.add": _add_publisher, "publisher.remove": _remove},
         _stored_publisher,
     ),
+    TableFold(
+        "login_issuer",
+        {
+            "login_issuer.add": _add_login,
+            "login_issuer.roles": _set_roles,
+            "login_issuer.remove": _remove,
+        },
+        _stored_login,
+    ),
+    TableFold("person_identity", {"principal.create": _add_identity}, _stored_identity),
 )

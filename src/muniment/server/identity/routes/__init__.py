@@ -1,4 +1,4 @@
-"""Principals, roles, tokens, trust in pipelines and the welcome page over HTTP."""
+"""Principals, roles, tokens, logins, trust in pipelines and the welcome page over HTTP."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from muniment.server.http.operation import Operation
 from muniment.server.identity.routes import (
     exchange,
     issuers,
+    logins,
     names,
     principals,
     publishers,
@@ -21,5 +22,6 @@ OPERATIONS: list[Operation] = [
     *issuers.OPERATIONS,
     *publishers.OPERATIONS,
     *exchange.OPERATIONS,
+    *logins.OPERATIONS,
     *welcome.OPERATIONS,
 ]

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import weakref
-from typing import Final
-
 from muniment.core.errors import (
     DestinationDown,
     IdTokenRefused,
@@ -13,7 +9,6 @@ from muniment.core.errors import (
     TooManyRequests,
 )
 from muniment.server.http.gate import address_of
-from muniment.server.http.limits import Buckets
 from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom, TxMode
 from muniment.server.http.records import Verb
 from muniment.server.identity.actions import exchanging
@@ -25,19 +20,13 @@ from muniment.server.identity.routes.trust_bodies import (
     ExchangedBody,
     permits_of,
 )
-from muniment.server.ports.db import Database
-
-#: An address that sends only what is refused may do so thirty times, then once a second.
-_TRIES: Final = 30
-_REFILL: Final = dt.timedelta(seconds=1)
-_FAILED: weakref.WeakKeyDictionary[Database, Buckets] = weakref.WeakKeyDictionary()
 
 
 async def exchange_id_token(call: Call) -> Reply:
     """Exchange a pipeline's ID token, once, for a token of 15 minutes; its text is shown once."""
     body: ExchangeBody = call.body
     address = address_of(call.scope)
-    failed = _FAILED.setdefault(call.deps.db, Buckets(_TRIES, _REFILL))
+    failed = proving.failed_tries(call)
     failed.check(address, call.now)
     try:
         proven = await proving.prove(call, body.id_token)

@@ -83,8 +83,8 @@ def read(text: str) -> IdToken:
         raise refused("header", f"expected a header without {', '.join(hostile)}")
     if str(header.get("typ", "JWT")).lower() not in _TYPES:
         raise refused("header", f"expected the type JWT, found {str(header['typ'])[:20]!r}")
-    key_id = _text(header, "kid", "key_id")
-    return IdToken(text, header["alg"], key_id, _text(claims, "iss", "issuer"), claims)
+    key_id = text_claim(header, "kid", "key_id")
+    return IdToken(text, header["alg"], key_id, text_claim(claims, "iss", "issuer"), claims)
 
 
 def _object(part: str, what: str) -> dict[str, Any]:
@@ -111,7 +111,12 @@ def _bytes(part: str, what: str) -> bytes:
     return data
 
 
-def _text(fields: Mapping[str, Any], name: str, reason: str) -> str:
+def text_claim(fields: Mapping[str, Any], name: str, reason: str) -> str:
+    """Return a text that must be there.
+
+    Raises:
+        IdTokenRefused: it is not, or empty, longer than 500 characters, or not printable.
+    """
     value = fields.get(name)
     if not isinstance(value, str) or not 0 < len(value) <= _TEXT_MAX or not value.isprintable():
         raise refused(reason, f"expected `{name}` as a text of 1 to {_TEXT_MAX} characters")
@@ -133,18 +138,30 @@ def check(
     if found != audience:
         shown = repr(found[:100]) if isinstance(found, str) else "something else than one text"
         raise refused("audience", f"expected the audience {audience!r} alone, found {shown}")
+    _, expires = check_times(token, now)
+    return known_by(token, single_use=single_use), expires + LEEWAY
+
+
+def check_times(token: IdToken, now: dt.datetime) -> tuple[dt.datetime, dt.datetime]:
+    """Return when a verified token was issued and when it expires, if it holds at `now`.
+
+    Raises:
+        IdTokenRefused: it does not.
+    """
     issued, expires = _time(token, "iat", "issued_at"), _time(token, "exp", "expired")
     if expires <= now - LEEWAY:
-        raise refused("expired", f"it expired at {expires.isoformat()}; ask CI for a new one")
+        raise refused("expired", f"it expired at {expires.isoformat()}; ask for a new one")
     if "nbf" in token.claims and _time(token, "nbf", "not_yet_valid") > now + LEEWAY:
         raise refused(
-            "not_yet_valid", "it does not hold yet: compare the clocks of CI and registry"
+            "not_yet_valid", "it does not hold yet: compare the clocks of issuer and registry"
         )
     if issued > now + LEEWAY:
-        raise refused("issued_at", "it is from the future: compare the clocks of CI and registry")
+        raise refused(
+            "issued_at", "it is from the future: compare the clocks of issuer and registry"
+        )
     if issued < now - LIFETIME_MAX - LEEWAY or not issued < expires <= issued + LIFETIME_MAX:
         raise refused("lifetime", "expected a token that holds for a day at most")
-    return _known_by(token, single_use=single_use), expires + LEEWAY
+    return issued, expires
 
 
 def _time(token: IdToken, name: str, reason: str) -> dt.datetime:
@@ -159,9 +176,14 @@ def _time(token: IdToken, name: str, reason: str) -> dt.datetime:
     return dt.datetime.fromtimestamp(min(value, 253_402_300_799), dt.UTC)
 
 
-def _known_by(token: IdToken, *, single_use: bool) -> bytes:
+def known_by(token: IdToken, *, single_use: bool) -> bytes:
+    """Return what a token is remembered by: 32 bytes, of its `jti` or of what was signed.
+
+    Raises:
+        IdTokenRefused: it has no `jti` and must (`single_use`), or one that is no text.
+    """
     if single_use or "jti" in token.claims:
-        own = b"jti\n" + _text(token.claims, "jti", "id").encode()
+        own = b"jti\n" + text_claim(token.claims, "jti", "id").encode()
     else:
         own = b"signed\n" + token.signed
     issuer = token.issuer.encode()

@@ -211,19 +211,32 @@ async def lock_first_admin(tx: Tx) -> None:
 # --- roles -------------------------------------------------------------------------------------
 
 
-async def insert_grant(tx: Tx, principal_id: uuid.UUID, grant: Grant, at: dt.datetime) -> bool:
-    """Write a grant; return False if it was there."""
+async def insert_grant(
+    tx: Tx,
+    principal_id: uuid.UUID,
+    grant: Grant,
+    at: dt.datetime,
+    issuer_id: uuid.UUID | None = None,
+) -> bool:
+    """Write a grant, by groups of `issuer_id` or (None) by hand; return False if it was there.
+
+    One that was there by groups is by hand from now on, if this one is.
+    """
     made = await tx.fetchval(
         """
-        INSERT INTO role_grant (principal_id, role, namespace, asset, granted_at)
-        VALUES ($1, $2, $3, $4, $5)
-        ON CONFLICT (principal_id, role, namespace, asset) DO NOTHING RETURNING true
+        INSERT INTO role_grant (principal_id, role, namespace, asset, granted_at, issuer_id)
+        VALUES ($1, $2, $3, $4, $5, $6)
+        ON CONFLICT (principal_id, role, namespace, asset) DO UPDATE
+            SET issuer_id = NULL, granted_at = excluded.granted_at
+            WHERE role_grant.issuer_id IS NOT NULL AND excluded.issuer_id IS NULL
+        RETURNING true
         """,
         principal_id,
         grant.role.value,
         grant.scope.namespace,
         grant.scope.asset,
         at,
+        issuer_id,
     )
     return bool(made)
 

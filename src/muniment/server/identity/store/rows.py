@@ -8,7 +8,7 @@ from typing import LiteralString
 ROWS: dict[str, LiteralString] = {
     "principal": "SELECT id, kind, name, display_name, created_at, disabled_at FROM principal"
     " ORDER BY id",
-    "role_grant": "SELECT principal_id, role, namespace, asset, granted_at FROM role_grant"
+    "role_grant": "SELECT principal_id, role, namespace, asset, granted_at, issuer_id FROM role_grant"
     " ORDER BY principal_id, role, namespace, asset",
     "token": "SELECT id, principal_id, label, hash, limits::text AS limits, created_at, expires_at,"
     " revoked_at, workload::text AS workload FROM token ORDER BY id",
@@ -16,4 +16,8 @@ ROWS: dict[str, LiteralString] = {
     " ORDER BY id",
     "trusted_publisher": "SELECT id, namespace, asset, issuer_id, principal_id, identity,"
     " rule::text AS rule, permits, created_at, removed_at FROM trusted_publisher ORDER BY id",
+    "login_issuer": "SELECT id, name, url, client_id, groups_claim, scopes, roles::text AS roles,"
+    " created_at, removed_at FROM login_issuer ORDER BY id",
+    "person_identity": "SELECT principal_id, issuer, subject, created_at FROM person_identity"
+    " ORDER BY principal_id",
 }
