@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from muniment.core.errors import BadBody, IdTokenRefused
 from muniment.server.http.records import EVERYTHING, Grant, Role, Scope
-from muniment.server.identity.records import GroupRole, LoginIssuer, NewLoginIssuer
+from muniment.server.identity.records import GroupRole, LoginIssuer, NewLoginIssuer, Person
 from muniment.server.identity.rules import id_tokens, logins
 from tests.support.issuer import b64
 
@@ -84,7 +84,7 @@ def test_a_good_token_is_known_by_what_it_is() -> None:
 
 def test_a_person_is_a_subject_with_groups() -> None:
     who = logins.person(issuer(), {"sub": "7", "groups": ["all", "x"], "email": "a@b.example"})
-    assert (who.subject, who.groups, who.shown) == ("7", {"all", "x"}, "a@b.example")
+    assert who == Person("7", frozenset({"all", "x"}), "a@b.example")
     assert logins.person(issuer(), {"sub": "7", "groups": "all"}).groups == {"all"}
     bare = logins.person(issuer(), {"sub": "7", "name": "\n", "email": 7})
     assert (bare.groups, bare.shown) == (frozenset(), None)

@@ -123,7 +123,7 @@ def seed(url: str, token: str, home: Path, issuer: Issuer) -> Seeded:
         tried = admin.webhooks.test(hooks[0]).delivery_id
     upload = _open_upload(url, token)
     trusted = _trust(url, token, issuer)
-    people = _let_in(url, token, issuer)
+    login_url = _let_in(url, token, issuer)
     values: dict[str, list[Any]] = {
         "namespace": ["default"],
         "name": ["model-one", "prompt-one"],
@@ -187,7 +187,7 @@ def seed(url: str, token: str, home: Path, issuer: Issuer) -> Seeded:
     ]
     soon, late = int(issuer.now()) + 25, int(issuer.now()) + 80_000
     bodies["log_in"] = [
-        {"id_token": issuer.person(iss=people, iat=soon, exp=late)} for _ in range(12)
+        {"id_token": issuer.person(iss=login_url, iat=soon, exp=late)} for _ in range(12)
     ]
     bodies["try_id_token"] = [{"id_token": issuer.token()}, {"claims": issuer.claims()}]
     return Seeded(tokens, values, bodies)
