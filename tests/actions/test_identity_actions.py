@@ -113,6 +113,8 @@ async def test_the_tables_follow_from_the_log(db: PostgresDatabase, clock: Fixed
         "token": 2,
         "trusted_issuer": 0,
         "trusted_publisher": 0,
+        "login_issuer": 0,
+        "person_identity": 0,
     }
 
 

@@ -132,6 +132,8 @@ def test_all_unreadable_values_are_reported_at_once() -> None:
         ("max_file_bytes", "0"),
         ("upload_ttl", "59s"),
         ("max_body_bytes", "1KiB"),
+        ("login_ttl", "13h"),
+        ("login_ttl", "4m"),
     ],
 )
 def test_a_value_out_of_range_is_refused_with_a_fix(name: str, value: str) -> None:
