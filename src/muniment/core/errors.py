@@ -181,7 +181,7 @@ class NotAllowed(MunimentError):
 
 
 class NotTrusted(NotAllowed):
-    """The ID token is genuine, but no trusted publisher is for who it says it is."""
+    """The ID token is genuine, but no publisher or group here is for who it says it is."""
 
     code = "not_trusted"
 
