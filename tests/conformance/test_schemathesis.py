@@ -17,8 +17,10 @@ import requests
 import schemathesis
 from hypothesis import strategies as st
 from schemathesis import Config, HookContext, Response
-from schemathesis.checks import not_a_server_error
+from schemathesis.checks import load_all_checks, not_a_server_error
 from schemathesis.config import GenerationConfig, ProjectConfig, ProjectsConfig
+from schemathesis.generation.feedback import FeedbackSources
+from schemathesis.pytest._test_builder import build_operation_test
 from schemathesis.specs.openapi import checks
 
 from muniment.server.openapi import whole_document
@@ -42,6 +44,7 @@ schema = schemathesis.openapi.from_dict(DOCUMENT, config=_config)
 OPERATION_IDS = sorted(
     details["operationId"] for methods in DOCUMENT["paths"].values() for details in methods.values()
 )
+load_all_checks()
 #: What requests are led to, once there is a registry: they are described before it is started.
 registries: list[Seeded] = []
 #: What an administrator was answered, by operation and status.
@@ -99,19 +102,27 @@ def ask(case: AnyCase, url: str, token: str, connection: requests.Session) -> Re
 def make_test(role: str, name: str) -> Any:
     """Return the test of one operation, for one role."""
 
-    @schema.include(operation_id=name).parametrize()
     def every_answer_is_as_documented(
-        case: AnyCase, registry: ServerProcess, connection: requests.Session
+        registry: ServerProcess, connection: requests.Session
     ) -> None:
-        answer = ask(case, registry.url, registries[-1].tokens[role], connection)
-        if role == "admin" and case.method.upper() == case.operation.method.upper():
-            answers[name, answer.status_code] += 1
+        def one(case: AnyCase) -> None:
+            answer = ask(case, registry.url, registries[-1].tokens[role], connection)
+            if role == "admin" and case.method.upper() == case.operation.method.upper():
+                answers[name, answer.status_code] += 1
+
+        build_operation_test(
+            config=schema.config,
+            operation=schema.find_operation_by_id(name),
+            test_func=one,
+            given_kwargs={},
+            feedback=FeedbackSources(),
+        )()
 
     return every_answer_is_as_documented
 
 
-# One function each: this pytest gives all operations of one `parametrize` the same node id, of
-# which pytest-xdist then runs only one.
+# Not `schema.parametrize()`: it makes all requests of all operations when tests are collected,
+# which is half a minute and gigabytes in each process of pytest-xdist.
 for _name in OPERATION_IDS:
     globals()[f"test_an_administrator_calls_{_name}"] = make_test("admin", _name)
     globals()[f"test_a_viewer_calls_{_name}"] = make_test("viewer", _name)
