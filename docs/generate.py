@@ -7,13 +7,14 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from muniment.__main__ import server_commands
 from muniment.client.cli.app import COMMANDS
 from muniment.client.cli.lazy import load
 from muniment.core.errors import CODES
-from muniment.server import evidence, settings
+from muniment.server import evidence, policy, settings
 
 REFERENCE = Path(__file__).parent / "reference"
 _NOTE = "<!-- Written by `make docs`; change the code, not this page. -->\n"
@@ -117,9 +118,9 @@ def _text(text: str | None) -> str:
     return re.sub(r"\s+", " ", text or "").strip().replace("|", "\\|")
 
 
-def _schema(name: str) -> str:
+def _schema(name: str, owner: ModuleType = evidence) -> str:
     """A schema of ours, as the server checks with it."""
-    return (Path(evidence.__file__).parent / "schemas" / name).read_text(encoding="utf-8")
+    return (Path(str(owner.__file__)).parent / "schemas" / name).read_text(encoding="utf-8")
 
 
 PAGES = {
@@ -128,6 +129,7 @@ PAGES = {
     "command-line.md": command_page,
     "evaluation.v1.schema.json": lambda: _schema("evaluation.v1.json"),
     "gate_plan.v1.schema.json": lambda: _schema("gate_plan.v1.json"),
+    "policy_input.v1.schema.json": lambda: _schema("policy_input.v1.json", policy),
 }
 
 

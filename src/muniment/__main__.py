@@ -9,6 +9,7 @@ from muniment.client.cli.lazy import Later
 from muniment.client.cli.screen import Session
 
 _SERVER = "muniment.server.commands"
+_POLICY = "muniment.server.policy_commands"
 _PANEL = "Run a registry"
 _WITHOUT = (
     "`muniment {name}` needs the server, which is not installed (no module `{missing}`):"
@@ -26,7 +27,9 @@ _HELP = {
 
 def server_commands() -> dict[str, Later]:
     """Return the server's commands by name; none of them is loaded yet."""
-    return {name: Later(_SERVER, text, _PANEL, name, _WITHOUT) for name, text in _HELP.items()}
+    policy = Later(_POLICY, "Check, show and try policy bundles.", "Govern", without=_WITHOUT)
+    server = {name: Later(_SERVER, text, _PANEL, name, _WITHOUT) for name, text in _HELP.items()}
+    return {"policy": policy, **server}
 
 
 def main() -> None:

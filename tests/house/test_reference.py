@@ -31,6 +31,7 @@ def generator() -> ModuleType:
         "command-line.md",
         "evaluation.v1.schema.json",
         "gate_plan.v1.schema.json",
+        "policy_input.v1.schema.json",
     ],
 )
 def test_the_reference_is_current(page: str) -> None:

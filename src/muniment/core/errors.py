@@ -6,12 +6,10 @@ question whose answer is no is a value, not one of these.
     MunimentError                code · message (safe to show) · context (logs only) · status
     ├─ BadRequest        422     BadName, BadVersion, BadReference, BadDigest, BadManifest,
     │                            BadMetadata, BadFilter, BadCursor, BadBody, BadJson, BadPath,
-    │                            BadComposite, BadEvidence, BadProof,
-    │                            DestinationRefused
+    │                            BadComposite, BadEvidence, BadPolicy, BadProof, DestinationRefused
     ├─ NotAuthenticated  401     IdTokenRefused
     ├─ NotAllowed        403     becomes NotFound where the caller may not know the thing exists
-    │                            NotTrusted; Refused (a refusal as clients meet it):
-    │                            EvidenceMissing, ApprovalPending
+    │                            NotTrusted; Refused: EvidenceMissing, ApprovalPending
     ├─ NotFound          404
     ├─ MethodNotAllowed  405
     ├─ Gone              410
@@ -110,6 +108,12 @@ class BadMetadata(BadRequest):
     """The metadata is incomplete or malformed."""
 
     code = "bad_metadata"
+
+
+class BadPolicy(BadRequest):
+    """The policy bundle cannot be accepted."""
+
+    code = "bad_policy"
 
 
 class BadComposite(BadRequest):

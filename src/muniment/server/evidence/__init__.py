@@ -20,10 +20,11 @@ from muniment.server.evidence.rules.purls import Package, package_key, read_purl
 from muniment.server.evidence.rules.reading import (
     Document, Limits, clean, items_at, problem, read, refusal, text_at, walk,
 )
+from muniment.server.evidence.rules.strict_yaml import NotYaml, load_yaml
 
 __all__ = [
-    "FOLDS", "Document", "Limits", "Package", "Parser", "about", "about_version", "add_parser", "clean",
-    "components", "components_of", "find_evidence", "freshness", "items_at", "keep", "named_blobs", "of", "of_version",
+    "FOLDS", "Document", "Limits", "NotYaml", "Package", "Parser", "about", "about_version", "add_parser", "clean",
+    "components", "components_of", "find_evidence", "freshness", "items_at", "keep", "load_yaml", "named_blobs", "of", "of_version",
     "package_key", "page", "parse", "parse_held", "problem", "read", "read_purl", "record", "refusal", "refused",
     "required_blobs", "text_at", "walk",
 ]

@@ -1,0 +1,1 @@
+"""What bundles say, and what follows from the answers of their rules; pure."""

@@ -1,0 +1,122 @@
+"""Bundles of rules for tests, and an Open Policy Agent's Data API over the embedded engine."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from muniment.server import policy
+from muniment.server.policy.records import Bundle
+from muniment.server.ports.embedded_rego import EmbeddedRego
+from muniment.server.ports.policy_engine import EngineFailed
+
+META = """# METADATA
+# title: A rule
+# custom:
+#   id: {id}
+#   class: {rule_class}
+#   source: nowhere
+#   steps: [promote]
+#   passed: it holds
+#   not_applicable: it is not asked
+#   violations:
+#     bad: {{message: "found {{0}}", remedy: "mend {{0}}"}}
+package muniment.rules.{package}
+
+"""
+BODY = """default applies := true
+
+violations contains {"case": "bad", "args": [input.subject.ref]} if input.subject.quarantined
+"""
+DOCUMENT: dict[str, Any] = {
+    "schema": "muniment.policy-input.v1",
+    "step": "promote",
+    "at": 1784000000,
+    "subject": {
+        "ref": "a@1.0.0", "kind": "model", "lifecycle": "candidate", "artifact_sha256": "1" * 64,
+        "quarantined": True,
+    },
+    "asset": {"name": "a"},
+}  # fmt: skip
+
+
+@functools.cache
+def starter() -> Bundle:
+    return policy.read_bundle(policy.read_files(policy.STARTER))
+
+
+def rule(body: str = BODY, rule_id: str = "SEC-001", rule_class: str = "waivable") -> bytes:
+    package = rule_id.lower().replace("-", "_")
+    return (META.format(id=rule_id, rule_class=rule_class, package=package) + body).encode()
+
+
+def bundle(*bodies: str, rule_class: str = "waivable", **more: bytes) -> Bundle:
+    """Return a bundle of rules SEC-001, SEC-002 …, one a body."""
+    files = {
+        f"rules/{number}.rego": rule(body, f"SEC-{number:03}", rule_class)
+        for number, body in enumerate(bodies or (BODY,), 1)
+    }
+    return policy.read_bundle({**files, **more})
+
+
+@contextmanager
+def agent(
+    served: Bundle, answer: Callable[[str, bytes], tuple[int, bytes]] | None = None
+) -> Iterator[str]:
+    """Run an agent that serves `served`, or answers as it is told; yield its URL.
+
+    It stands in for OPA's REST API alone; the Rego in it is evaluated by the embedded engine.
+    """
+    engine = EmbeddedRego()
+    turn = threading.Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            path = self.path.split("?")[0].removeprefix("/v1/data/")
+            with turn:
+                status, said = (
+                    answer(path, body) if answer else data_api(engine, served, path, body)
+                )
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            with contextlib.suppress(ConnectionError):  # who asked may have given up
+                self.wfile.write(said)
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+        engine.close()
+
+
+def data_api(engine: EmbeddedRego, served: Bundle, path: str, body: bytes) -> tuple[int, bytes]:
+    """Answer as `POST /v1/data/PATH?provenance=true` does."""
+    document = json.dumps(json.loads(body)["input"]).encode()
+    try:
+        value = engine.ask(served.program, path, document)
+    except EngineFailed as error:
+        return 500, json.dumps({"code": "internal_error", "message": error.message}).encode()
+    said: dict[str, Any] = {
+        "provenance": {"version": "1.18.1", "bundles": {"muniment": {"revision": served.digest}}}
+    }
+    return 200, json.dumps({**said, **({} if value is None else {"result": value})}).encode()
