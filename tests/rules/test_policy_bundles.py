@@ -240,7 +240,7 @@ def test_criteria_are_in_words_and_tables_are_escaped() -> None:
     shown = policy.criteria(starter())
     assert "| high | routine | 1 technical, 1 security |" in shown
     assert all(f"## {one.id}: {one.title}" in shown for one in starter().rules)
-    plain = policy.criteria(bundle(**{"data.json": b'{"quorum": {"high": 1}}'}))
+    plain = policy.criteria(bundle(data=b'{"quorum": {"high": 1}}'))
     assert "Who has to approve" in plain
     described = GOOD.replace("# title: A rule", "# title: A | rule\n# description: Long words.")
     shown = policy.criteria(policy.read_bundle({"rules/a.rego": described.encode()}))
@@ -251,7 +251,7 @@ def test_criteria_are_in_words_and_tables_are_escaped() -> None:
 
 
 def test_differences_name_rules_and_places() -> None:
-    one = bundle(BODY, BODY, **{"data.json": b'{"a": {"b": 1, "c": 2}, "d": 1}'})
+    one = bundle(BODY, BODY, data=b'{"a": {"b": 1, "c": 2}, "d": 1}')
     other = policy.read_bundle(
         {
             "rules/1.rego": rule(f"{BODY}\n# changed\n"),

@@ -56,13 +56,13 @@ def rule(body: str = BODY, rule_id: str = "SEC-001", rule_class: str = "waivable
     return (META.format(id=rule_id, rule_class=rule_class, package=package) + body).encode()
 
 
-def bundle(*bodies: str, rule_class: str = "waivable", **more: bytes) -> Bundle:
+def bundle(*bodies: str, rule_class: str = "waivable", data: bytes = b"{}") -> Bundle:
     """Return a bundle of rules SEC-001, SEC-002 …, one a body."""
     files = {
         f"rules/{number}.rego": rule(body, f"SEC-{number:03}", rule_class)
         for number, body in enumerate(bodies or (BODY,), 1)
     }
-    return policy.read_bundle({**files, **more})
+    return policy.read_bundle({**files, "data.json": data})
 
 
 @contextmanager

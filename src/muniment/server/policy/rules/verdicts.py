@@ -97,7 +97,7 @@ def _decision(found: Verdict) -> Decision:
 
 
 def _result(rule: Rule, answers: Mapping[str, Any], document: Mapping[str, Any]) -> RuleResult:
-    answer = answers.get(rule.package)
+    answer: Any = answers.get(rule.package)
     fault = _fault(rule, answer)
     if fault is not None:
         return _faulty(rule, *fault)

@@ -53,19 +53,21 @@ counted contains one if {
 }
 
 # One person has one role: who signed under several counts under none.
-roles_of(person) := {one.role | some one in counted; one.person == person}
+roles_of[one.person] contains one.role if some one in counted
 
-people(role) := {one.person | some one in counted; one.role == role; count(roles_of(one.person)) == 1}
+signed := [role | some roles in roles_of; count(roles) == 1; some role in roles]
+
+people := {role: n | some role, _ in facts.quorum; n := count([1 | some one in signed; one == role])}
 
 violations contains {"case": "no_request", "args": [input.subject.ref]} if {
 	applies
 	not input.request
 }
 
-violations contains {"case": "role", "args": [count(people(role)), needed, role]} if {
+violations contains {"case": "role", "args": [people[role], needed, role]} if {
 	applies
 	some role, needed in facts.quorum
-	count(people(role)) < needed
+	people[role] < needed
 }
 
 violations contains {"case": "rejected", "args": [one.person]} if {
