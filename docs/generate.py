@@ -81,7 +81,8 @@ def command_page() -> str:
     """Every command with its arguments and options."""
     lines = ["# The command line", "", _NOTE]
     lines += [
-        "Every command takes `--help`. Exit codes: 0 done, 1 refused or failed, 2 wrong usage.",
+        "Every command takes `--help`. Exit codes: 0 done, 1 failed, 2 wrong usage; of a verdict: 3 denied",
+        "(or findings), 4 evidence is missing, 5 an approval is.",
         "",
     ]
     for name, later in {**COMMANDS, **server_commands()}.items():

@@ -181,6 +181,7 @@ def archive(*members: tuple[str, bytes], kind: bytes = tarfile.REGTYPE, link: st
         (archive(*((f"f{number}", b"") for number in range(2 * archives.MAX_FILES + 1))), "1000 files"),
         (archive(("a", b"\0" * (archives.MAX_BYTES + 1))), "in all"),
     ],
+    ids=lambda value: "archive" if isinstance(value, bytes) else None,
 )  # fmt: skip
 def test_hostile_archives_are_refused(data: bytes, said: str) -> None:
     with pytest.raises(BadPolicy, match=said):
