@@ -23,7 +23,12 @@ _ROOM_BYTES = 8 * GIB
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Put what tests write into memory, if there is plenty and nobody said where."""
+    """Measure this process alone; put what tests write into memory, if there is plenty."""
+    if hasattr(config, "workerinput"):
+        # Servers and commands that tests start are not measured: it doubles what they cost, and
+        # what they run is held by tests that run it here.
+        for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
+            os.environ.pop(name, None)
     memory = in_memory(_ROOM_BYTES)
     if memory is not None and config.option.basetemp is None:
         config.option.basetemp = str(directory_of_this_run(memory))

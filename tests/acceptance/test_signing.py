@@ -152,6 +152,7 @@ def test_we_accept_what_the_tool_signs(server: ServerProcess, home: Path) -> Non
 
 
 def test_verify_says_of_each_how_it_stands(server: ServerProcess, home: Path) -> None:
+    server.cli("sign", "thing@1.0.0")
     registered = data_of(server, "show", "thing@1.0.0")
     said = provenance_of(Digest.parse(registered["manifest_digest"]))
     (home / "provenance.json").write_text(json.dumps(envelope_of(said, p256(1))))

@@ -101,7 +101,7 @@ def a_server(data_dir: Path, kind: str) -> Iterator[tuple[subprocess.Popen[str],
 @pytest.fixture(scope="module")
 def made() -> Iterator[Path]:
     """A data directory whose cluster has been made, to copy."""
-    with tempfile.TemporaryDirectory(prefix="mt-") as path:
+    with tempfile.TemporaryDirectory(prefix="mt-", ignore_cleanup_errors=True) as path:
         with start(Path(path)):
             pass
         yield Path(path)
@@ -109,7 +109,7 @@ def made() -> Iterator[Path]:
 
 @pytest.fixture
 def data_dir(made: Path) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="mt-") as path:
+    with tempfile.TemporaryDirectory(prefix="mt-", ignore_cleanup_errors=True) as path:
         shutil.copytree(made, path, dirs_exist_ok=True)
         yield Path(path).resolve()
 
@@ -206,7 +206,7 @@ async def test_settings_of_the_environment_do_not_redirect_it(
 
 @pytest.mark.parametrize("name", ["x" * 90, 'it\'s, "odd" 100% & ä'])
 async def test_a_long_or_odd_path_works(made: Path, name: str) -> None:
-    with tempfile.TemporaryDirectory(prefix="mt-") as path:
+    with tempfile.TemporaryDirectory(prefix="mt-", ignore_cleanup_errors=True) as path:
         data_dir = Path(path, name)
         shutil.copytree(made, data_dir)
         with start(data_dir) as postgres:
@@ -435,7 +435,7 @@ class TestAsRoot:
         "uid", [pwd.getpwnam("nobody").pw_uid, 54321], ids=["named", "nameless"]
     )
     def test_an_ordinary_account_runs_it_as_itself(self, uid: int) -> None:
-        with tempfile.TemporaryDirectory(prefix="mt-") as path:
+        with tempfile.TemporaryDirectory(prefix="mt-", ignore_cleanup_errors=True) as path:
             os.chown(path, uid, uid)
             try:
                 done = subprocess.run(

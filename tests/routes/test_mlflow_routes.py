@@ -601,3 +601,9 @@ async def test_numbers_no_version_has(admin: Client) -> None:
             f"{API}/model-versions/get", params={"name": "m", "version": number}
         )
         assert error_of(answer)[0] == expected, number
+
+
+@pytest.mark.parametrize("time", [1 << 63, -(1 << 63) - 1, str(1 << 63)])
+async def test_times_that_no_column_holds_are_refused(admin: Client, time: int | str) -> None:
+    made = await admin.post(f"{API}/runs/create", json={"experiment_id": "0", "start_time": time})
+    assert (made.status_code, made.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -11,6 +11,10 @@ from muniment.core.errors import BadRequest
 from muniment.core.names import MAX_NUMBER
 
 _NUMBER: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
+
+
+#: What MLflow's messages and a column of ours have room for.
+Int64 = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 
 
 class Pair(msgspec.Struct):

@@ -9,7 +9,7 @@ import msgspec
 
 from muniment.core.errors import BadRequest, NotFound
 from muniment.server import tracking
-from muniment.server.facades.mlflow.routes.bodies import Pair
+from muniment.server.facades.mlflow.routes.bodies import Int64, Pair
 from muniment.server.facades.mlflow.routes.dialect import (
     endpoint,
     offset_of,
@@ -37,7 +37,7 @@ class NewRun(msgspec.Struct):
     experiment_id: str = "0"
     user_id: str = ""
     run_name: str = ""
-    start_time: int = 0
+    start_time: Int64 = 0
     tags: list[Pair] = []
 
 
@@ -54,7 +54,7 @@ class UpdatedRun(msgspec.Struct):
     run_id: str = ""
     run_uuid: str = ""
     status: str = ""
-    end_time: int = 0
+    end_time: Int64 = 0
     run_name: str = ""
 
 
@@ -63,8 +63,8 @@ class MetricBody(msgspec.Struct):
 
     key: str
     value: float | str
-    timestamp: int
-    step: int = 0
+    timestamp: Int64
+    step: Int64 = 0
     model_id: str = ""
     dataset_name: str = ""
     dataset_digest: str = ""
