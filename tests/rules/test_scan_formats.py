@@ -503,3 +503,9 @@ def test_following_is_bounded() -> None:
     assert following.follow(b"(" * 1001, 1001) is following.Finding.PICKLE
     assert following.follow(b"N.", 2) is following.Finding.PICKLE
     assert following.follow(b"N.", 3) is following.Finding.NO_PICKLE
+
+
+def test_backslashes_in_what_is_no_pickle_are_nothing_to_warn_of() -> None:
+    head = b"c\\?\nx\n)R."
+    assert following.follow(head, len(head)) is following.Finding.PICKLE
+    assert not following.calls_an_import(b"c\\?\nx\n.")

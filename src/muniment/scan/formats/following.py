@@ -19,7 +19,9 @@ import io
 import pickletools
 import re
 import struct
+import warnings
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 #: So many operations in a row that fit the stack are no accident.
@@ -69,10 +71,15 @@ class _Window(io.BytesIO):
         return line
 
 
+def _unwarned() -> AbstractContextManager[object]:
+    """Keep quiet about backslashes in texts, which bytes that are no pickle have anywhere."""
+    return warnings.catch_warnings(action="ignore", category=DeprecationWarning)
+
+
 def calls_an_import(head: bytes) -> bool:
     """Say whether `head`, as a pickle from its first byte on, imports something and calls it."""
     imported = False
-    with contextlib.suppress(_BeyondWindowError, *_DAMAGED):
+    with _unwarned(), contextlib.suppress(_BeyondWindowError, *_DAMAGED):
         for name, argument, _ in _fitting(head, len(head)):
             if name in _IMPORTS and (not isinstance(argument, str) or _NAMES.fullmatch(argument)):
                 imported = True
@@ -86,7 +93,8 @@ def calls_an_import(head: bytes) -> bool:
 def follow(head: bytes, size_bytes: int) -> Finding:
     """Follow the operations in `head`, the beginning of a file of `size_bytes`."""
     try:
-        return _follow(head, size_bytes)
+        with _unwarned():
+            return _follow(head, size_bytes)
     except _BeyondWindowError:
         return Finding.UNSURE
     except _DAMAGED:
