@@ -8,6 +8,9 @@ BENCH_STAMP := $(BENCH_VENV)/.installed
 MLFLOW2_VENV := .venv-mlflow2
 MLFLOW2_STAMP := $(MLFLOW2_VENV)/.installed
 
+# Tests and the demo start hundreds of processes: what the first compiles, the next ones need not.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help demo test check lint types contracts fix serve bench docs openapi lock clean
 
 help:  ## Show this list

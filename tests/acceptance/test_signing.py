@@ -147,7 +147,7 @@ def test_we_accept_what_the_tool_signs(server: ServerProcess, home: Path) -> Non
     assert "`evil.sig a/b`: is signed as sha256:" in refused.stderr
     server.cli("signer", "remove", "corporate")
     listed = data_of(server, "signer", "list", "--removed")
-    assert [one["name"] for one in listed if one["removed_at"]] == ["corporate"]
+    assert "corporate" in [one["name"] for one in listed if one["removed_at"]]
     assert "bob" in server.cli("signer", "list").stdout
 
 
