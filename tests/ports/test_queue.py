@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import datetime as dt
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import asyncpg
@@ -50,6 +51,18 @@ async def left(db: Database) -> list[queue.Shown]:
 async def settle(db: Database, done: Callable[[Sequence[queue.Shown]], object]) -> None:
     while not done(await left(db)):  # noqa: ASYNC110 -- the suite's timeout ends it
         await asyncio.sleep(0.02)
+
+
+@dataclass
+class Requests:
+    """What a worker's process does beside: so many requests are in flight."""
+
+    in_flight: int = 0
+    told: list[tuple[str, str]] = field(default_factory=list)
+
+    def job_ran(self, name: str, outcome: str, seconds: float) -> None:
+        assert seconds >= 0
+        self.told.append((name, outcome))
 
 
 @pytest.fixture(params=["real", "inline"])
@@ -407,13 +420,37 @@ async def test_every_run_is_told(db: PostgresDatabase) -> None:
         [Handler("tell", run)],
         [],
         context=None,
-        on_run=lambda name, outcome, _seconds: told.append((name, outcome)),
+        beside=Requests(told=told),
     )
     task = asyncio.create_task(worker.run())
     await settle(db, lambda jobs: not jobs)
     worker.stop()
     await task
     assert told == [("tell", "later"), ("tell", "done")]
+
+
+async def test_what_gives_way_waits_while_requests_are_in_flight(db: PostgresDatabase) -> None:
+    beside, order = Requests(in_flight=1), list[str]()
+
+    async def patient(_context: object, _job: Job) -> None:
+        order.append("patient")
+
+    async def other(_context: object, _job: Job) -> None:
+        order.append("other")
+
+    await ask(db, "patient")
+    await ask(db, "other")
+    handlers = [Handler("patient", patient, gives_way=True), Handler("other", other)]
+    worker = Worker(db, handlers, [], context=None, beside=beside)
+    task = asyncio.create_task(worker.run())
+    await settle(db, lambda jobs: not jobs)  # requests never pause, and it is done all the same
+    assert order == ["other", "patient"]
+    beside.in_flight = 0
+    await ask(db, "patient")
+    await settle(db, lambda jobs: not jobs)
+    worker.stop()
+    await task
+    assert order == ["other", "patient", "patient"]
 
 
 async def test_jobs_are_listed_newest_first_in_pages_and_counted(db: PostgresDatabase) -> None:

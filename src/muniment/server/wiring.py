@@ -312,7 +312,7 @@ async def _work(deps: Deps, metrics: Metrics, stopping: asyncio.Event) -> None:
         PERIODIC,
         context=deps,
         at_once=deps.settings.jobs_at_once,
-        on_run=metrics.job_ran,
+        beside=metrics,
     )
     running = asyncio.create_task(worker.run())
     stop = asyncio.create_task(stopping.wait())

@@ -83,7 +83,7 @@ class Metrics(Collector):
         )
         self._job_seconds = Histogram(
             "muniment_job_seconds",
-            "Time a job ran in this process, by how it ended.",
+            "Time of a run of a job in this process, waiting for requests included, by how it ended.",
             ("name", "outcome"),
             buckets=_SECONDS,
             registry=self.registry,

@@ -72,13 +72,15 @@ class Handler:
     """How the jobs of one name are done.
 
     `attempts` is how often in all; the wait doubles after each, up to 30 minutes. `at_once` limits
-    how many run at the same time across all workers; 0: no limit of its own.
+    how many run at the same time across all workers; 0: no limit of its own. One that `gives_way`
+    is done when the requests of its worker's process pause, or else half a second later.
     """
 
     name: str
     run: Run
     attempts: int = 8
     at_once: int = 0
+    gives_way: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ import datetime as dt
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Protocol, Self, cast
 
 import structlog
 from pgqueuer.adapters.persistence.qb import (
@@ -48,8 +48,19 @@ _BATCH: Final = 10
 _DRAIN_SECONDS: Final = 10.0
 _RESTART_SECONDS: Final = 1.0
 
-#: Told of every run: the job's name, how it ended (`done`, `later`, `dead`) and its seconds.
-OnRun = Callable[[str, str, float], None]
+#: A job that gives way begins when no request was in flight for so long, or after the longer time.
+_QUIET_SECONDS: Final = 0.03
+_GIVE_WAY_SECONDS: Final = 0.5
+
+
+class Beside(Protocol):
+    """What a worker tells of its runs, and the requests its process answers at the same time."""
+
+    in_flight: int
+
+    def job_ran(self, name: str, outcome: str, seconds: float) -> None:
+        """Be told of a run that ended: `done`, `later` (it is tried again) or `dead`."""
+
 
 _log = structlog.get_logger("muniment.jobs")
 
@@ -80,15 +91,16 @@ class Worker:
         context: object,
         at_once: int = 10,
         stale: dt.timedelta = STALE,
-        on_run: OnRun = lambda _name, _outcome, _seconds: None,
+        beside: Beside | None = None,
     ) -> None:
         """Prepare to run jobs of `handlers`, `at_once` of them; nothing is read or written yet.
 
-        `context` is handed to every handler. `on_run` is told of every run that ended.
+        `context` is handed to every handler. `beside` is told of every run that ended; jobs that
+        give way wait a little while requests are in flight there.
         """
         self._db, self._periodic, self._context = db, periodic, context
         self._handlers = {handler.name: handler for handler in handlers}
-        self._at_once, self._stale, self._on_run = max(at_once, 2), stale, on_run
+        self._at_once, self._stale, self._beside = max(at_once, 2), stale, beside
         self._running: set[asyncio.Task[object]] = set()
         self._stopping = asyncio.Event()
         self._driver: _PoolDriver | None = None
@@ -185,7 +197,7 @@ class Worker:
             Exception: it failed for good.
         """
         started, outcome = time.perf_counter(), "dead"
-        task = asyncio.ensure_future(_run(handler, self._context, job))
+        task = asyncio.ensure_future(self._run(handler, job))
         self._running.add(task)
         try:
             await task
@@ -209,13 +221,27 @@ class Worker:
         finally:
             self._running.discard(task)
             seconds = time.perf_counter() - started
-            self._on_run(job.name, outcome, seconds)
+            if self._beside is not None:
+                self._beside.job_ran(job.name, outcome, seconds)
             log = _log.error if outcome == "dead" else _log.info
             log("job_ran", job=job.id, name=job.name, attempt=job.attempt, outcome=outcome)
 
+    async def _run(self, handler: Handler, job: Job) -> object:
+        if handler.gives_way:
+            await self._give_way()
+        return await handler.run(self._context, job)
 
-async def _run(handler: Handler, context: object, job: Job) -> object:
-    return await handler.run(context, job)
+    async def _give_way(self) -> None:
+        """Wait until requests have paused, and never for long: jobs go on under any load."""
+        started = busy_at = time.monotonic()
+        while (now := time.monotonic()) - started < _GIVE_WAY_SECONDS:
+            if self._stopping.is_set():
+                return
+            if self._beside is not None and self._beside.in_flight:
+                busy_at = now
+            elif now - busy_at >= _QUIET_SECONDS:
+                return
+            await asyncio.sleep(_QUIET_SECONDS / 3)
 
 
 def _reason(error: Exception) -> str:

@@ -166,7 +166,7 @@ def _remove_left(folder: Path, before: dt.datetime) -> None:
 
 
 HANDLERS: list[Handler] = [
-    Handler("scanning.scan", scan, at_once=2),
+    Handler("scanning.scan", scan, at_once=2, gives_way=True),
     Handler("scanning.sweep", lambda deps, _job: sweep(deps), attempts=3),
 ]
 PERIODIC: list[Periodic] = [Periodic("scanning.sweep", "*/10 * * * *")]
