@@ -71,6 +71,8 @@ def test_the_table_is_what_we_say_it_is() -> None:
         "approver_product": approver,
         "approver_security": sorted([*approver, "audit", "release", "triage"]),
         "approver_governance": sorted([*approver, "audit", "govern", "release", "retire"]),
+        "approver_technical": approver,
+        "approver_legal": approver,
         "auditor": ["audit", "observe", "read", "read_log", "read_principals"],
         "admin": sorted(verb.value for verb in guarded),
     }

@@ -19,6 +19,7 @@ from muniment.client.evidence import EvidenceCalls
 from muniment.client.fetches import Fetches
 from muniment.client.impact import Impact, impact_of
 from muniment.client.jobs import Jobs
+from muniment.client.keys import Keys
 from muniment.client.lifecycle import Lifecycle
 from muniment.client.lineage import LineageCalls
 from muniment.client.log import Log
@@ -89,6 +90,7 @@ class Client:
         self.tokens = Tokens(self.transport)
         self.fetches = Fetches(self.transport)
         self.jobs = Jobs(self.transport)
+        self.keys = Keys(self.transport)
         self.scans = Scans(self.transport, self.versions)
         self.principals = Principals(self.transport)
         self.signers = SignerCalls(self.transport)

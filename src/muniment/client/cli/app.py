@@ -56,6 +56,7 @@ COMMANDS: dict[str, Later] = {
     "scrub": Later(f"{_HERE}.scrub", "Show whether stored bytes are as they were.", _PROVE),
     "login": Later(f"{_HERE}.login", "Keep a token for a registry.", _ADMIN, "login"),
     "whoami": Later(f"{_HERE}.login", "Show whose token is used.", _ADMIN, "whoami"),
+    "key": Later(f"{_HERE}.key", "Make and revoke the keys you sign with.", _ADMIN),
     "token": Later(f"{_HERE}.token", "Create, list and revoke tokens.", _ADMIN),
     "trust": Later(
         f"{_HERE}.trust", "Say which pipelines are trusted, and how people log in.", _ADMIN

@@ -29,6 +29,8 @@ class Role(enum.StrEnum):
     APPROVER_PRODUCT = "approver_product"
     APPROVER_SECURITY = "approver_security"
     APPROVER_GOVERNANCE = "approver_governance"
+    APPROVER_TECHNICAL = "approver_technical"
+    APPROVER_LEGAL = "approver_legal"
     AUDITOR = "auditor"
     ADMIN = "admin"
 

@@ -5,6 +5,7 @@ nothing readable as a secret is stored; a token gives at most what its principal
 moment; the last administrator stays one. Does not decide what a verb protects.
 """
 
+# fmt: off
 from muniment.server.identity.actions.access import (
     create_local_admin_token,
     create_principal,
@@ -16,25 +17,12 @@ from muniment.server.identity.actions.access import (
 )
 from muniment.server.identity.reads.access import TokenCache, authenticator
 from muniment.server.identity.reads.folds import FOLDS
+from muniment.server.identity.reads.people import people, signing_key_called, signing_keys_with
 from muniment.server.identity.records import By, FirstAdmin, Issued, NewPrincipal, NewToken
 from muniment.server.identity.rules.access import allows, visible_scopes
 
 __all__ = [
-    "FOLDS",
-    "By",
-    "FirstAdmin",
-    "Issued",
-    "NewPrincipal",
-    "NewToken",
-    "TokenCache",
-    "allows",
-    "authenticator",
-    "create_local_admin_token",
-    "create_principal",
-    "create_token",
-    "disable_principal",
-    "ensure_first_admin",
-    "grant_role",
-    "revoke_token",
-    "visible_scopes",
+    "FOLDS", "By", "FirstAdmin", "Issued", "NewPrincipal", "NewToken", "TokenCache", "allows", "authenticator",
+    "create_local_admin_token", "create_principal", "create_token", "disable_principal", "ensure_first_admin",
+    "grant_role", "people", "revoke_token", "signing_key_called", "signing_keys_with", "visible_scopes",
 ]

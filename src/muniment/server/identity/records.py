@@ -117,6 +117,20 @@ class NewToken:
 
 
 @dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A person's own public key: SubjectPublicKeyInfo of a P-256 key, and what it is called."""
+
+    id: uuid.UUID
+    principal_id: uuid.UUID
+    name: str
+    public_key: bytes
+    key_sha256: str
+    created_at: dt.datetime
+    revoked_at: dt.datetime | None = None
+    revoked_by: uuid.UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Issuer:
     """Who may say who a pipeline is: `url` is exactly the `iss` of its tokens."""
 

@@ -57,7 +57,7 @@ KNOWN: Final = (
     "version.withdraw",
     "vulnerabilities.import",
 )
-_UNTOLD: Final = frozenset({"entry", "principal", "role", "token", "webhook"})
+_UNTOLD: Final = frozenset({"entry", "principal", "role", "signing_key", "token", "webhook"})
 #: Acts that may move aliases.
 _MOVING: Final = ("asset.*", "version.*")
 _PAYLOAD_MAX_BYTES: Final = 64 * 1024

@@ -199,6 +199,33 @@ def _stored_identity(row: Row) -> tuple[Key, Fields]:
     }
 
 
+def _create_key(rows: dict[Key, Fields], entry: Recorded, payload: Mapping[str, Any]) -> None:
+    names = ("principal_id", "name", "public_key", "key_sha256", "created_at")
+    rows[entry.subject.id] = {name: payload[name] for name in names} | {
+        "revoked_at": None,
+        "revoked_by": None,
+    }
+
+
+def _revoke_key(rows: dict[Key, Fields], entry: Recorded, payload: Mapping[str, Any]) -> None:
+    rows[entry.subject.id] |= {
+        "revoked_at": payload["revoked_at"],
+        "revoked_by": payload["revoked_by"],
+    }
+
+
+def _stored_key(row: Row) -> tuple[Key, Fields]:
+    return str(row["id"]), {
+        "principal_id": str(row["principal_id"]),
+        "name": row["name"],
+        "public_key": row["public_key"].hex(),
+        "key_sha256": row["key_sha256"],
+        "created_at": _at(row["created_at"]),
+        "revoked_at": _at(row["revoked_at"]),
+        "revoked_by": None if row["revoked_by"] is None else str(row["revoked_by"]),
+    }
+
+
 #: How this slice's tables follow from the log.
 FOLDS: tuple[Fold, ...] = (
     TableFold(
@@ -232,6 +259,11 @@ FOLDS: tuple[Fold, ...] = (
             "login_issuer.remove": _remove,
         },
         _stored_login,
+    ),
+    TableFold(
+        "signing_key",
+        {"signing_key.create": _create_key, "signing_key.revoke": _revoke_key},
+        _stored_key,
     ),
     TableFold("person_identity", {"principal.create": _add_identity}, _stored_identity),
 )

@@ -10,6 +10,7 @@ from muniment.server.identity.routes import (
     names,
     principals,
     publishers,
+    signing_keys,
     tokens,
     welcome,
 )
@@ -19,6 +20,7 @@ OPERATIONS: list[Operation] = [
     *principals.OPERATIONS,
     *names.OPERATIONS,
     *tokens.OPERATIONS,
+    *signing_keys.OPERATIONS,
     *issuers.OPERATIONS,
     *publishers.OPERATIONS,
     *exchange.OPERATIONS,

@@ -41,6 +41,8 @@ APPROVERS = frozenset(
         Role.APPROVER_PRODUCT,
         Role.APPROVER_SECURITY,
         Role.APPROVER_GOVERNANCE,
+        Role.APPROVER_TECHNICAL,
+        Role.APPROVER_LEGAL,
     }
 )
 

@@ -177,6 +177,11 @@ async def list_principals(
     return [_principal(row) for row in rows]
 
 
+async def principals_of(tx: Tx, ids: Sequence[uuid.UUID]) -> list[Principal]:
+    """Return the principals with these ids, with their grants."""
+    return [_principal(row) for row in await tx.fetch(_PRINCIPAL + "WHERE p.id = ANY($1)", ids)]
+
+
 async def names_of(tx: Tx, ids: Sequence[uuid.UUID]) -> list[dict[str, Any]]:
     """Return id, kind, name and display name of the principals with these ids, by name."""
     rows = await tx.fetch(

@@ -18,6 +18,8 @@ ROWS: dict[str, LiteralString] = {
     " rule::text AS rule, permits, created_at, removed_at FROM trusted_publisher ORDER BY id",
     "login_issuer": "SELECT id, name, url, client_id, groups_claim, scopes, roles::text AS roles,"
     " created_at, removed_at FROM login_issuer ORDER BY id",
+    "signing_key": "SELECT id, principal_id, name, public_key, key_sha256, created_at, revoked_at,"
+    " revoked_by FROM signing_key ORDER BY id",
     "person_identity": "SELECT principal_id, issuer, subject, created_at FROM person_identity"
     " ORDER BY principal_id",
 }
