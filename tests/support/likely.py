@@ -19,8 +19,10 @@ from hypothesis import strategies as st
 from schemathesis import Case
 
 from muniment import Client
+from muniment.client.signing import OwnKey
 from tests.support.catalog import FULL_METADATA
 from tests.support.issuer import CLIENT_ID, GITHUB_RULE, Issuer
+from tests.support.own_keys import key_body
 from tests.support.signing import p256, pem_of
 
 #: A generated request of any operation.
@@ -121,6 +123,8 @@ def seed(url: str, token: str, home: Path, issuer: Issuer) -> Seeded:
             for name in ("hook", "other-hook", "doomed-hook")
         ]
         tried = admin.webhooks.test(hooks[0]).delivery_id
+        mine = admin.whoami().id
+        key = admin.keys.create(OwnKey(p256(40)), name="kept")
     upload = _open_upload(url, token)
     trusted = _trust(url, token, issuer)
     login_url = _let_in(url, token, issuer)
@@ -165,6 +169,7 @@ def seed(url: str, token: str, home: Path, issuer: Issuer) -> Seeded:
         "right": ["model-one@1.1.0-rc.1", "prompt-one@chosen"],
         "filter": ["owner = 'ada'", "tags.team LIKE 'r%' AND kind IN ('model')", "name != 'x'"],
         "order_by": ["name", "-updated_at", "name desc"],
+        "key_id": [key.id],
         "index": [0, 1, 5],
         "size": [4, 6],
         "old": [0, 1, 4],
@@ -181,6 +186,7 @@ def seed(url: str, token: str, home: Path, issuer: Issuer) -> Seeded:
     values["set_group_roles.issuer"] = ["partner"]
     tokens = {"admin": token, "viewer": viewer.token or ""}
     bodies = _bodies(upload)
+    bodies["create_signing_key"] = [key_body(p256(41), mine, "other"), key_body(p256(42), mine)]
     # Each is good once; they hold for longer than the requests take.
     bodies["exchange_id_token"] = [
         {"id_token": issuer.token(exp=int(issuer.now()) + 80_000)} for _ in range(12)
