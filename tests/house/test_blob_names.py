@@ -32,6 +32,7 @@ NAMES_NONE = {
     ("ledger_entry", "digests"),
     ("manifest", "digest"),
     ("manifest_blob", "manifest_digest"),
+    ("signing_key", "key_sha256"),
     ("scan", "report_digest"),  # a report is evidence, which names it
     ("tracking_metric", "dataset_digest"),
     ("version", "manifest_digest"),
