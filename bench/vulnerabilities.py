@@ -165,6 +165,7 @@ async def main(home: Path, *sizes: int) -> None:
                 keys=keys,
                 clock=SystemClock(),
                 settings=settings,
+                engines=wiring.open_engines(settings),
             )
             await measure(deps, *sizes)
         finally:

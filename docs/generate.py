@@ -14,7 +14,7 @@ from muniment.__main__ import server_commands
 from muniment.client.cli.app import COMMANDS
 from muniment.client.cli.lazy import load
 from muniment.core.errors import CODES
-from muniment.server import evidence, policy, settings
+from muniment.server import evidence, policy, setting_fields, settings
 
 REFERENCE = Path(__file__).parent / "reference"
 _NOTE = "<!-- Written by `make docs`; change the code, not this page. -->\n"
@@ -41,7 +41,7 @@ def errors() -> str:
 
 def settings_page() -> str:
     """Every setting of the server, with its default."""
-    comments = _comments(Path(settings.__file__).read_text(encoding="utf-8"))
+    comments = _comments(Path(setting_fields.__file__).read_text(encoding="utf-8"))
     lines = [
         "# Settings of the server",
         "",

@@ -25,6 +25,7 @@ from muniment.server.ports.db import Database
 from muniment.server.ports.keys import Keys
 from muniment.server.settings import Settings
 from tests.support.ledger import ORIGIN, Log
+from tests.support.policies import shared_engines
 
 CALLERS = {
     role: Caller(uuid.UUID(int=number), PrincipalKind.PERSON, role, (Grant(role, EVERYTHING),))
@@ -55,7 +56,14 @@ def client_of(log: Log, *, role: str | None = "auditor", log_public: bool = Fals
     settings = Settings.from_env(
         {"MUNIMENT_DATA_DIR": "unused"}, origin=ORIGIN, log_public=log_public
     )
-    deps = Deps(db=log.db, blobs=log.blobs, keys=log.keys, clock=log.clock, settings=settings)
+    deps = Deps(
+        db=log.db,
+        blobs=log.blobs,
+        keys=log.keys,
+        clock=log.clock,
+        settings=settings,
+        engines=shared_engines(),
+    )
     app = http.build(routes.OPERATIONS, deps, authenticator=Tokens(), allows=allows)
     headers = {"Authorization": f"Bearer {role}"} if role else {}
     return httpx.AsyncClient(

@@ -33,6 +33,7 @@ from muniment.server.ports.clock import Clock
 from muniment.server.ports.db import Database, Tx
 from muniment.server.ports.keys import Keys
 from muniment.server.settings import Settings
+from tests.support.policies import shared_engines
 
 BASE_URL = "http://muniment.test"
 #: What pipelines of tests are trusted with, and where they may promote it.
@@ -183,7 +184,9 @@ async def app_client(
 ) -> AsyncIterator[RegistrySimulator]:
     """Serve `operations`; `settings` are fields of `Settings` other than the defaults."""
     chosen = Settings(**{"data_dir": Path("unused"), **settings})
-    deps = Deps(db=db, blobs=blobs, keys=keys, clock=clock, settings=chosen)
+    deps = Deps(
+        db=db, blobs=blobs, keys=keys, clock=clock, settings=chosen, engines=shared_engines()
+    )
     tokens = identity.authenticator(deps)
     app = http.build(
         operations,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from muniment.server import catalog, identity, lifecycle
+from muniment.server import catalog, identity, lifecycle, policy
 from muniment.server.ledger.records import Actor, Recorded, Subject
 from muniment.server.ledger.rules import payload_of
 from muniment.server.ports.db import Database
 
 
 async def agrees(db: Database) -> None:
-    """Every table of identity, catalog and lifecycle is what folding the log gives."""
+    """Every table of identity, catalog, policy and lifecycle is what folding the log gives."""
     async with db.transaction(read_only=True) as tx:
         rows = await tx.fetch(
             "SELECT * FROM ledger_entry e JOIN ledger_pending p ON p.entry_id = e.id"
@@ -29,7 +29,7 @@ async def agrees(db: Database) -> None:
             )
             for row in rows
         ]
-        for fold in (*identity.FOLDS, *catalog.FOLDS, *lifecycle.FOLDS):
+        for fold in (*identity.FOLDS, *catalog.FOLDS, *policy.FOLDS, *lifecycle.FOLDS):
             folded: dict[str, dict[str, Any]] = {}
             for entry in entries:
                 fold.apply(folded, entry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import json
@@ -11,9 +12,15 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from muniment.server import policy
-from muniment.server.policy.records import Bundle
+from muniment.server import ledger, policy
+from muniment.server.catalog.records import Version
+from muniment.server.identity import By
+from muniment.server.ledger.records import Actor, Entry, Subject
+from muniment.server.policy.records import Bundle, Judged
+from muniment.server.ports.clock import Clock
+from muniment.server.ports.db import Database, Tx
 from muniment.server.ports.embedded_rego import EmbeddedRego
+from muniment.server.ports.engine_pool import EnginePool
 from muniment.server.ports.policy_engine import EngineFailed
 
 META = """# METADATA
@@ -44,6 +51,14 @@ DOCUMENT: dict[str, Any] = {
     },
     "asset": {"name": "a"},
 }  # fmt: skip
+
+
+@functools.cache
+def shared_engines() -> EnginePool:
+    """Return engines that all tests of a process share: starting one costs half a second."""
+    pool = EnginePool(EmbeddedRego)
+    atexit.register(pool.close)
+    return pool
 
 
 @functools.cache
@@ -120,3 +135,44 @@ def data_api(engine: EmbeddedRego, served: Bundle, path: str, body: bytes) -> tu
         "provenance": {"version": "1.18.1", "bundles": {"muniment": {"revision": served.digest}}}
     }
     return 200, json.dumps({**said, **({} if value is None else {"result": value})}).encode()
+
+
+async def begin(db: Database, clock: Clock, first: Bundle | None = None) -> Bundle:
+    """Have a database begin with a bundle, as a new registry does; else with the starter bundle."""
+    made = first or starter()
+    by = By(Actor("system", "bootstrap"), clock.now(), clock.new_id)
+    async with db.transaction() as tx:
+        assert await policy.bring_first(tx, made, by)
+    return made
+
+
+async def act(
+    tx: Tx,
+    made: Bundle,
+    document: dict[str, Any],
+    version: Version,
+    by: By,
+    *,
+    carried_out: bool = True,
+    environment: str | None = "production",
+) -> Judged:
+    """Ask about an act on a version, and record both as slices above policy do."""
+    evaluation = await policy.judge(shared_engines(), made, document)
+    judged = policy.judged(by.new_id(), evaluation, document)
+    about: dict[str, Any] = {
+        "asset_id": version.asset_id,
+        "version_id": version.id,
+        "environment": environment,
+        "carried_out": carried_out,
+    }
+    entry = Entry(
+        id=by.new_id(),
+        at=by.at,
+        act="version.promote",
+        actor=by.actor,
+        subject=Subject("version", str(version.id), version.name, version.asset_id),
+        payload={"judged": policy.judged_payload(judged, **about)},
+    )
+    await policy.keep(tx, judged, entry_id=entry.id, at=entry.at, **about)
+    await ledger.append(tx, entry)
+    return judged

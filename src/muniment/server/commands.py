@@ -149,12 +149,12 @@ def fsck(
     Exits with 1 when anything differs, and names the first difference of each table. Works beside a
     running server and without one.
     """
-    from muniment.server import wiring  # noqa: PLC0415 -- slow; not for `--help`
+    from muniment.server import upkeep, wiring  # noqa: PLC0415 -- slow; not for `--help`
 
     settings = Settings.from_env(os.environ, data_dir=data)
     count = _sample(sample)
     with wiring.database(settings, attach=True) as place:
-        report = _run(lambda: wiring.check(settings, place.url, sample=count, progress=_progress()))
+        report = _run(lambda: upkeep.check(settings, place.url, sample=count, progress=_progress()))
     if as_json:
         typer.echo(json.dumps(msgspec.to_builtins(report), indent=2))
     else:
@@ -177,7 +177,7 @@ def gc(
 
     What is removed is said in the log (`blob.collect`). Works beside a running server.
     """
-    from muniment.server import wiring  # noqa: PLC0415 -- slow; not for `--help`
+    from muniment.server import upkeep, wiring  # noqa: PLC0415 -- slow; not for `--help`
 
     settings = Settings.from_env(os.environ, data_dir=data)
     age = _age(older_than)
@@ -191,7 +191,7 @@ def gc(
 
     with wiring.database(settings, attach=True) as place:
         _run(
-            lambda: wiring.collect(settings, place.url, older_than=age, dry_run=dry_run, told=tell)
+            lambda: upkeep.collect(settings, place.url, older_than=age, dry_run=dry_run, told=tell)
         )
     size_bytes = sum(one["size_bytes"] for one in found)
     if as_json:
@@ -212,12 +212,12 @@ def state(
     as_json: AsJson = False,
 ) -> None:
     """Rebuild the tables from the log alone, as they were at a time, and print them."""
-    from muniment.server import wiring  # noqa: PLC0415 -- slow; not for `--help`
+    from muniment.server import upkeep, wiring  # noqa: PLC0415 -- slow; not for `--help`
 
     settings = Settings.from_env(os.environ, data_dir=data)
     at = _moment(as_of)
     with wiring.database(settings, attach=True) as place:
-        tables = _run(lambda: wiring.rebuild(settings, place.url, at))
+        tables = _run(lambda: upkeep.rebuild(settings, place.url, at))
     if table is not None and table not in tables:
         raise BadRequest(f"expected one of {', '.join(sorted(tables))}, found {table!r}")
     shown = {table: tables[table]} if table else tables

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime as dt
+import functools
 import importlib
 import os
-import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 import structlog
@@ -30,6 +29,7 @@ from muniment.server import (
     ledger,
     lifecycle,
     migrations,
+    policy,
     scanning,
     tracking,
     vulnerabilities,
@@ -37,7 +37,6 @@ from muniment.server import (
 from muniment.server.artifacts import jobs as artifact_jobs
 from muniment.server.artifacts import routes as artifact_routes
 from muniment.server.artifacts.jobs import Keeper
-from muniment.server.artifacts.records import Collected
 from muniment.server.catalog import routes as catalog_routes
 from muniment.server.evidence import routes as evidence_routes
 from muniment.server.facades.mlflow import jobs as mlflow_jobs
@@ -52,8 +51,7 @@ from muniment.server.identity import jobs as identity_jobs
 from muniment.server.identity import routes as identity_routes
 from muniment.server.impact import routes as impact_routes
 from muniment.server.ledger import routes as ledger_routes
-from muniment.server.ledger.fsck import Options, fsck, state
-from muniment.server.ledger.records import Fields, Fold, Key, NeededBlob, Report
+from muniment.server.ledger.records import Fold, NeededBlob
 from muniment.server.ledger.sequencer import Sequencer
 from muniment.server.lifecycle import routes as lifecycle_routes
 from muniment.server.ports import embedded_postgres
@@ -61,7 +59,9 @@ from muniment.server.ports.blobs import Blobs
 from muniment.server.ports.blobs_local import open_local_blobs
 from muniment.server.ports.clock import SystemClock
 from muniment.server.ports.db import Database, Tx
+from muniment.server.ports.engine_pool import EnginePool
 from muniment.server.ports.key_files import open_keys
+from muniment.server.ports.policy_engine import PolicyEngine
 from muniment.server.ports.postgres import open_database, role_of
 from muniment.server.ports.queue import Handler, Periodic
 from muniment.server.scanning import jobs as scanning_jobs
@@ -99,6 +99,7 @@ FOLDS: tuple[Fold, ...] = (
     *catalog.FOLDS,
     *artifacts.FOLDS,
     *evidence.FOLDS,
+    *policy.FOLDS,
     *scanning.FOLDS,
     *vulnerabilities.FOLDS,
     *lifecycle.FOLDS,
@@ -184,11 +185,28 @@ async def open_blobs(settings: Settings) -> Blobs:
     )
 
 
+def open_engines(settings: Settings) -> EnginePool:
+    """Return what evaluates policies; nothing is started before it is asked."""
+    return EnginePool(functools.partial(_engine, settings))
+
+
+def _engine(settings: Settings) -> PolicyEngine:
+    # Loaded when a policy is asked: not before the first requests.
+    if settings.opa_url is None:
+        from muniment.server.ports.embedded_rego import EmbeddedRego  # noqa: PLC0415
+
+        return EmbeddedRego()
+    from muniment.server.ports.opa import Opa  # noqa: PLC0415
+
+    return Opa(settings.opa_url, token=settings.opa_token)
+
+
 @contextlib.asynccontextmanager
 async def open_deps(settings: Settings, url: str) -> AsyncIterator[Deps]:
     """Open the ports over the database at `url`; the schema must be current."""
     keys = open_keys(settings.data_dir / "keys")
     db = await open_database(url, mac=keys.entry.mac, max_size=settings.database_connections)
+    engines = open_engines(settings)
     try:
         yield Deps(
             db=db,
@@ -196,8 +214,10 @@ async def open_deps(settings: Settings, url: str) -> AsyncIterator[Deps]:
             keys=keys,
             clock=SystemClock(),
             settings=settings,
+            engines=engines,
         )
     finally:
+        await asyncio.to_thread(engines.close)
         await db.close()
 
 
@@ -239,6 +259,7 @@ async def open_registry(settings: Settings, place: Place) -> AsyncIterator[Regis
         async with deps.db.transaction() as tx:
             await ledger.check_entry_key(tx)
             first_admin = await identity.ensure_first_admin(tx, settings=settings, clock=deps.clock)
+            await policy.ensure_first(tx, deps.engines, settings.first_policy, clock=deps.clock)
         metrics = Metrics()
         async with (
             _kept_running(tasks, place),
@@ -347,54 +368,7 @@ async def local_token(deps: Deps) -> str | None:
     return issued.text
 
 
-async def collect(
-    settings: Settings,
-    url: str,
-    *,
-    older_than: dt.timedelta,
-    dry_run: bool,
-    told: Callable[[Collected], None],
-) -> None:
-    """Remove blobs that nothing names and that are older than `older_than`; tell of each batch."""
-    async with open_deps(settings, url) as deps:
-        async with deps.db.transaction(read_only=True) as tx:
-            await ledger.check_entry_key(tx)
-        batches = artifact_jobs.collect(deps, KEEPERS, older_than=older_than, dry_run=dry_run)
-        async for batch in batches:
-            told(batch)
-
-
 async def misdescribed(db: Database, blobs: Blobs, digest: Digest) -> tuple[str, str] | None:
     """Return what a held blob's bytes say it is and what its row says, if that is not the same."""
     async with db.transaction(read_only=True) as tx:
         return await artifacts.misdescribed(tx, blobs, digest)
-
-
-async def check(
-    settings: Settings, url: str, *, sample: int | None, progress: Callable[[str, int], None]
-) -> Report:
-    """Run `fsck` over the whole registry; `sample` None reads every blob again."""
-    async with open_deps(settings, url) as deps:
-        options = Options(
-            keys=deps.keys,
-            origin=settings.origin,
-            folds=FOLDS,
-            needed=required_blobs,
-            suspects=artifacts.suspects,
-            misdescribed=lambda digest: misdescribed(deps.db, deps.blobs, digest),
-            sample=sample,
-            seed=secrets.randbits(32),
-            progress=progress,
-        )
-        return await fsck(deps.db, deps.blobs, options)
-
-
-async def rebuild(
-    settings: Settings, url: str, as_of: dt.datetime | None
-) -> dict[str, dict[Key, Fields]]:
-    """Fold the log up to `as_of` into the tables it implies, by name and key."""
-    async with (
-        open_deps(settings, url) as deps,
-        deps.db.transaction(read_only=True, repeatable=True) as tx,
-    ):
-        return await state(tx, FOLDS, as_of)

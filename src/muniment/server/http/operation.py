@@ -27,6 +27,7 @@ from muniment.server.http.records import EVERYTHING, Caller, Grant, Scope, Verb
 from muniment.server.ports.blobs import Blobs
 from muniment.server.ports.clock import Clock
 from muniment.server.ports.db import Database
+from muniment.server.ports.engine_pool import EnginePool
 from muniment.server.ports.keys import Keys
 from muniment.server.settings import Settings
 
@@ -71,13 +72,14 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """The ports and settings every handler may use."""
+    """The ports and settings every handler may use. `engines` evaluate policies."""
 
     db: Database
     blobs: Blobs
     keys: Keys
     clock: Clock
     settings: Settings
+    engines: EnginePool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

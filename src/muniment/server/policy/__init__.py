@@ -1,21 +1,31 @@
-"""Policy: bundles of rules in Rego, and what they say of facts.
+"""Policy: bundles of rules in Rego, which of them is in force, and what it says of facts.
 
-Owns no tables. Promises: the same bundle and the same facts give the same verdict, byte for byte,
-whichever engine is asked and whenever; a rule that gives no answer that counts has failed. Does not
-gather facts, nor act on verdicts: those are its callers'.
+Owns bundles, activations, verdicts and simulations (`0022_pre_policy.sql`). Promises: the same
+bundle and the same facts give the same verdict, byte for byte, whichever engine is asked and
+whenever; a rule that gives no answer that counts has failed; after a registry's first bundle two
+people bring another into force, never one. Does not gather facts, nor act on verdicts: those are
+its callers'.
 """
 
 # ruff: noqa: I001 -- by what they are for
 # fmt: off
-from muniment.server.policy.actions import Tried, evaluate, missing_fixtures, run_fixtures, unreadable
+from muniment.server.policy.actions.adding import bring_first, ensure_first
+from muniment.server.policy.actions.evaluating import Tried, evaluate, missing_fixtures, run_fixtures, unreadable
+from muniment.server.policy.actions.keeping import judge, judged, keep
+from muniment.server.policy.reads.bundles import active, get_bundle
+from muniment.server.policy.reads.folds import FOLDS
+from muniment.server.policy.records import Judged
 from muniment.server.policy.rules.archives import pack
 from muniment.server.policy.rules.bundles import look, read_bundle
+from muniment.server.policy.rules.folding import judged_payload
 from muniment.server.policy.rules.inputs import input_problems, read_input
 from muniment.server.policy.rules.rendering import criteria, criteria_json, differences
 from muniment.server.policy.rules.verdicts import exit_code, verdict_bytes, verdict_json
-from muniment.server.policy.store import STARTER, read_files
+from muniment.server.policy.store.files import STARTER, read_files
 
 __all__ = [
-    "STARTER", "Tried", "criteria", "criteria_json", "differences", "evaluate", "exit_code", "input_problems", "look",
-    "missing_fixtures", "pack", "read_bundle", "read_files", "read_input", "run_fixtures", "unreadable", "verdict_bytes", "verdict_json",
+    "FOLDS", "STARTER", "Judged", "Tried", "active", "bring_first", "criteria", "criteria_json", "differences", "ensure_first",
+    "evaluate", "exit_code", "get_bundle", "input_problems", "judge", "judged", "judged_payload", "keep", "look",
+    "missing_fixtures", "pack", "read_bundle", "read_files", "read_input", "run_fixtures", "unreadable",
+    "verdict_bytes", "verdict_json",
 ]

@@ -5,11 +5,14 @@ Source: design §2; requirements §1.2 (5), §1.11; R-098, R-099, R-104.
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from muniment.server.ledger.records import Actor
 from muniment.server.ports.policy_engine import Program
 
 
@@ -172,3 +175,84 @@ class Evaluation:
     engine: str
     engine_version: str
     duration_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A verdict that goes into the ledger with its act, under an id of its own.
+
+    `document_bytes` is the input document in canonical JSON.
+    """
+
+    id: uuid.UUID
+    evaluation: Evaluation
+    document_bytes: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredVerdict:
+    """What is kept of a verdict beside its act, whose entry has the rest. `failed` are in the way."""
+
+    id: uuid.UUID
+    entry_id: uuid.UUID
+    at: dt.datetime
+    asset_id: uuid.UUID
+    version_id: uuid.UUID | None
+    step: str
+    environment: str | None
+    policy_digest: str
+    input_digest: str
+    decision: Decision
+    failed: tuple[str, ...]
+    carried_out: bool
+    engine: str
+    engine_version: str
+    duration_us: int
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBundle:
+    """A bundle the registry holds."""
+
+    digest: str
+    rule_count: int
+    added_at: dt.datetime
+    actor: Actor
+    entry_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Who approved or withdrew something, when, why, and by which entry."""
+
+    at: dt.datetime
+    by: Actor
+    reason: str
+    entry_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activation:
+    """A bundle that is to be in force; `effective_at` is None until somebody approved it.
+
+    `effective_from` is as asked. `simulation` is what it would change; the first of a registry has
+    none.
+    """
+
+    id: uuid.UUID
+    digest: str
+    proposed: Decided
+    effective_from: dt.datetime | None
+    simulation: Mapping[str, Any] | None
+    approved: Decided | None = None
+    effective_at: dt.datetime | None = None
+    withdrawn: Decided | None = None
+
+    def state(self, at: dt.datetime) -> str:
+        """Return `open`, `withdrawn`, `scheduled` (approved, not in force yet) or `effective`."""
+        if self.withdrawn is not None:
+            return "withdrawn"
+        if self.effective_at is None:
+            return "open"
+        return "effective" if self.effective_at <= at else "scheduled"

@@ -9,6 +9,7 @@ import selectors
 import subprocess
 import sys
 import time
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +26,8 @@ MEMORY_BYTES: Final = 1 << 30
 _STARTS_SECONDS: Final = 20.0
 _LOOKS_SECONDS: Final = 0.05
 _PIECE_BYTES: Final = 1 << 16
+#: How many programs the process keeps ready: what is in force, and drafts that are tried.
+_HELD: Final = 3
 #: Of our environment the process is given this: nothing that could be a secret.
 _PASSED: Final = (
     "PATH",
@@ -34,6 +37,10 @@ _PASSED: Final = (
     "COVERAGE_PROCESS_START",
     "COVERAGE_PROCESS_CONFIG",
 )
+
+
+class _Ended(Exception):
+    """The process ended by itself, or somebody ended it."""
 
 
 class EmbeddedRego:
@@ -60,18 +67,29 @@ class EmbeddedRego:
         self._memory_bytes = memory_bytes
         self._command = [sys.executable, "-P", "-m", "muniment.server.ports.rego_process"]
         self._running: subprocess.Popen[bytes] | None = None
-        self._loaded = ""
+        self._loaded: OrderedDict[str, None] = OrderedDict()
 
     def ask(self, program: Program, path: str, document: bytes) -> Any:
-        """Return the value at `path`. See `PolicyEngine`."""
-        if self._running is None or self._loaded != program.digest:
-            self._load(program)
-        head = json.dumps({"path": path}).encode()
-        return self._exchange([head, document], self._seconds)
+        """Return the value at `path`. See `PolicyEngine`.
+
+        A process that somebody else ended is started again, once.
+        """
+        lines = [json.dumps({"digest": program.digest, "path": path}).encode(), document]
+        fresh = self._running is None
+        try:
+            return self._asked(program, lines)
+        except _Ended as error:
+            if fresh:
+                raise EngineFailed(EngineFault.ERROR, str(error)) from None
+        try:
+            return self._asked(program, lines)
+        except _Ended as error:
+            raise EngineFailed(EngineFault.ERROR, str(error)) from None
 
     def close(self) -> None:
         """End the process."""
-        running, self._running, self._loaded = self._running, None, ""
+        running, self._running = self._running, None
+        self._loaded.clear()
         if running is None:
             return
         running.kill()
@@ -83,6 +101,12 @@ class EmbeddedRego:
                 continue
         running.wait()
 
+    def _asked(self, program: Program, lines: list[bytes]) -> Any:
+        if self._running is None or program.digest not in self._loaded:
+            self._load(program)
+        self._loaded.move_to_end(program.digest)
+        return self._exchange(lines, self._seconds)
+
     def _load(self, program: Program) -> None:
         if self._running is None:
             self._running = subprocess.Popen(  # noqa: S603 -- ourselves
@@ -93,9 +117,14 @@ class EmbeddedRego:
                 env={name: os.environ[name] for name in _PASSED if name in os.environ},
                 start_new_session=True,
             )
-        head = {"modules": program.modules, "data": program.data.decode()}
+        head = {
+            "digest": program.digest,
+            "modules": program.modules,
+            "data": program.data.decode(),
+            "drop": [self._loaded.popitem(last=False)[0]] if len(self._loaded) == _HELD else [],
+        }
         self._exchange([json.dumps(head).encode()], self._seconds + _STARTS_SECONDS)
-        self._loaded = program.digest
+        self._loaded[program.digest] = None
 
     def _exchange(self, lines: list[bytes], seconds: float) -> Any:
         """Send lines, read one; whatever goes wrong ends the process."""
@@ -110,9 +139,12 @@ class EmbeddedRego:
             self.close()
             message = f"no answer within {self._seconds:g} s"
             raise EngineFailed(EngineFault.TIMEOUT, message) from None
-        except (OSError, ValueError, RecursionError) as error:
+        except OSError as error:
             self.close()
-            message = f"the engine ended: {str(error)[:200]}"
+            raise _Ended(f"the engine ended: {str(error)[:200]}") from None
+        except (ValueError, RecursionError, MemoryError) as error:
+            self.close()
+            message = f"the engine was ended: {str(error)[:200]}"
             raise EngineFailed(EngineFault.ERROR, message) from None
         if "error" in told:
             raise EngineFailed(EngineFault.ERROR, str(told["error"]))
@@ -129,12 +161,16 @@ class EmbeddedRego:
                     raise TimeoutError
                 if not waiting.select(min(left, _LOOKS_SECONDS)):
                     if _resident_bytes(running.pid) > self._memory_bytes:
-                        raise OSError(f"it took more than {self._memory_bytes:,} bytes of memory")
+                        raise MemoryError(
+                            f"it took more than {self._memory_bytes:,} bytes of memory"
+                        )
                     continue
                 piece = os.read(running.stdout.fileno(), _PIECE_BYTES)
                 held += piece
-                if not piece or len(held) > MAX_ANSWER_BYTES:
-                    raise OSError("it died, or said too much")
+                if not piece:
+                    raise OSError("it died")
+                if len(held) > MAX_ANSWER_BYTES:
+                    raise ValueError("it said too much")
         return bytes(held)
 
 

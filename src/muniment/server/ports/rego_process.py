@@ -1,7 +1,8 @@
 """The process Rego is evaluated in: asked on standard input, answers on standard output, in lines.
 
-`{"modules": [[name, text], …], "data": "…"}` loads a program. `{"path": "a/b"}`, followed by a line
-with the input document, asks. Each is answered with one line, `{"value": …}` or `{"error": "…"}`.
+`{"digest": "…", "modules": [[name, text], …], "data": "…", "drop": ["…"]}` loads a program, after
+others are dropped. `{"digest": "…", "path": "a/b"}`, followed by a line with the input document,
+asks one. Each is answered with one line, `{"value": …}` or `{"error": "…"}`.
 Rego's own output goes nowhere: the library prints what it thinks of a program.
 """
 
@@ -59,17 +60,18 @@ class Evaluator:
 
 def serve(asked: BinaryIO, answers: BinaryIO) -> None:
     """Answer until nothing more is asked."""
-    held: Evaluator | None = None
+    held: dict[str, Evaluator] = {}
     for line in asked:
         told: dict[str, Any]
         request = json.loads(line)
         document = asked.readline() if "path" in request else b""
         try:
             if "path" in request:
-                assert held is not None
-                told = {"value": held.value(request["path"], document)}
+                told = {"value": held[request["digest"]].value(request["path"], document)}
             else:
-                held = Evaluator(request["modules"], request["data"])
+                for digest in request["drop"]:
+                    held.pop(digest, None)
+                held[request["digest"]] = Evaluator(request["modules"], request["data"])
                 told = {}
         except (RegoError, ValueError, TypeError, RecursionError) as error:
             told = {

@@ -52,13 +52,15 @@ def read_bundle(files: Mapping[str, bytes]) -> Bundle:
     """
     bundle, problems = look(files)
     if bundle is None:
-        raise BadPolicy(
-            f"the bundle has {len(problems)} problems",
-            problems=[
-                {"field": one.place, "message": one.message, "fix": one.fix} for one in problems
-            ],
-        )
+        raise bad(problems)
     return bundle
+
+
+def bad(problems: list[Problem]) -> BadPolicy:
+    """Return the error that says all that is wrong with a bundle."""
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    shown = [{"field": one.place, "message": one.message, "fix": one.fix} for one in problems]
+    return BadPolicy(f"the bundle has {count}", problems=shown)
 
 
 def look(files: Mapping[str, bytes]) -> tuple[Bundle | None, list[Problem]]:

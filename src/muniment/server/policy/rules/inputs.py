@@ -37,11 +37,20 @@ def read_input(data: bytes | str) -> Mapping[str, Any]:
         document = loads_strict(data)
     except BadJson as error:
         raise BadBody(f"the input document: {error.message}") from None
+    check_input(document)
+    found: Mapping[str, Any] = document
+    return found
+
+
+def check_input(document: Any) -> None:
+    """Go on only if `document` is an input document.
+
+    Raises:
+        BadBody: with everything that is wrong with it.
+    """
     problems = input_problems(document)
     if problems:
         raise BadBody(f"the input document has {len(problems)} problems", problems=problems)
-    found: Mapping[str, Any] = document
-    return found
 
 
 def input_problems(document: Any) -> list[dict[str, Any]]:

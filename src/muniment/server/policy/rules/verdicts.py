@@ -24,6 +24,7 @@ from muniment.server.policy.records import (
     Lacks,
     Outcome,
     Rule,
+    RuleClass,
     RuleResult,
     Verdict,
     Violation,
@@ -216,3 +217,29 @@ def _plain(arg: object) -> str:
     text = str(arg)
     shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
     return shown if len(shown) <= _MOST_CHARS else shown[: _MOST_CHARS - 1] + "…"
+
+
+def read_verdict(fields: Mapping[str, Any]) -> Verdict:
+    """Return the verdict that `verdict_json` wrote."""
+    return Verdict(
+        Decision(fields["decision"]),
+        tuple(_read_result(one) for one in fields["results"]),
+        fields["policy_digest"],
+        fields["input_digest"],
+    )
+
+
+def _read_result(one: Mapping[str, Any]) -> RuleResult:
+    return RuleResult(
+        one["id"],
+        RuleClass(one["class"]),
+        Outcome(one["outcome"]),
+        one["message"],
+        one["remedy"],
+        None if one["lacks"] is None else Lacks(one["lacks"]),
+        tuple(
+            Violation(each["case"], tuple(each["args"]), each["message"])
+            for each in one["violations"]
+        ),
+        one["fault"],
+    )

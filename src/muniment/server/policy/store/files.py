@@ -10,7 +10,7 @@ from muniment.core.errors import BadPolicy
 from muniment.server.policy.rules import archives
 
 #: The bundle that comes with the registry.
-STARTER: Final = Path(__file__).parent / "starter"
+STARTER: Final = Path(__file__).parents[1] / "starter"
 
 
 def read_files(place: Path) -> dict[str, bytes]:

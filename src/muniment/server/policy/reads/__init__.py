@@ -1,0 +1,1 @@
+"""What is in force, what was said, and the tables as the log has them."""

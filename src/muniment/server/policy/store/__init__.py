@@ -1,0 +1,1 @@
+"""Bundles on disk and in the database, activations, verdicts, simulations."""

@@ -1,0 +1,52 @@
+"""A few policy engines, asked from an event loop that goes on meanwhile.
+
+Each engine belongs to one thread, since none is for several at once. Nothing is started before it
+is asked; a second engine not before two are asked at the same time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+from muniment.server.ports.policy_engine import PolicyEngine
+
+T = TypeVar("T")
+
+#: How many questions are answered at the same time.
+SIZE: Final = 2
+
+
+class EnginePool:
+    """Engines that `make` makes, at most `size` of them. Close it at the end."""
+
+    def __init__(self, make: Callable[[], PolicyEngine], size: int = SIZE) -> None:
+        self._make = make
+        self.size = size
+        self._threads = ThreadPoolExecutor(size, thread_name_prefix="policy")
+        self._mine = threading.local()
+        self._engines: list[PolicyEngine] = []
+
+    async def run(self, work: Callable[[PolicyEngine], T]) -> T:
+        """Return what `work` returns for an engine that nobody else asks meanwhile.
+
+        Raises:
+            Unavailable: the engine is not installed. And whatever `work` raises.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, work)
+
+    def close(self) -> None:
+        """Wait for what is being answered, drop what waits, and close the engines."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        while self._engines:
+            self._engines.pop().close()
+
+    def _run(self, work: Callable[[PolicyEngine], T]) -> T:
+        engine: PolicyEngine | None = getattr(self._mine, "engine", None)
+        if engine is None:
+            engine = self._mine.engine = self._make()
+            self._engines.append(engine)
+        return work(engine)
