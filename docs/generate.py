@@ -92,6 +92,8 @@ def command_page() -> str:
 
 def _command(name: str, command: Any) -> Iterator[str]:
     children = getattr(command, "commands", {})
+    later = getattr(command, "table", {})
+    children = {**children, **{child: load(child, each) for child, each in later.items()}}
     if len(children) > 0:
         for child, nested in children.items():
             yield from _command(f"{name} {child}", nested)

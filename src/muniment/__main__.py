@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from muniment.client.cli.app import build, run
+from muniment.client.cli.app import POLICY, build, run
 from muniment.client.cli.lazy import Later
 from muniment.client.cli.screen import Session
 
 _SERVER = "muniment.server.commands"
 _POLICY = "muniment.server.policy_commands"
+_SHOWN = "muniment.server.policy_show_commands"
 _PANEL = "Run a registry"
 _WITHOUT = (
     "`muniment {name}` needs the server, which is not installed (no module `{missing}`):"
@@ -23,11 +24,26 @@ _HELP = {
     "gc": "Remove stored bytes that nothing names.",
     "state": "Rebuild the state at a time from the log.",
 }
+#: `muniment policy`, as far as it works on bundles on this machine.
+_LOCAL = {
+    "lint": "Say everything that is wrong with a bundle.",
+    "test": "Run the fixtures of a bundle.",
+    "eval": "Say what a bundle says of an input document.",
+    "pack": "Write a bundle for an Open Policy Agent.",
+}
+_EITHER = {
+    "show": "Show a bundle's criteria, here or there.",
+    "diff": "Say how two bundles differ.",
+}
 
 
 def server_commands() -> dict[str, Later]:
     """Return the server's commands by name; none of them is loaded yet."""
-    policy = Later(_POLICY, "Check, show and try policy bundles.", "Govern", without=_WITHOUT)
+    local = {name: Later(_POLICY, text, "Bundles", name, _WITHOUT) for name, text in _LOCAL.items()}
+    either = {name: Later(_SHOWN, text, "Bundles", name) for name, text in _EITHER.items()}
+    policy = Later(
+        "", "Check, try, activate policies.", "Govern", group={**local, **either, **POLICY}
+    )
     server = {name: Later(_SERVER, text, _PANEL, name, _WITHOUT) for name, text in _HELP.items()}
     return {"policy": policy, **server}
 

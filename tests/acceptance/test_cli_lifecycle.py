@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.server_process import ServerProcess
+from muniment import Client
+from muniment.server import policy
+from tests.support.server_process import TOKEN, ServerProcess
 
 pytestmark = pytest.mark.slow
 
@@ -77,6 +80,41 @@ def test_a_namespace_is_governed_by_command(server: ServerProcess) -> None:
     assert "step by step" in server.cli("namespace", "history", "team").stdout
     assert "team" in server.cli("namespace", "list").stdout
     assert "Nothing was asked" in server.cli("namespace", "attempts", "team").stdout
+
+
+def test_a_policy_is_brought_into_force_by_command(server: ServerProcess, tmp_path: Path) -> None:
+    with Client(server.url, TOKEN) as admin:
+        person = admin.principals.create("grace")
+        admin.principals.grant(str(person.id), "approver_governance")
+        token = admin.tokens.create("grace", principal_id=str(person.id)).token
+        assert admin.policies.bundle().digest in server.cli("policy", "show", "active").stdout
+    draft = tmp_path / "draft"
+    shutil.copytree(policy.STARTER, draft)
+    table = draft / "data.json"
+    table.write_text(table.read_text().replace('"grace_days": 60', '"grace_days": 30'))
+    changed = server.cli("policy", "diff", "active", str(draft)).stdout
+    assert "data.json changed: life.grace_days: 60 -> 30" in changed
+    simulated = seen(server, "policy", "simulate", str(draft))
+    assert simulated["result"]["verdict_count"] == 0
+    digest = simulated["digest"]
+    assert server.cli("policy", "diff", "active", digest).stdout == changed
+    made = server.cli("policy", "activate", digest, "--reason", "shorter", "--quiet").stdout
+    assert "Somebody else approves it: muniment policy approve-activation" in made
+    [one, first] = seen(server, "policy", "proposals")
+    assert (one["state"], first["active"]) == ("open", True)
+    approve = ("policy", "approve-activation", one["id"], "--reason", "yes")
+    alone = server.cli(*approve, check=False)
+    assert (alone.returncode, "who proposes a policy does not approve" in alone.stderr) == (3, True)
+    done = server.run(approve, {**server.environ, "MUNIMENT_TOKEN": str(token)})
+    assert "in force" in done.stdout
+    assert server.cli("policy", "proposals", "--open").stdout == "Nothing waits for approval.\n"
+    assert "by grace: yes" in server.cli("policy", "proposal", one["id"]).stdout
+    file = tmp_path / "active.tar.gz"
+    server.cli("policy", "download", "-o", str(file))
+    assert policy.read_bundle(policy.read_files(file)).digest == digest
+    assert server.cli("policy", "verdicts").stdout == "Nothing was judged yet.\n"
+    gone = server.cli("policy", "withdraw-activation", one["id"], "--reason", "no", check=False)
+    assert (gone.returncode, "is to replace it" in gone.stderr) == (1, True)
 
 
 def test_a_renamed_asset_is_told_by_its_old_name(server: ServerProcess) -> None:

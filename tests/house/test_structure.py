@@ -12,7 +12,7 @@ import grimp
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "muniment"
 OPEN_TO_ALL = {"ports", "http", "migrations", "settings"}
-JOINERS = {"wiring", "upkeep", "commands", "policy_commands", "openapi"}
+JOINERS = {"wiring", "upkeep", "commands", "policy_commands", "policy_show_commands", "openapi"}
 
 FILE_LINES = 400
 FUNCTION_LINES = 60

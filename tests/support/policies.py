@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import dataclasses
 import functools
 import json
 import threading
@@ -155,9 +156,16 @@ async def act(
     *,
     carried_out: bool = True,
     environment: str | None = "production",
+    under: str | None = None,
 ) -> Judged:
-    """Ask about an act on a version, and record both as slices above policy do."""
+    """Ask about an act on a version, and record both as slices above policy do.
+
+    `under` is another digest than that of the bundle that was asked: a lie.
+    """
     evaluation = await policy.judge(shared_engines(), made, document)
+    if under is not None:
+        verdict = dataclasses.replace(evaluation.verdict, policy_digest=under)
+        evaluation = dataclasses.replace(evaluation, verdict=verdict)
     judged = policy.judged(by.new_id(), evaluation, document)
     about: dict[str, Any] = {
         "asset_id": version.asset_id,

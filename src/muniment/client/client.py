@@ -25,6 +25,7 @@ from muniment.client.lineage import LineageCalls
 from muniment.client.log import Log
 from muniment.client.logins import LoginIssuers, WhoAmI
 from muniment.client.namespaces import Namespaces
+from muniment.client.policies import Policies
 from muniment.client.principals import Principals
 from muniment.client.progress import OnProgress
 from muniment.client.publishers import Publishers
@@ -92,6 +93,7 @@ class Client:
         self.jobs = Jobs(self.transport)
         self.keys = Keys(self.transport)
         self.scans = Scans(self.transport, self.versions)
+        self.policies = Policies(self.transport, self.versions)
         self.principals = Principals(self.transport)
         self.signers = SignerCalls(self.transport)
         self.signing = Signing(self.transport)

@@ -1,4 +1,4 @@
-"""`muniment policy`: bundles of rules, checked, shown and tried here; no registry is asked."""
+"""`muniment policy`: bundles of rules, checked and tried here; no registry is asked."""
 
 from __future__ import annotations
 
@@ -102,17 +102,6 @@ def try_fixtures(
     raise typer.Exit(1 if wrong or missing else 0)
 
 
-@app.command()
-def show(ctx: typer.Context, directory: Place = None, as_json: AsJson = False) -> None:
-    """Print the criteria of a bundle for people, in Markdown."""
-    _say_json(ctx, as_json)
-    bundle = _bundle(directory)
-    if as_json:
-        _print(policy.criteria_json(bundle))
-    else:
-        typer.echo(policy.criteria(bundle), nl=False)
-
-
 @app.command("eval")
 def evaluate(
     ctx: typer.Context,
@@ -146,26 +135,6 @@ def evaluate(
     else:
         _tell(found)
     raise typer.Exit(policy.exit_code(found.verdict))
-
-
-@app.command()
-def diff(
-    ctx: typer.Context,
-    before: Annotated[Path, typer.Argument(help="Folder or .tar.gz, or `starter`.")],
-    after: Annotated[Path, typer.Argument(help="Folder or .tar.gz, or `starter`.")],
-    as_json: AsJson = False,
-) -> None:
-    """Say how two bundles differ: rules, tables, other files. Exits with 0 either way."""
-    _say_json(ctx, as_json)
-    one, other = (_bundle(None if str(each) == "starter" else each) for each in (before, after))
-    found = policy.differences(one, other)
-    if as_json:
-        _print({"before": one.digest, "after": other.digest, "differences": found})
-        return
-    for each in found:
-        detail = f": {each['detail']}" if each["detail"] else ""
-        typer.echo(f"{each['what']} {each['change']}{detail}")
-    typer.echo(f"{len(found)} differences" if found else "the same")
 
 
 @app.command()

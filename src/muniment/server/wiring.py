@@ -54,14 +54,17 @@ from muniment.server.ledger import routes as ledger_routes
 from muniment.server.ledger.records import Fold, NeededBlob
 from muniment.server.ledger.sequencer import Sequencer
 from muniment.server.lifecycle import routes as lifecycle_routes
+from muniment.server.policy import jobs as policy_jobs
+from muniment.server.policy import routes as policy_routes
 from muniment.server.ports import embedded_postgres
 from muniment.server.ports.blobs import Blobs
 from muniment.server.ports.blobs_local import open_local_blobs
 from muniment.server.ports.clock import SystemClock
 from muniment.server.ports.db import Database, Tx
+from muniment.server.ports.embedded_rego import EmbeddedRego
 from muniment.server.ports.engine_pool import EnginePool
 from muniment.server.ports.key_files import open_keys
-from muniment.server.ports.policy_engine import PolicyEngine
+from muniment.server.ports.opa import Opa
 from muniment.server.ports.postgres import open_database, role_of
 from muniment.server.ports.queue import Handler, Periodic
 from muniment.server.scanning import jobs as scanning_jobs
@@ -78,6 +81,7 @@ OPERATIONS: list[Operation] = [
     *catalog_routes.OPERATIONS,
     *artifact_routes.OPERATIONS,
     *evidence_routes.OPERATIONS,
+    *policy_routes.OPERATIONS,
     *scanning_routes.OPERATIONS,
     *vulnerability_routes.OPERATIONS,
     *impact_routes.OPERATIONS,
@@ -110,7 +114,7 @@ FOLDS: tuple[Fold, ...] = (
 GAUGES: tuple[Gauges, ...] = (ledger.gauges, artifacts.gauges)
 
 #: What workers do, and what they do by the clock.
-_SLICES = (scanning_jobs, vulnerability_jobs, federation_jobs, mlflow_jobs)
+_SLICES = (policy_jobs, scanning_jobs, vulnerability_jobs, federation_jobs, mlflow_jobs)
 _WITH_JOBS = (http_jobs, identity_jobs, artifact_jobs, *_SLICES)
 HANDLERS: list[Handler] = [each for part in _WITH_JOBS for each in part.HANDLERS]
 PERIODIC: list[Periodic] = [each for part in _WITH_JOBS for each in part.PERIODIC]
@@ -187,18 +191,10 @@ async def open_blobs(settings: Settings) -> Blobs:
 
 def open_engines(settings: Settings) -> EnginePool:
     """Return what evaluates policies; nothing is started before it is asked."""
-    return EnginePool(functools.partial(_engine, settings))
-
-
-def _engine(settings: Settings) -> PolicyEngine:
-    # Loaded when a policy is asked: not before the first requests.
     if settings.opa_url is None:
-        from muniment.server.ports.embedded_rego import EmbeddedRego  # noqa: PLC0415
-
-        return EmbeddedRego()
-    from muniment.server.ports.opa import Opa  # noqa: PLC0415
-
-    return Opa(settings.opa_url, token=settings.opa_token)
+        return EnginePool(EmbeddedRego)
+    agent = functools.partial(Opa, settings.opa_url, token=settings.opa_token)
+    return EnginePool(agent, drafts=EmbeddedRego)
 
 
 @contextlib.asynccontextmanager

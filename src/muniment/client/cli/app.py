@@ -21,6 +21,29 @@ _REGISTER, _USE, _PROVE, _ADMIN = "Register and find", "Use", "Prove", "Access"
 _GOVERN = "Govern"
 _LIFECYCLE = f"{_HERE}.lifecycle"
 
+_POLICY = f"{_HERE}.policy"
+_TRY, _ACTIVATE, _SAID = "Bundles", "What is in force", "What was said"
+
+#: `muniment policy`, as far as it asks the registry.
+POLICY: dict[str, Later] = {
+    "push": Later(_POLICY, "Send a bundle to the registry.", _TRY, "push"),
+    "bundles": Later(_POLICY, "List the bundles the registry holds.", _TRY, "bundles"),
+    "download": Later(_POLICY, "Write a bundle of the registry to a file.", _TRY, "download"),
+    "simulate": Later(_POLICY, "Say what a bundle would change.", _ACTIVATE, "simulate"),
+    "activate": Later(_POLICY, "Propose that a bundle be in force.", _ACTIVATE, "activate"),
+    "proposals": Later(_POLICY, "List what was proposed and activated.", _ACTIVATE, "proposals"),
+    "proposal": Later(_POLICY, "Show one proposal.", _ACTIVATE, "proposal"),
+    "approve-activation": Later(
+        _POLICY, "Approve what somebody else proposed.", _ACTIVATE, "approve-activation"
+    ),
+    "withdraw-activation": Later(
+        _POLICY, "Withdraw what is not in force yet.", _ACTIVATE, "withdraw-activation"
+    ),
+    "verdicts": Later(_POLICY, "List what policies said of acts.", _SAID, "verdicts"),
+    "verdict": Later(_POLICY, "Show what each rule said of an act.", _SAID, "verdict"),
+    "replay": Later(_POLICY, "Ask a verdict's question again.", _SAID, "replay"),
+}
+
 #: The client's commands in the order help shows them.
 COMMANDS: dict[str, Later] = {
     "register": Later(f"{_HERE}.register", "Register files as a new version.", _REGISTER),
@@ -41,6 +64,7 @@ COMMANDS: dict[str, Later] = {
     "retire": Later(_LIFECYCLE, "End a version's use for good.", _GOVERN, "retire"),
     "quarantine": Later(_LIFECYCLE, "Stop handing a version out.", _GOVERN, "quarantine"),
     "release": Later(_LIFECYCLE, "End a version's quarantine.", _GOVERN, "release"),
+    "policy": Later("", "What policies are in force, and what they say.", _GOVERN, group=POLICY),
     "namespace": Later(f"{_HERE}.namespace", "How namespaces enforce their rules.", _GOVERN),
     "scan": Later(f"{_HERE}.scan", "Say what loading files would run.", _PROVE),
     "verify": Later(f"{_HERE}.verify", "Check a version, or a receipt without network.", _PROVE),

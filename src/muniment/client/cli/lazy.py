@@ -25,13 +25,17 @@ from muniment.core.errors import (
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Where a command is: the `app` of a module, or one command of that app."""
+    """Where a command is: the `app` of a module, or one command of that app.
+
+    With `group`, a group of such commands, each from a module of its own; then `module` is none.
+    """
 
     module: str
     help: str
     panel: str
     child: str | None = None
     without: str = ""  # what to say when a library it needs is not installed
+    group: Mapping[str, Later] | None = None
 
 
 class LazyGroup(TyperGroup):
@@ -94,6 +98,8 @@ def load(name: str, later: Later) -> Any:
     Raises:
         Unavailable: it needs a library that is not installed.
     """
+    if later.group is not None:
+        return group(name, later.help, later.group)
     try:
         app = importlib.import_module(later.module).app
     except ModuleNotFoundError as error:
@@ -102,3 +108,12 @@ def load(name: str, later: Later) -> Any:
         raise Unavailable(later.without.format(name=name, missing=error.name)) from error
     command: Any = typer.main.get_command(app)
     return command.commands[later.child] if later.child else command
+
+
+def group(name: str, text: str, commands: Mapping[str, Later]) -> LazyGroup:
+    """Return a group of commands of which none is loaded yet."""
+
+    class Group(LazyGroup):
+        table: ClassVar[Mapping[str, Later]] = commands
+
+    return Group(name=name, help=text, no_args_is_help=True, rich_markup_mode=None)

@@ -14,6 +14,7 @@ from muniment.server.ledger.reads import (
     attested,
     await_receipt,
     check_entry_key,
+    entries,
     entry,
     find_entry,
     gauges,
@@ -26,6 +27,6 @@ from muniment.server.ledger.rules import actor_of
 
 __all__ = [
     "FOLDS", "Actor", "Entry", "Fields", "Fold", "Key", "Recorded", "Subject", "actor_of", "append",
-    "append_with", "attested", "await_receipt", "check_entry_key", "entry", "erase", "find_entry", "gauges", "history",
+    "append_with", "attested", "await_receipt", "check_entry_key", "entries", "entry", "erase", "find_entry", "gauges", "history",
     "receipt", "tail",
 ]

@@ -82,6 +82,12 @@ async def entry(tx: Tx, entry_id: uuid.UUID) -> Recorded:
     return recorded(row)
 
 
+async def entries(tx: Tx, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Recorded]:
+    """Return entries by their ids; what is not in the log is left out."""
+    rows = await tx.fetch(_SELECT + "WHERE e.id = ANY($1::uuid[])", list(ids))
+    return {row["id"]: recorded(row) for row in rows}
+
+
 async def tail(
     tx: Tx, after: int = -1, limit: int = 50, *, as_of: dt.datetime | None = None
 ) -> list[Recorded]:

@@ -6,6 +6,7 @@ the log; one person may always stop; a stage is derived, never stored; nothing i
 Does not decide who approves: rules come from above (`rules.verdict`).
 """
 
+from muniment.server import policy
 from muniment.server.lifecycle.actions.naming import rename, tombstone_asset
 from muniment.server.lifecycle.actions.pointing import point_alias, withdraw
 from muniment.server.lifecycle.actions.promoting import promote
@@ -27,7 +28,14 @@ from muniment.server.lifecycle.rules.verdict import (
     verdict,
     words,
 )
-from muniment.server.lifecycle.store import environment_at, live_beside, live_of_version
+from muniment.server.lifecycle.store import (
+    environment_at,
+    live_beside,
+    live_of_version,
+    live_places,
+)
+
+policy.tell_live(live_places)
 
 # fmt: off
 __all__ = [

@@ -89,6 +89,19 @@ async def live_beside(tx: Tx, version_id: uuid.UUID) -> list[Deployment]:
     return [one for one in await live_of_asset(tx, asset_id) if one.version_id != version_id]
 
 
+async def live_places(tx: Tx, version_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[str]]:
+    """Return the environments in which versions are live, by their ids."""
+    rows = await tx.fetch(
+        """
+        SELECT version_id, array_agg(DISTINCT environment ORDER BY environment) AS places
+        FROM deployment WHERE version_id = ANY($1::uuid[]) AND ended_at IS NULL
+        GROUP BY version_id
+        """,
+        list(version_ids),
+    )
+    return {row["version_id"]: list(row["places"]) for row in rows}
+
+
 async def deployments(
     tx: Tx,
     asset_id: uuid.UUID,

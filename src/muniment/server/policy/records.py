@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from muniment.server.http.records import EVERYTHING, Scope
 from muniment.server.ledger.records import Actor
 from muniment.server.ports.policy_engine import Program
 
@@ -209,6 +210,7 @@ class StoredVerdict:
     engine_version: str
     duration_us: int
     subject: str = ""
+    scope: Scope = EVERYTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,3 +258,25 @@ class Activation:
         if self.effective_at is None:
             return "open"
         return "effective" if self.effective_at <= at else "scheduled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulation:
+    """A bundle asked about everything that was asked before; `result` is None until it is done.
+
+    `against` was in force when it was asked for; verdicts up to `until` are asked again, `after` is
+    the last that was. `problem` says why it cannot be done.
+    """
+
+    id: uuid.UUID
+    digest: str
+    against: str
+    until: uuid.UUID | None
+    total_count: int
+    done_count: int
+    after: uuid.UUID | None
+    result: Mapping[str, Any] | None
+    problem: str | None
+    asked_at: dt.datetime
+    actor: Actor
+    done_at: dt.datetime | None = None

@@ -21,11 +21,21 @@ SIZE: Final = 2
 
 
 class EnginePool:
-    """Engines that `make` makes, at most `size` of them. Close it at the end."""
+    """Engines that `make` makes, at most `size` of them. Close it at the end.
 
-    def __init__(self, make: Callable[[], PolicyEngine], size: int = SIZE) -> None:
+    `trial` are those that drafts are tried with: an agent serves no drafts, so where one is asked
+    of acts, these are others. Else they are the same.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], PolicyEngine],
+        size: int = SIZE,
+        *,
+        drafts: Callable[[], PolicyEngine] | None = None,
+    ) -> None:
         self._make = make
-        self.size = size
+        self.trial: EnginePool = self if drafts is None else EnginePool(drafts, size)
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="policy")
         self._mine = threading.local()
         self._engines: list[PolicyEngine] = []
@@ -40,6 +50,8 @@ class EnginePool:
 
     def close(self) -> None:
         """Wait for what is being answered, drop what waits, and close the engines."""
+        if self.trial is not self:
+            self.trial.close()
         self._threads.shutdown(wait=True, cancel_futures=True)
         while self._engines:
             self._engines.pop().close()

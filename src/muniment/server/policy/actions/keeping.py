@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import functools
+import json
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from muniment.server.policy.actions.evaluating import evaluate
 from muniment.server.policy.records import Bundle, Evaluation, Judged, StoredVerdict
-from muniment.server.policy.rules import folding, inputs
+from muniment.server.policy.rules import inputs
 from muniment.server.policy.store import verdicts as store
 from muniment.server.ports.db import Tx
 from muniment.server.ports.engine_pool import EnginePool
@@ -51,20 +52,13 @@ async def keep(
     same arguments under `judged`: from that `fsck` knows the row. One act has one verdict.
     """
     evaluation, verdict = judged.evaluation, judged.evaluation.verdict
-    said = folding.judged_payload(
-        judged,
-        asset_id=asset_id,
-        version_id=version_id,
-        environment=environment,
-        carried_out=carried_out,
-    )
     kept = StoredVerdict(
         id=judged.id,
         entry_id=entry_id,
         at=at,
         asset_id=asset_id,
         version_id=version_id,
-        step=said["document"]["step"],
+        step=json.loads(judged.document_bytes)["step"],
         environment=environment,
         policy_digest=verdict.policy_digest,
         input_digest=verdict.input_digest,

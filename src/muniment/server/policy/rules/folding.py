@@ -7,10 +7,14 @@ Source: design §1 (promise 5), §5.6; R-104, R-110, R-111.
 
 from __future__ import annotations
 
+import base64
 import json
 import uuid
+import zlib
+from collections.abc import Mapping
 from typing import Any, Final
 
+from muniment.core.canon import canonical
 from muniment.core.entry import time_text
 from muniment.core.errors import NotFound
 from muniment.server.ledger.records import Fields, Key, Recorded
@@ -24,6 +28,7 @@ WITHDRAW: Final = "policy.withdraw"
 REFUSE: Final = "policy.refuse"
 
 _Rows = dict[Key, Any]
+_PLAIN_BYTES: Final = 256 * 1024
 
 
 def judged_payload(
@@ -34,20 +39,44 @@ def judged_payload(
     environment: str | None,
     carried_out: bool,
 ) -> Fields:
-    """Return what goes into the payload of the act's entry under `judged`; `keep` writes the row."""
+    """Return what goes into the payload of the act's entry under `judged`; `keep` writes the row.
+
+    Document and verdict stand there as they are, or, where they are large, `packed`: base64 of zlib
+    of both in canonical JSON, since an entry has room for 1 MiB.
+    """
     evaluation = judged.evaluation
+    said: Fields = {
+        "document": json.loads(judged.document_bytes),
+        "verdict": verdicts.verdict_json(evaluation.verdict),
+    }
+    plain = canonical(said)
+    if len(plain) > _PLAIN_BYTES:
+        said = {"packed": base64.b64encode(zlib.compress(plain, 9)).decode()}
     return {
         "id": str(judged.id),
         "asset_id": str(asset_id),
         "version_id": None if version_id is None else str(version_id),
         "environment": environment,
         "carried_out": carried_out,
-        "document": json.loads(judged.document_bytes),
-        "verdict": verdicts.verdict_json(evaluation.verdict),
         "engine": evaluation.engine,
         "engine_version": evaluation.engine_version,
         "duration_us": evaluation.duration_us,
+        **said,
     }
+
+
+def judged_in(payload: Mapping[str, Any] | None) -> Fields | None:
+    """Return what a payload says of the verdict it holds, `document` and `verdict` as they were.
+
+    None if it holds none, or was erased.
+    """
+    found = (payload or {}).get("judged")
+    if not isinstance(found, dict):
+        return None
+    if "packed" not in found:
+        return found
+    plain = zlib.decompress(base64.b64decode(found["packed"]))
+    return {**found, **json.loads(plain)}
 
 
 def judged_of(entry: Recorded) -> Fields:
@@ -56,17 +85,17 @@ def judged_of(entry: Recorded) -> Fields:
     Raises:
         NotFound: it holds none, or its payload was erased.
     """
-    found = (entry.payload or {}).get("judged")
-    if not isinstance(found, dict):
+    found = judged_in(entry.payload)
+    if found is None:
         raise NotFound(f"the entry {entry.id} holds no verdict: its payload may have been erased")
     return found
 
 
 def fold_verdict(rows: _Rows, entry: Recorded) -> None:
     """Apply every act that a bundle was asked about."""
-    if entry.payload is None or "judged" not in entry.payload:
+    judged = judged_in(entry.payload)
+    if judged is None:
         return
-    judged = entry.payload["judged"]
     verdict = verdicts.read_verdict(judged["verdict"])
     rows[judged["id"]] = {
         "entry_id": str(entry.id),

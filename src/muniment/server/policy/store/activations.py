@@ -51,6 +51,19 @@ async def find(tx: Tx, activation_id: uuid.UUID) -> Activation | None:
     return None if row is None else _activation(row)
 
 
+async def find_open(tx: Tx, digest: str) -> Activation | None:
+    """Return the newest open proposal of a bundle, or None."""
+    row = await tx.fetchrow(
+        _ALL
+        + """
+        WHERE digest = $1 AND approved_at IS NULL AND withdrawn_at IS NULL
+        ORDER BY id DESC LIMIT 1
+        """,
+        digest,
+    )
+    return None if row is None else _activation(row)
+
+
 async def page(
     tx: Tx, *, only_open: bool, before: uuid.UUID | None, limit: int
 ) -> list[Activation]:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from muniment.server.policy.records import StoredVerdict
-from muniment.server.ports.db import Tx
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, LiteralString
+
+from muniment.core.names import AssetName, AssetRef, Namespace
+from muniment.server.http.records import Scope
+from muniment.server.policy.records import Decision, StoredVerdict
+from muniment.server.ports.db import Row, Tx
 
 
 async def insert(tx: Tx, new: StoredVerdict) -> None:
@@ -30,4 +37,118 @@ async def insert(tx: Tx, new: StoredVerdict) -> None:
         new.engine,
         new.engine_version,
         new.duration_us,
+    )
+
+
+_VERDICT: Final[LiteralString] = """
+    SELECT p.id, p.entry_id, p.at, p.asset_id, p.version_id, p.step, p.environment,
+           p.policy_digest, p.input_digest, p.decision, p.failed, p.carried_out, p.engine,
+           p.engine_version, p.duration_us, a.namespace, a.name, v.version
+    FROM policy_verdict p JOIN asset a ON a.id = p.asset_id
+    LEFT JOIN version v ON v.id = p.version_id"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which verdicts: of what lies in `scopes` (None: any), of an asset or version, before an id."""
+
+    scopes: list[Scope] | None
+    asset_id: uuid.UUID | None = None
+    version_id: uuid.UUID | None = None
+    step: str | None = None
+    decision: str | None = None
+    before: uuid.UUID | None = None
+    limit: int = 50
+
+
+async def find(tx: Tx, verdict_id: uuid.UUID) -> StoredVerdict | None:
+    """Return the verdict of that id, or None."""
+    row = await tx.fetchrow(_VERDICT + " WHERE p.id = $1", verdict_id)
+    return None if row is None else _verdict(row)
+
+
+async def page(tx: Tx, wanted: Wanted) -> list[StoredVerdict]:
+    """Return verdicts, the latest first."""
+    scopes = wanted.scopes or []
+    rows = await tx.fetch(
+        _VERDICT
+        + """
+        WHERE ($1 OR a.namespace = ANY($2::text[]) OR a.namespace || '/' || a.name = ANY($3::text[]))
+          AND ($4::uuid IS NULL OR p.asset_id = $4) AND ($5::uuid IS NULL OR p.version_id = $5)
+          AND ($6::text IS NULL OR p.step = $6) AND ($7::text IS NULL OR p.decision = $7)
+          AND ($8::uuid IS NULL OR p.id < $8)
+        ORDER BY p.id DESC LIMIT $9
+        """,
+        wanted.scopes is None,
+        [one.namespace for one in scopes if one.asset is None],
+        [f"{one.namespace}/{one.asset}" for one in scopes if one.asset is not None],
+        wanted.asset_id,
+        wanted.version_id,
+        wanted.step,
+        wanted.decision,
+        wanted.before,
+        wanted.limit,
+    )
+    return [_verdict(row) for row in rows]
+
+
+async def following(
+    tx: Tx, after: uuid.UUID | None, until: uuid.UUID | None, limit: int
+) -> list[StoredVerdict]:
+    """Return the verdicts after one, up to another, in the order of their ids."""
+    rows = await tx.fetch(
+        _VERDICT
+        + """
+        WHERE ($1::uuid IS NULL OR p.id > $1) AND p.id <= $2 ORDER BY p.id LIMIT $3
+        """,
+        after,
+        until,
+        limit,
+    )
+    return [_verdict(row) for row in rows]
+
+
+async def newest(tx: Tx) -> uuid.UUID | None:
+    """Return the id of the last verdict, or None."""
+    found: uuid.UUID | None = await tx.fetchval(
+        "SELECT id FROM policy_verdict ORDER BY id DESC LIMIT 1"
+    )
+    return found
+
+
+async def superseded(tx: Tx, ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+    """Return which of the verdicts have a later one on the same version, step and environment."""
+    rows = await tx.fetch(
+        """
+        SELECT p.id FROM policy_verdict p
+        WHERE p.id = ANY($1::uuid[]) AND EXISTS (
+            SELECT FROM policy_verdict l
+            WHERE l.version_id = p.version_id AND l.id > p.id AND l.step = p.step
+              AND l.environment IS NOT DISTINCT FROM p.environment)
+        """,
+        list(ids),
+    )
+    return {row["id"] for row in rows}
+
+
+def _verdict(row: Row) -> StoredVerdict:
+    asset = AssetRef(Namespace(row["namespace"]), AssetName(row["name"]))
+    return StoredVerdict(
+        id=row["id"],
+        entry_id=row["entry_id"],
+        at=row["at"],
+        asset_id=row["asset_id"],
+        version_id=row["version_id"],
+        step=row["step"],
+        environment=row["environment"],
+        policy_digest=row["policy_digest"],
+        input_digest=row["input_digest"],
+        decision=Decision(row["decision"]),
+        failed=tuple(row["failed"]),
+        carried_out=row["carried_out"],
+        engine=row["engine"],
+        engine_version=row["engine_version"],
+        duration_us=row["duration_us"],
+        subject=str(asset) if row["version"] is None else f"{asset}@{row['version']}",
+        scope=Scope(row["namespace"], row["name"]),
     )

@@ -1,0 +1,121 @@
+"""Who may bring a policy into force, and when: checks on values, nothing else.
+
+1. Who proposes and who approves are people, and two of them; who sent the bundle approves neither.
+2. A proposal stands on a simulation of its bundle against what is in force; if that changed, it is void.
+3. It is in force from its date on, and never before it was approved.
+4. What would weaken a rule of class `critical_safety` is approved by naming that rule.
+5. It may be withdrawn until it is in force; after that only another replaces it.
+
+Source: R-110.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+from muniment.core.errors import BadBody, LifecycleConflict
+from muniment.server.http.records import PrincipalKind
+from muniment.server.ledger.records import Actor
+from muniment.server.policy.records import Activation
+from muniment.server.policy.rules.simulating import to_acknowledge
+
+FAR = dt.timedelta(days=366)
+
+
+def refusal_of_proposer(actor: Actor) -> str:
+    """Return why `actor` may not propose; empty if it may."""
+    if actor.kind != PrincipalKind.PERSON:
+        return (
+            f"a {actor.kind} does not propose a policy: a person does, under its own name, so that"
+            " another can be told from it (`muniment login`)"
+        )
+    return ""
+
+
+def refusal_of_approver(one: Activation, author: Actor, actor: Actor) -> str:
+    """Return why `actor` may not approve; empty if it may. `author` sent the bundle."""
+    if actor.kind != PrincipalKind.PERSON:
+        return f"a {actor.kind} does not approve a policy: a person does (`muniment login`)"
+    if actor.id == one.proposed.by.id:
+        return "who proposes a policy does not approve it: ask somebody else who may govern"
+    if actor.id == author.id:
+        return "who sent a bundle does not approve it: ask somebody else who may govern"
+    return ""
+
+
+def check_effective(wanted: dt.datetime | None, at: dt.datetime) -> None:
+    """Go on only if a policy may be asked for from `wanted` on.
+
+    Raises:
+        BadBody: it is long past, or too far off.
+    """
+    if wanted is None or at - dt.timedelta(minutes=5) <= wanted <= at + FAR:
+        return
+    message = f"expected a time from now on, within {FAR.days} days, found {wanted.isoformat()}"
+    problem = {"field": "effective_from", "message": message, "fix": "leave it out for at once"}
+    raise BadBody(f"`effective_from`: {message}", problems=[problem])
+
+
+def check_open(one: Activation, at: dt.datetime) -> None:
+    """Go on only if a proposal waits for somebody's approval.
+
+    Raises:
+        LifecycleConflict: it does not.
+    """
+    state = one.state(at)
+    if state != "open":
+        raise LifecycleConflict(f"expected an open proposal, found one that is {state}")
+
+
+def check_base(one: Activation, in_force: str | None) -> None:
+    """Go on only if what a proposal was simulated against is in force still.
+
+    Raises:
+        LifecycleConflict: it is not.
+    """
+    assert one.simulation is not None  # only the first of a registry has none, and it is not open
+    against = one.simulation["result"]["against"]
+    if against != in_force:
+        raise LifecycleConflict(
+            f"the policy in force changed since this was proposed: it was simulated against"
+            f" {against[:12]}, found {str(in_force)[:12]}; withdraw it, simulate and propose anew"
+        )
+
+
+def check_acknowledged(one: Activation, named: Sequence[str]) -> None:
+    """Go on only if every rule that a proposal weakens is named.
+
+    Raises:
+        BadBody: some are not; the message names them.
+    """
+    assert one.simulation is not None
+    wanted = to_acknowledge(one.simulation["result"])
+    missing = [name for name in wanted if name not in named]
+    if not missing:
+        return
+    message = f"it weakens rules of class critical_safety: {', '.join(missing)}"
+    fix = "look at the simulation; if that is meant, name each: " + " ".join(
+        f"--weakens {name}" for name in missing
+    )
+    problem = {"field": "weakens", "message": message, "fix": fix}
+    raise BadBody(f"`weakens`: {message}; {fix}", problems=[problem])
+
+
+def check_withdrawable(one: Activation, at: dt.datetime) -> None:
+    """Go on only if a proposal may still be withdrawn.
+
+    Raises:
+        LifecycleConflict: it was, or it is in force.
+    """
+    state = one.state(at)
+    if state not in {"open", "scheduled"}:
+        raise LifecycleConflict(
+            f"expected a proposal that is open or scheduled, found one that is {state}"
+            + ("; propose the bundle that is to replace it" if state == "effective" else "")
+        )
+
+
+def effective_at(one: Activation, approved_at: dt.datetime) -> dt.datetime:
+    """Return from when on a proposal that is approved now is in force."""
+    return approved_at if one.effective_from is None else max(one.effective_from, approved_at)

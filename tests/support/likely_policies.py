@@ -1,0 +1,51 @@
+"""Policies in a seeded registry: bundles, a simulation, proposals to be approved and withdrawn."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+from muniment import Client
+from muniment.server import policy
+
+
+def seed_policies(
+    admin: Client, url: str, home: Path
+) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
+    """Make them; return likely values and bodies. What is approved is in force in a year: nothing changes."""
+    person = admin.principals.create("governor")
+    admin.principals.grant(str(person.id), "approver_governance")
+    token = admin.tokens.create("governor", principal_id=str(person.id)).token
+    digests, proposals = [], []
+    soon = dt.datetime.now(dt.UTC) + dt.timedelta(days=300)
+    with Client(url, token) as governor:
+        for number in range(3):
+            place = home / f"bundle-{number}.tar.gz"
+            place.write_bytes(_packed(number))
+            digests.append(governor.policies.push(place).digest)
+            simulated = governor.policies.simulate(digests[-1])
+            if number:
+                made = governor.policies.propose(digests[-1], reason="why", effective_from=soon)
+                proposals.append(made.id)
+    values: dict[str, list[Any]] = {
+        "digest": ["active", *digests],
+        "from": ["active", digests[0]],
+        "simulation_id": [simulated.id],
+        "activation_id": [proposals[0]],
+        "withdraw_policy.activation_id": [proposals[1]],
+    }
+    bodies: dict[str, list[Any]] = {
+        "add_policy_bundle": [_packed(0), _packed(9), b"junk"],
+        "simulate_policy": [{"digest": digests[0]}],
+        "propose_policy": [{"digest": digests[0], "reason": "why"}],
+        "approve_policy": [{"reason": "yes"}],
+        "withdraw_policy": [{"reason": "no"}],
+    }
+    return values, bodies
+
+
+def _packed(number: int) -> bytes:
+    """Return the starter bundle under another digest."""
+    files = {**policy.read_files(policy.STARTER), "LICENSE": f"{number}\n".encode()}
+    return policy.pack(policy.read_bundle(files))
