@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench import files, fill, log, page, registry, running, starts
+from bench import files, fill, log, page, policy, registry, running, starts
 from bench.peers import TOKEN, Mlflow, Muniment
 
-PARTS = ("start", "registry", "files", "ledger")
+PARTS = ("start", "registry", "files", "ledger", "policy")
 FULL = registry.Effort(sizes=(1_000, 10_000, 100_000), clients=(1, 8, 32), rounds=2, seconds=1.0)
 #: Versions at which ours alone shows that keyed reads cost what they did.
 FLAT = 1_000_000
@@ -33,6 +33,9 @@ async def run(home: Path, found: dict[str, Any], asked: argparse.Namespace) -> N
         if "ledger" in parts:
             print("ledger")
             found["ledger"] = await log.measure(ours, sha256, effort, home)
+        if "policy" in parts:
+            print("policy")
+            found["policy"] = await policy.measure(2_000 if quick else 10_000)
         if "registry" in parts:
             print("registry calls")
             found["registry"] = await registry.measure(ours, theirs, effort, sha256)

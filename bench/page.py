@@ -62,6 +62,7 @@ def render(found: dict[str, Any]) -> str:
         ("registry", "### Registry calls", registry_table),
         ("files", "### Files", files_table),
         ("ledger", "### Ledger", _ledger),
+        ("policy", "### Policy", _policy),
         ("http_stack", "### HTTP stack", render_stack),
     )
     for name, title, draw in sections:
@@ -101,7 +102,8 @@ def _times(value: float) -> str:
 def _goals(found: dict[str, Any]) -> str:
     rows = [*_registry_goals(found.get("registry", ()), found.get("flat", ()))]
     rows += [*_file_goals(found.get("files", ()))]
-    rows += [*_ledger_goals(found.get("ledger")), *_start_goals(found)]
+    rows += [*_ledger_goals(found.get("ledger")), *_policy_goals(found.get("policy"))]
+    rows += [*_start_goals(found)]
     shown = (
         (work, goal, measured, "met" if met else "**missed**") for work, goal, measured, met in rows
     )
@@ -109,6 +111,33 @@ def _goals(found: dict[str, Any]) -> str:
 
 
 Goal = tuple[str, str, str, bool]
+
+
+def _policy_goals(found: dict[str, Any] | None) -> Iterable[Goal]:
+    if found is None:
+        return
+    told = f"{number(found['median_ms'])} ms (95 %: {number(found['p95_ms'])} ms)"
+    yield (
+        f"verdict, {found['rules']} rules, embedded",
+        "below 10 ms",
+        told,
+        found["median_ms"] < 10,
+    )
+    told = f"{number(found['replay_10k_s'])} s"
+    yield "replay of 10,000 verdicts", "below 60 s", told, found["replay_10k_s"] < 60
+
+
+def _policy(found: dict[str, Any]) -> str:
+    rows = [
+        ("verdict, median", f"{number(found['median_ms'])} ms"),
+        ("verdict, 95 %", f"{number(found['p95_ms'])} ms"),
+        (
+            f"replay of {found['replays']:,} by {found['engines']} engines",
+            f"{number(found['replay_s'])} s",
+        ),
+        ("of those, the same bytes", f"{found['same']:,}"),
+    ]
+    return table(f"{found['rules']} rules, {found['documents']} documents | ", rows)
 
 
 def _registry_goals(rows: Rows, larger: Rows) -> Iterable[Goal]:
