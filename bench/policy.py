@@ -9,6 +9,7 @@ from one question to the next. Goals: design §7.
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import statistics
 import sys
@@ -88,7 +89,7 @@ async def _replay(
     async def work() -> int:
         same = 0
         for piece in pieces:
-            same += await engines.run(lambda engine, piece=piece: ask(engine, piece))
+            same += await engines.run(functools.partial(ask, piece=piece))
         return same
 
     return sum(await asyncio.gather(*(work() for _ in range(SIZE))))

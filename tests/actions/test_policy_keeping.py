@@ -100,7 +100,7 @@ async def test_rows_never_change(
     for sql in (changes[table], f"DELETE FROM {table}", f"TRUNCATE {table} CASCADE"):
         with pytest.raises(asyncpg.RestrictViolationError):
             async with owner_db.transaction() as tx:
-                await tx.execute(sql)  # type: ignore[arg-type]
+                await tx.execute(sql)
 
 
 async def test_a_bundle_that_is_there_is_no_act(db: PostgresDatabase, clock: FixedClock) -> None:

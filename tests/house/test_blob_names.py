@@ -32,6 +32,11 @@ NAMES_NONE = {
     ("ledger_entry", "digests"),
     ("manifest", "digest"),
     ("manifest_blob", "manifest_digest"),
+    ("policy_activation", "digest"),  # a bundle is held in its own table
+    ("policy_bundle", "digest"),
+    ("policy_simulation", "digest"),
+    ("policy_verdict", "input_digest"),  # a document is in its entry
+    ("policy_verdict", "policy_digest"),
     ("signing_key", "key_sha256"),
     ("scan", "report_digest"),  # a report is evidence, which names it
     ("tracking_metric", "dataset_digest"),

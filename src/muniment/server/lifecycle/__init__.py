@@ -6,38 +6,20 @@ the log; one person may always stop; a stage is derived, never stored; nothing i
 Does not decide who approves: rules come from above (`rules.verdict`).
 """
 
+# ruff: noqa: I001 -- a line each
+# fmt: off
 from muniment.server import policy
 from muniment.server.lifecycle.actions.naming import rename, tombstone_asset
 from muniment.server.lifecycle.actions.pointing import point_alias, withdraw
 from muniment.server.lifecycle.actions.promoting import promote
-from muniment.server.lifecycle.actions.standings import (
-    Deprecation,
-    deprecate,
-    quarantine,
-    reinstate,
-    release,
-    retire,
-    tombstone,
-)
+from muniment.server.lifecycle.actions.standings import Deprecation, deprecate, quarantine, reinstate, release, retire, tombstone
 from muniment.server.lifecycle.reads import FOLDS, STAGE
 from muniment.server.lifecycle.rules.stages import stage_of
-from muniment.server.lifecycle.rules.verdict import (
-    RULES,
-    refusal_class,
-    refusal_text,
-    verdict,
-    words,
-)
-from muniment.server.lifecycle.store import (
-    environment_at,
-    live_beside,
-    live_of_version,
-    live_places,
-)
+from muniment.server.lifecycle.rules.verdict import RULES, refusal_class, refusal_text, verdict, words
+from muniment.server.lifecycle.store import environment_at, live_beside, live_of_version, live_places
 
 policy.tell_live(live_places)
 
-# fmt: off
 __all__ = [
     "FOLDS", "RULES", "STAGE", "Deprecation", "deprecate", "environment_at", "live_beside", "live_of_version",
     "point_alias", "promote", "quarantine", "refusal_class", "refusal_text", "reinstate", "release", "rename",
