@@ -11,11 +11,13 @@ evidence is needed, nor what follows from it: that is policy's.
 from muniment.server.evidence.actions import keep, parse_held, record, refused
 from muniment.server.evidence.plugins import Parser, add_parser, parse
 from muniment.server.evidence.reads import (
-    FOLDS, about, components, find_evidence, named_blobs, of, page, required_blobs,
+    FOLDS, about, bearing, components, find_evidence, named_blobs, of, page, required_blobs,
 )
 from muniment.server.evidence.rules.binding import (
-    about_version, components_of, freshness, of_version,
+    about_version, bound, components_of, freshness, made_at, of_version,
 )
+from muniment.server.evidence.rules.coverage import coverage
+from muniment.server.evidence.rules.parsed import is_void
 from muniment.server.evidence.rules.purls import Package, package_key, read_purl
 from muniment.server.evidence.rules.reading import (
     Document, Limits, clean, items_at, problem, read, refusal, text_at, walk,
@@ -23,8 +25,8 @@ from muniment.server.evidence.rules.reading import (
 from muniment.server.evidence.rules.strict_yaml import NotYaml, load_yaml
 
 __all__ = [
-    "FOLDS", "Document", "Limits", "NotYaml", "Package", "Parser", "about", "about_version", "add_parser", "clean",
-    "components", "components_of", "find_evidence", "freshness", "items_at", "keep", "load_yaml", "named_blobs", "of", "of_version",
+    "FOLDS", "Document", "Limits", "NotYaml", "Package", "Parser", "about", "about_version", "add_parser", "bearing", "bound", "clean",
+    "components", "components_of", "coverage", "find_evidence", "freshness", "is_void", "items_at", "keep", "load_yaml", "made_at", "named_blobs", "of", "of_version",
     "package_key", "page", "parse", "parse_held", "problem", "read", "read_purl", "record", "refusal", "refused",
     "required_blobs", "text_at", "walk",
 ]

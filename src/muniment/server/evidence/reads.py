@@ -119,6 +119,40 @@ _PAGE: Final[LiteralString] = (
 )
 
 
+async def bearing(tx: Tx, version: Version) -> list[Evidence]:
+    """Return the evidence that may bear on a version, oldest first; scans and matchings are left out.
+
+    That is its own; that of earlier versions of its asset with the same files; and the evaluations
+    of the last earlier version that has any, which tell what changed since.
+    """
+    rows = await tx.fetch(
+        _BEARING,
+        str(version.id),
+        version.asset_id,
+        version.number,
+        canonical({version.kind.value: str(version.manifest_digest)}).decode(),
+    )
+    return [to_evidence(row) for row in rows]
+
+
+_BEARING: Final[LiteralString] = (
+    """WITH earlier AS MATERIALIZED (
+        SELECT v.id::text AS id, v.number FROM version v WHERE v.asset_id = $2 AND v.number < $3)"""  # noqa: S608 -- columns only
+    + COLUMNS
+    + """
+    WHERE e.subject_kind = 'version' AND e.kind NOT IN ('scan', 'vulnerabilities')
+      AND (e.subject_id = $1
+           OR e.asset_id = $2 AND e.subject_id IN (SELECT id FROM earlier)
+              AND (e.bound @> $4::text::jsonb
+                   OR e.kind = 'evaluation' AND e.subject_id = (
+                       SELECT o.subject_id FROM evidence o JOIN earlier ON earlier.id = o.subject_id
+                       WHERE o.asset_id = $2 AND o.subject_kind = 'version'
+                         AND o.kind = 'evaluation'
+                       ORDER BY earlier.number DESC LIMIT 1)))
+    ORDER BY e.recorded_at, e.id"""
+)
+
+
 async def find_evidence(tx: Tx, about_: About, evidence_id: uuid.UUID) -> Evidence:
     """Return one piece of evidence of a subject.
 

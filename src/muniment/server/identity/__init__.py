@@ -15,14 +15,21 @@ from muniment.server.identity.actions.access import (
     grant_role,
     revoke_token,
 )
-from muniment.server.identity.reads.access import TokenCache, authenticator
+from muniment.server.identity.reads.access import (
+    TokenCache,
+    active_people,
+    authenticator,
+    people_with,
+    trusted_to_promote,
+)
 from muniment.server.identity.reads.folds import FOLDS
 from muniment.server.identity.reads.people import people, signing_key_called, signing_keys_with
 from muniment.server.identity.records import By, FirstAdmin, Issued, NewPrincipal, NewToken
-from muniment.server.identity.rules.access import allows, visible_scopes
+from muniment.server.identity.rules.access import allows, roles_with, visible_scopes
 
 __all__ = [
-    "FOLDS", "By", "FirstAdmin", "Issued", "NewPrincipal", "NewToken", "TokenCache", "allows", "authenticator",
-    "create_local_admin_token", "create_principal", "create_token", "disable_principal", "ensure_first_admin",
-    "grant_role", "people", "revoke_token", "signing_key_called", "signing_keys_with", "visible_scopes",
+    "FOLDS", "By", "FirstAdmin", "Issued", "NewPrincipal", "NewToken", "TokenCache", "active_people", "allows",
+    "authenticator", "create_local_admin_token", "create_principal", "create_token", "disable_principal",
+    "ensure_first_admin", "grant_role", "people", "people_with", "revoke_token", "roles_with",
+    "signing_key_called", "signing_keys_with", "trusted_to_promote", "visible_scopes",
 ]

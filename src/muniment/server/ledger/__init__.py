@@ -20,6 +20,7 @@ from muniment.server.ledger.reads import (
     gauges,
     history,
     receipt,
+    registrants,
     tail,
 )
 from muniment.server.ledger.records import Actor, Entry, Fields, Fold, Key, Recorded, Subject
@@ -28,5 +29,5 @@ from muniment.server.ledger.rules import actor_of
 __all__ = [
     "FOLDS", "Actor", "Entry", "Fields", "Fold", "Key", "Recorded", "Subject", "actor_of", "append",
     "append_with", "attested", "await_receipt", "check_entry_key", "entries", "entry", "erase", "find_entry", "gauges", "history",
-    "receipt", "tail",
+    "receipt", "registrants", "tail",
 ]

@@ -8,9 +8,9 @@ own. Does not decide what may run: that is policy's.
 
 from muniment.server import evidence
 from muniment.server.scanning.plugins.reports import PARSER
-from muniment.server.scanning.reads import FOLDS, newest_scan, page
+from muniment.server.scanning.reads import FOLDS, newest_scan, page, reports
 from muniment.server.scanning.records import Scan
 
 evidence.add_parser(PARSER)
 
-__all__ = ["FOLDS", "Scan", "newest_scan", "page"]
+__all__ = ["FOLDS", "Scan", "newest_scan", "page", "reports"]

@@ -121,6 +121,12 @@ async def _known(
     }
 
 
+async def reports(tx: Tx, version: Version, scan: Scan) -> list[tuple[str, FileReport | None]]:
+    """Return the results of the files of a scan of `version`, by path; None: it was stopped there."""
+    known = await plan(tx, version, scan.ruleset)
+    return [(one.file.path, known.known.get((one.file.digest, one.hint))) for one in known.targets]
+
+
 async def unscanned(tx: Tx, ruleset: Digest, limit: int) -> list[uuid.UUID]:
     """Return versions with files and without a scan under `ruleset` for which no job is there.
 

@@ -11,6 +11,7 @@ from muniment.server.vulnerabilities.reads.affected import affected_by, componen
 from muniment.server.vulnerabilities.reads.databases import named_blobs, required_blobs
 from muniment.server.vulnerabilities.reads.examining import examine, given
 from muniment.server.vulnerabilities.reads.folds import FOLDS
+from muniment.server.vulnerabilities.reads.outlook import outlook
 from muniment.server.vulnerabilities.reads.versions import named
 from muniment.server.vulnerabilities.rules.vex import judge
 
@@ -20,5 +21,5 @@ for _parser in (*vex.PARSERS, reports.PARSER):
 # fmt: off
 __all__ = [
     "FOLDS", "affected_by", "components_of", "examine", "given", "holders", "judge", "named",
-    "named_blobs", "required_blobs",
+    "named_blobs", "outlook", "required_blobs",
 ]

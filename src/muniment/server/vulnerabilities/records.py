@@ -247,6 +247,18 @@ class Examined:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """How a version stands: its findings as statements leave them, by databases of `dated_at` or later.
+
+    `uncovered` are kinds of packages in it (`pypi`) that a database could be about, and none here is.
+    """
+
+    judged: tuple[Judged, ...]
+    dated_at: dt.datetime
+    uncovered: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Vex:
     """Until when the statements of a VEX document hold; the document is the evidence."""
 

@@ -138,6 +138,9 @@ _OWNER: Final = Required(
     may_not_apply=False,
 )
 
+#: The fields that are documentation: the rule DOC-001 speaks of these.
+DOCUMENTATION: Final = frozenset({"model_card", "intended_use", "limitations", "out_of_scope"})
+
 #: Everything that is due, in the order of the steps.
 REQUIRED: Final[tuple[Required, ...]] = (
     _own("name", "AIG-010 asks for the name"),

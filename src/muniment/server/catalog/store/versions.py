@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from typing import Any, Final, LiteralString
 
 from muniment.core.digest import digest_of
@@ -45,6 +46,7 @@ _POINTED_NOW: Final[LiteralString] = (
 )
 _NOW: Final[LiteralString] = VERSION_COLUMNS_NOW + ALIASES_NOW + VERSION_NOW + _BY_NAME
 _THEN: Final[LiteralString] = VERSION_COLUMNS_THEN + ALIASES_THEN + VERSION_THEN + _BY_NAME
+_BY_ID: Final[LiteralString] = VERSION_COLUMNS_NOW + ALIASES_NOW + VERSION_NOW + " AND v.id = $2"
 _VERSION_BY: Final[dict[tuple[type, bool], LiteralString]] = {
     (SemVer, False): _NOW + " AND v.precedence = $4",
     (SemVer, True): _THEN + " AND v.precedence = $4",
@@ -127,6 +129,18 @@ async def get_version_at(
         NotServed: an alias points at it now, and it is retired or quarantined.
     """
     return to_version(await get_row(tx, asset, at, as_of))
+
+
+async def version_by_id(tx: Tx, version_id: uuid.UUID) -> Version:
+    """Return a version by its id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    row = await tx.fetchrow(_BY_ID, None, version_id)
+    if row is None:
+        raise NotFound(f"there is no version {version_id}")
+    return to_version(row)
 
 
 async def vouched_for(tx: Tx, version: Version) -> bool:

@@ -24,6 +24,7 @@ from muniment.server.evidence.records import (
     Run,
     Unreadable,
 )
+from muniment.server.evidence.rules.minimum import missing_elements
 from muniment.server.evidence.rules.reading import (
     Document,
     clean,
@@ -35,6 +36,7 @@ from muniment.server.evidence.rules.reading import (
 
 VERSIONS: Final = ("1.4", "1.5", "1.6", "1.7")
 _BASE: Final = "http://cyclonedx.org/schema/"
+_AUTHORS: Final = ("authors", "manufacturer", "manufacture", "supplier")
 _SHARED: Final = (
     "spdx.SNAPSHOT.schema.json",
     "jsf-0.82.SNAPSHOT.schema.json",
@@ -59,7 +61,7 @@ class CycloneDx:
     """Reads an SBOM, or an ML-BOM, of CycloneDX."""
 
     name = "cyclonedx"
-    version = "1"
+    version = "2"
     kind = EvidenceKind.SBOM
     takes_nonfinite = False
 
@@ -105,6 +107,12 @@ def _parsed(bom: Any, version: str, components: tuple[Component, ...]) -> Parsed
         "unlicensed": sum(not one.licenses for one in components),
         "without_purl": sum(one.purl is None for one in components),
         "vulnerabilities": len(items_at(bom, "vulnerabilities")),
+        "missing_elements": missing_elements(
+            zip(components, map(_supplied, _each(bom)), strict=True),
+            author=tool[0] is not None or any(walk(bom, "metadata", name) for name in _AUTHORS),
+            made=made is not None,
+            related=bool(items_at(bom, "dependencies") or items_at(bom, "compositions")),
+        ),
     }
     return Parsed(
         kind=EvidenceKind.SBOM,
@@ -126,12 +134,21 @@ def _tool(bom: Any) -> tuple[str | None, str | None]:
 
 
 def _components(bom: Any) -> Iterator[Component]:
+    return map(_component, _each(bom))
+
+
+def _each(bom: Any) -> Iterator[Any]:
     """Every component in the order of the file, those inside others after them."""
     waiting = list(reversed(items_at(bom, "components")))
     while waiting:
         one = waiting.pop()
-        yield _component(one)
+        yield one
         waiting += reversed(items_at(one, "components"))
+
+
+def _supplied(one: Any) -> bool:
+    """Whether a component names who supplies it."""
+    return any(walk(one, name) for name in ("supplier", "manufacturer", "publisher", "author"))
 
 
 def _component(one: Any) -> Component:

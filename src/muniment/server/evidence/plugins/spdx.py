@@ -25,6 +25,7 @@ from muniment.server.evidence.records import (
     Run,
     Unreadable,
 )
+from muniment.server.evidence.rules.minimum import missing_elements
 from muniment.server.evidence.rules.reading import (
     Document,
     clean,
@@ -53,7 +54,7 @@ class Spdx:
     """Reads an SBOM of SPDX."""
 
     name = "spdx"
-    version = "1"
+    version = "2"
     kind = EvidenceKind.SBOM
     takes_nonfinite = False
 
@@ -122,14 +123,27 @@ def _read_2(value: Any) -> Parsed:
         tool_version=version,
         ended=sboms.moment(walk(value, "creationInfo", "created")),
     )
-    details = {
+    details: dict[str, Any] = {
         "spec_version": "2.3",
         "serial_number": text_at(value, "documentNamespace"),
         "subject": next(
             (text_at(one, "name") for one in packages if walk(one, "SPDXID") in described), None
         ),
     }
-    return _parsed(tuple(map(_package_2, packages)), run, details)
+    found = tuple(map(_package_2, packages))
+    details["missing_elements"] = missing_elements(
+        zip(found, map(_supplied_2, packages), strict=True),
+        author=bool(items_at(value, "creationInfo", "creators")),
+        made=run.ended is not None,
+        related=bool(items_at(value, "relationships")),
+    )
+    return _parsed(found, run, details)
+
+
+def _supplied_2(one: Any) -> bool:
+    """Whether a package names who supplies it."""
+    said = (text_at(one, "supplier"), text_at(one, "originator"))
+    return any(each and each not in _NOTHING for each in said)
 
 
 def _tool_2(value: Any) -> tuple[str | None, str | None]:
@@ -192,8 +206,19 @@ def _read_3(document: Document) -> Parsed | Unreadable:
     licenses = _licenses_3(graph, by_id)
     packages = [one for one in graph if one.get("type") in _PACKAGES]
     document_ = next((one for one in graph if one.get("type") == "SpdxDocument"), None)
-    details = {"spec_version": "3.0.1", "serial_number": text_at(document_, "spdxId")}
-    return _parsed(tuple(_package_3(one, licenses) for one in packages), run, details)
+    found = tuple(_package_3(one, licenses) for one in packages)
+    missing = missing_elements(
+        zip(found, (bool(walk(one, "suppliedBy")) for one in packages), strict=True),
+        author=tool is not None or bool(items_at(info, "createdBy")),
+        made=run.ended is not None,
+        related=any(str(one.get("type")).endswith("Relationship") for one in graph),
+    )
+    details = {
+        "spec_version": "3.0.1",
+        "serial_number": text_at(document_, "spdxId"),
+        "missing_elements": missing,
+    }
+    return _parsed(found, run, details)
 
 
 def _model_problem(value: Any) -> str | None:

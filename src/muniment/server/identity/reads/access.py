@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from muniment.core.errors import MunimentError, NotAuthenticated
 from muniment.server.http.operation import Deps
-from muniment.server.http.records import Caller
+from muniment.server.http.records import Caller, Role, Scope
 from muniment.server.identity.records import Credential
 from muniment.server.identity.rules import access as rules
 from muniment.server.identity.store import access as store
-from muniment.server.ports.db import Database
+from muniment.server.ports.db import Database, Tx
 
 #: Signalled by every transaction that changes who may do what.
 SIGNAL = "identity"
@@ -27,6 +28,52 @@ TOKENS_MAX = 10_000
 class _Known:
     credential: Credential
     checked_at: dt.datetime
+
+
+async def active_people(tx: Tx, names: Sequence[str]) -> dict[str, bool]:
+    """Return of those `names` that a person is known by whether that person is active."""
+    rows = await tx.fetch(
+        "SELECT name, disabled_at IS NULL AS active FROM principal"
+        " WHERE kind = 'person' AND name = ANY($1::text[])",
+        list(names),
+    )
+    return {row["name"]: row["active"] for row in rows}
+
+
+_PEOPLE_MAX = 20
+
+
+async def people_with(tx: Tx, roles: Sequence[Role], scope: Scope) -> dict[Role, tuple[str, ...]]:
+    """Return the names of active people who hold one of `roles` there, by role; at most 20 of each."""
+    rows = await tx.fetch(
+        """
+        SELECT g.role, array_agg(DISTINCT coalesce(p.display_name, p.name)) AS names
+        FROM role_grant g JOIN principal p ON p.id = g.principal_id
+        WHERE p.kind = 'person' AND p.disabled_at IS NULL AND g.role = ANY($1::text[])
+          AND (g.namespace IS NULL OR g.namespace = $2 AND (g.asset IS NULL OR g.asset = $3))
+        GROUP BY g.role
+        """,
+        [role.value for role in roles],
+        scope.namespace,
+        scope.asset,
+    )
+    return {Role(row["role"]): tuple(sorted(row["names"])[:_PEOPLE_MAX]) for row in rows}
+
+
+async def trusted_to_promote(tx: Tx, namespace: str, asset: str) -> frozenset[str]:
+    """Return the environments that pipelines an asset trusts may promote it to."""
+    rows = await tx.fetch(
+        """
+        SELECT DISTINCT substr(permit, 9) AS environment
+        FROM trusted_publisher p JOIN trusted_issuer i ON i.id = p.issuer_id,
+             unnest(p.permits) permit
+        WHERE p.namespace = $1 AND p.asset = $2 AND permit LIKE 'promote:%'
+          AND p.removed_at IS NULL AND i.removed_at IS NULL
+        """,
+        namespace,
+        asset,
+    )
+    return frozenset(row["environment"] for row in rows)
 
 
 class TokenCache:

@@ -77,6 +77,12 @@ def allows(grants: Iterable[Grant], verb: Verb, scope: Scope) -> bool:
     return any(verb in VERBS[grant.role] and grant.scope.covers(scope) for grant in grants)
 
 
+def roles_with(verb: Verb) -> tuple[Role, ...]:
+    """Return the roles that have a verb, the administrator only where nobody else has it."""
+    found = tuple(role for role in Role if verb in VERBS[role])
+    return tuple(role for role in found if role is not Role.ADMIN) or found
+
+
 def allows_somewhere(grants: Iterable[Grant], verb: Verb) -> bool:
     """Say whether `grants` let a principal do `verb` in any scope at all."""
     return verb in _ALWAYS or any(verb in VERBS[grant.role] for grant in grants)

@@ -11,6 +11,7 @@ Source: OSV schema 1.7 (aliases); R-090.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,14 +20,17 @@ from typing import Final
 from muniment.server.vulnerabilities.records import (
     Advisory,
     Contained,
+    Database,
     Entry,
     Examined,
     Exploited,
     Finding,
+    Judged,
     Outcome,
+    Outlook,
     Severity,
 )
-from muniment.server.vulnerabilities.rules.advisories import covered_prefix
+from muniment.server.vulnerabilities.rules.advisories import ECOSYSTEMS, covered_prefix
 from muniment.server.vulnerabilities.rules.matching import fixed_in, outcome
 from muniment.server.vulnerabilities.rules.severities import Rated, worst
 
@@ -189,4 +193,32 @@ def examined(
         unidentified_count=sum(one.package is None for one in contained),
         uncovered=dict(sorted(uncovered.items())),
         findings=tuple(sorted(every.values(), key=order)),
+    )
+
+
+def outlook(
+    contained: Sequence[Contained],
+    databases: Sequence[Database],
+    examined_: Examined,
+    judged: Sequence[Judged],
+    at: dt.datetime,
+) -> Outlook | None:
+    """Return how a version stands that contains these; None if nothing could be looked up.
+
+    The date is that of the oldest database about a package in it. Where it contains no package, no
+    database had to be asked: then it is `at`.
+    """
+    packages = {one.package for one in contained if one.package is not None}
+    if packages and not databases:
+        return None
+    asked = [
+        one.dated_at
+        for one in databases
+        if any(package.startswith(covered_prefix(one.ecosystem)) for package in packages)
+    ]
+    told_of = {kind for kind, _ in ECOSYSTEMS.values()}
+    return Outlook(
+        judged=tuple(judged),
+        dated_at=min(asked, default=at),
+        uncovered=tuple(kind for kind in examined_.uncovered if kind in told_of),
     )

@@ -37,3 +37,13 @@ to_production if {
 	input.step == "promote"
 	not input.stage
 }
+
+# What a candidate must show is asked again wherever it goes from there.
+as_candidate if input.step in {"candidate", "approve"}
+
+as_candidate if leaves_development
+
+# What approval rests on is asked again when it is used.
+as_approved if input.step == "approve"
+
+as_approved if to_production

@@ -4,9 +4,9 @@
 #   id: DOC-001
 #   class: waivable
 #   source: "R-050, R-057; requirements §1.11"
-#   steps: [approve]
+#   steps: [approve, promote]
 #   passed: the documentation is complete
-#   not_applicable: asked when a version is to be approved
+#   not_applicable: nothing is approved, or deployed to production
 #   violations:
 #     unknown:
 #       message: "it is not known whether it is documented"
@@ -18,9 +18,11 @@
 #       lacks: evidence
 package muniment.rules.doc_001
 
+import data.muniment.lib.facts
+
 default applies := false
 
-applies if input.step == "approve"
+applies if facts.as_approved
 
 violations contains {"case": "unknown", "args": [input.subject.ref]} if {
 	applies

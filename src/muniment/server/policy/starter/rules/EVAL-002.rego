@@ -4,13 +4,13 @@
 #   id: EVAL-002
 #   class: critical_safety
 #   source: "R-074; requirements §1.11"
-#   steps: [approve]
+#   steps: [approve, promote]
 #   passed: every dimension is covered, or not applicable with a reason
-#   not_applicable: asked when a version is to be approved
+#   not_applicable: nothing is approved, or deployed to production
 #   violations:
 #     missing:
 #       message: "{0} is not covered"
-#       remedy: "evaluate it and add what the tool wrote; or say why it is not applicable"
+#       remedy: "evaluate it and add what the tool wrote (`muniment evidence add {1} FILE`); or say why it does not apply (`muniment evidence not-applicable {1}`)"
 #       lacks: evidence
 #     no_reason:
 #       message: "{0} is said to be not applicable, without a reason"
@@ -22,13 +22,15 @@
 #       lacks: evidence
 package muniment.rules.eval_002
 
+import data.muniment.lib.facts
+
 default applies := false
 
-applies if input.step == "approve"
+applies if facts.as_approved
 
 status(dimension) := object.get(input, ["evaluation", "dimensions", dimension, "status"], "missing")
 
-violations contains {"case": "missing", "args": [dimension]} if {
+violations contains {"case": "missing", "args": [dimension, input.subject.ref]} if {
 	applies
 	some dimension in data.evaluation.dimensions
 	status(dimension) == "missing"

@@ -4,9 +4,9 @@
 #   id: EVAL-003
 #   class: critical_safety
 #   source: "R-080, R-102; requirements §1.11"
-#   steps: [approve]
+#   steps: [approve, promote]
 #   passed: all evaluations were made with these components
-#   not_applicable: asked when a version is to be approved
+#   not_applicable: nothing is approved, or deployed to production
 #   violations:
 #     none:
 #       message: "there is no evaluation run"
@@ -22,9 +22,11 @@
 #       lacks: evidence
 package muniment.rules.eval_003
 
+import data.muniment.lib.facts
+
 default applies := false
 
-applies if input.step == "approve"
+applies if facts.as_approved
 
 violations contains {"case": "none", "args": [input.subject.ref]} if {
 	applies

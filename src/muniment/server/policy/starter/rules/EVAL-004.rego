@@ -4,9 +4,9 @@
 #   id: EVAL-004
 #   class: waivable
 #   source: "R-082; requirements §1.11"
-#   steps: [approve]
+#   steps: [approve, promote]
 #   passed: all runs are fresh, whole, and by tools that count
-#   not_applicable: asked when a version is to be approved
+#   not_applicable: nothing is approved, or deployed to production
 #   violations:
 #     none:
 #       message: "there is no evaluation run"
@@ -34,7 +34,7 @@ import data.muniment.lib.facts
 
 default applies := false
 
-applies if input.step == "approve"
+applies if facts.as_approved
 
 runs := object.get(input, ["evaluation", "runs"], [])
 

@@ -10,7 +10,7 @@
 #   violations:
 #     missing:
 #       message: "gate {0} was not passed"
-#       remedy: "run it: gates are {1}, in this order"
+#       remedy: "run the gates {1}, in this order: `muniment evidence gates {2}`"
 #       lacks: evidence
 #     order:
 #       message: "gate {0} was decided before {1}, which comes first"
@@ -45,7 +45,7 @@ failed_too(one) if {
 	not other.passed
 }
 
-violations contains {"case": "missing", "args": [name, concat(", ", facts.profile.gates)]} if {
+violations contains {"case": "missing", "args": [name, concat(", ", facts.profile.gates), input.subject.ref]} if {
 	applies
 	some name in facts.profile.gates
 	not passed(name)

@@ -4,17 +4,17 @@
 #   id: SEC-001
 #   class: critical_safety
 #   source: "R-088; requirements §1.11"
-#   steps: [candidate]
+#   steps: [candidate, approve, promote]
 #   passed: a signed SBOM covers these files
-#   not_applicable: asked when a version becomes a candidate
+#   not_applicable: nothing becomes a candidate, is approved, or is deployed beyond development
 #   violations:
 #     missing:
 #       message: "there is no SBOM"
-#       remedy: "add one: `muniment evidence add {0} --kind sbom FILE`"
+#       remedy: "add one, and a signed context: `muniment evidence add {0} FILE --context CONTEXT`"
 #       lacks: evidence
 #     unsigned:
 #       message: "the SBOM is not signed by anybody the registry believes"
-#       remedy: "sign it in the pipeline that makes it"
+#       remedy: "have the pipeline that makes it sign a context: `muniment evidence add {0} FILE --context CONTEXT`"
 #       lacks: evidence
 #     other_files:
 #       message: "the SBOM is about other files ({0})"
@@ -26,16 +26,18 @@
 #       lacks: evidence
 package muniment.rules.sec_001
 
+import data.muniment.lib.facts
+
 default applies := false
 
-applies if input.step == "candidate"
+applies if facts.as_candidate
 
 violations contains {"case": "missing", "args": [input.subject.ref]} if {
 	applies
 	not input.sbom
 }
 
-violations contains {"case": "unsigned", "args": []} if {
+violations contains {"case": "unsigned", "args": [input.subject.ref]} if {
 	applies
 	input.sbom
 	not input.sbom.signed

@@ -4,9 +4,9 @@
 #   id: SEC-002
 #   class: critical_safety
 #   source: "R-087, R-088; requirements §1.11"
-#   steps: [candidate]
+#   steps: [candidate, approve, promote]
 #   passed: an allowed workflow says how these files were made
-#   not_applicable: asked when a version becomes a candidate
+#   not_applicable: nothing becomes a candidate, is approved, or is deployed beyond development
 #   violations:
 #     missing:
 #       message: "there is no provenance"
@@ -14,7 +14,7 @@
 #       lacks: evidence
 #     signer:
 #       message: "its signer is not a workflow that the asset trusts"
-#       remedy: "build with a trusted workflow, or have an administrator trust this one: `muniment trust add`"
+#       remedy: "build with a trusted workflow, or have an administrator believe its signer: `muniment signer add`"
 #       lacks: evidence
 #     other_files:
 #       message: "the provenance is about other files ({0})"
@@ -22,9 +22,11 @@
 #       lacks: evidence
 package muniment.rules.sec_002
 
+import data.muniment.lib.facts
+
 default applies := false
 
-applies if input.step == "candidate"
+applies if facts.as_candidate
 
 violations contains {"case": "missing", "args": [input.subject.ref]} if {
 	applies

@@ -10,7 +10,11 @@
 #   violations:
 #     unknown:
 #       message: "vulnerabilities were not looked for"
-#       remedy: "match the version: `muniment vulns {0}`"
+#       remedy: "import databases (`muniment vulndb import`), and add an SBOM: `muniment evidence add {0} FILE`"
+#       lacks: evidence
+#     uncovered:
+#       message: "no database here is about its {0} packages"
+#       remedy: "import one: `muniment vulndb import`"
 #       lacks: evidence
 #     stale:
 #       message: "the vulnerability databases are {0} hours old, more than {1}"
@@ -30,6 +34,11 @@ applies if facts.leaves_development
 violations contains {"case": "unknown", "args": [input.subject.ref]} if {
 	applies
 	not input.vulnerabilities
+}
+
+violations contains {"case": "uncovered", "args": [kind]} if {
+	applies
+	some kind in input.vulnerabilities.uncovered
 }
 
 violations contains {"case": "stale", "args": [floor(age / facts.hour), facts.profile.snapshot_hours]} if {

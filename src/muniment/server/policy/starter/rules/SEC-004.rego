@@ -10,7 +10,7 @@
 #   violations:
 #     unknown:
 #       message: "vulnerabilities were not looked for"
-#       remedy: "match the version: `muniment vulns {0}`"
+#       remedy: "import databases (`muniment vulndb import`), and add an SBOM: `muniment evidence add {0} FILE`"
 #       lacks: evidence
 #       waivable: false
 #     open:

@@ -4,9 +4,9 @@
 #   id: SEC-005
 #   class: critical_safety
 #   source: "R-085, R-095; requirements §1.11"
-#   steps: [candidate]
+#   steps: [candidate, approve, promote]
 #   passed: nothing wrong was found, and its format is allowed for its risk tier
-#   not_applicable: asked when a version becomes a candidate
+#   not_applicable: nothing becomes a candidate, is approved, or is deployed beyond development
 #   violations:
 #     missing:
 #       message: "its files were not scanned"
@@ -27,7 +27,7 @@ import data.muniment.lib.facts
 
 default applies := false
 
-applies if input.step == "candidate"
+applies if facts.as_candidate
 
 violations contains {"case": "missing", "args": [input.subject.ref]} if {
 	applies

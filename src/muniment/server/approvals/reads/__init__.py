@@ -1,0 +1,1 @@
+"""What is asked across the slices below, and of requests and approvals."""

@@ -1,0 +1,1 @@
+"""What follows from what is held, from requests and from approvals: pure functions."""
