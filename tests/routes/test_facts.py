@@ -84,7 +84,7 @@ async def failing(
     return {one.id for one in results if one.outcome is Outcome.FAILED} - LATER
 
 
-PROMOTED = {
+PROMOTED: dict[str, Any] = {
     "stage": "production",
     "executor": {"kind": "workload", "trusted": True},
     "rollback": {"withdraws": True},

@@ -126,7 +126,7 @@ async def evidenced(
     done = await sender.registered(
         tree, version, name=name, metadata=dict(metadata), create_asset=dict(asset)
     )
-    manifest: str = done["version"]["manifest_digest"]
+    manifest: str = done["manifest_digest"]
     of = {"name": name, "version": version}
     if "sbom" not in without:
         if "signed" in without:

@@ -80,9 +80,7 @@ def document(
     }
     found = {name: value for name, value in known.items() if value is not None}
     for name, value in extra.items():
-        base = found.get(name)
-        merged = isinstance(base, dict) and name in {"subject", "asset"}
-        found[name] = {**base, **value} if merged else value
+        found[name] = {**found[name], **value} if name in {"subject", "asset"} else value
     return found
 
 
@@ -145,7 +143,7 @@ def _asset(held: Held) -> dict[str, Any]:
         ("owner_active", state.owner),
         ("backup_owner_active", state.backup_owner),
     ):
-        if name in active:
+        if name is not None and name in active:
             found[member] = active[name]
     return found
 
