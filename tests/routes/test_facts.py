@@ -36,6 +36,8 @@ from tests.support.vulnerabilities import imported, made, sbom
 DAY = dt.timedelta(days=1)
 #: What a request and its approvals are not made of here.
 LATER = {"APPR-001", "APPR-002"}
+#: A scan is a process: those who are about something else do without.
+UNSCANNED = frozenset({"scan"})
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +59,10 @@ async def house(
         yield opened
 
 
-async def document(house: House, step: str, version: str = "1.0.0", **extra: Any) -> dict[str, Any]:
-    ref = VersionRef.parse(f"fraud@{version}")
+async def document(
+    house: House, step: str, version: str = "1.0.0", name: str = "fraud", **extra: Any
+) -> dict[str, Any]:
+    ref = VersionRef.parse(f"{name}@{version}")
     async with house.registry.deps.db.transaction(read_only=True) as tx:
         found = await catalog.get_version(tx, ref)
         asset = await catalog.get_asset(tx, ref.asset)
@@ -123,7 +127,7 @@ async def test_with_all_evidence_nothing_is_in_the_way_but_approval(
 
 
 async def test_few_questions_are_asked(house: House) -> None:
-    await evidenced(house)
+    await evidenced(house, without=UNSCANNED)
     await document(house, "approve")  # what is kept in the process is kept by now
     await house.quiet()
     house.watch.reads.clear()
@@ -131,50 +135,51 @@ async def test_few_questions_are_asked(house: House) -> None:
     assert len(house.watch.reads) <= 12
 
 
-@pytest.mark.parametrize(
-    ("without", "rules"),
-    [
-        ({"sbom"}, {"SEC-001", "SEC-003", "SEC-004"}),
-        ({"signed"}, {"SEC-001"}),
-        ({"provenance"}, {"SEC-002"}),
-        ({"scan"}, {"SEC-005"}),
-        ({"gates"}, {"EVAL-001", "GATE-001"}),
-        ({"evaluation", "gates"}, {"EVAL-001", "EVAL-002", "EVAL-003", "EVAL-004", "GATE-001"}),
-    ],
-    ids=lambda value: "+".join(sorted(value)) if isinstance(value, set) else None,
-)
-async def test_what_is_not_there_is_what_its_rules_miss(
-    house: House, engine: EmbeddedRego, without: set[str], rules: set[str]
-) -> None:
-    await evidenced(house, without=frozenset(without))
-    assert await failing(house, engine, "promote", **PROMOTED) == rules
+#: What is not there, and the rules that miss it.
+ABSENT: list[tuple[set[str], set[str]]] = [
+    ({"sbom"}, {"SEC-001", "SEC-003", "SEC-004"}),
+    ({"signed"}, {"SEC-001"}),
+    ({"provenance"}, {"SEC-002"}),
+    ({"gates"}, {"EVAL-001", "GATE-001"}),
+    ({"evaluation", "gates"}, {"EVAL-001", "EVAL-002", "EVAL-003", "EVAL-004", "GATE-001"}),
+]
+#: What is wrong, and the rule that says so.
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"bom": sbom("pkg:pypi/numpy@2.3.1")}, "SEC-001"),
+    ({"bom": sbom("pkg:pypi/numpy@2.3.1", "nameless", **SUPPLIED)}, "SEC-001"),
+    ({"bom": sbom("pkg:npm/left-pad@1.0.0", **SUPPLIED)}, "SEC-003"),
+    ({"metadata": {**METADATA, "generative": True}}, "EVAL-002"),
+    ({"metadata": {name: value for name, value in METADATA.items() if name != "limitations"}}, "DOC-001"),
+    ({"completeness": "partial"}, "EVAL-004"),
+    ({"tool": {"name": "own-eval"}}, "EVAL-004"),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("more", "rules"),
-    [
-        ({"bom": sbom("pkg:pypi/numpy@2.3.1")}, {"SEC-001"}),
-        ({"bom": sbom("pkg:pypi/numpy@2.3.1", "nameless", **SUPPLIED)}, {"SEC-001"}),
-        ({"bom": sbom("pkg:npm/left-pad@1.0.0", **SUPPLIED)}, {"SEC-003"}),
-        ({"tree": {"model.pkl": SYSTEM}}, {"SEC-005"}),
-        ({"metadata": {**METADATA, "generative": True}}, {"EVAL-002"}),
-        ({"metadata": {name: value for name, value in METADATA.items() if name != "limitations"}}, {"DOC-001"}),
-        ({"completeness": "partial"}, {"EVAL-004"}),
-        ({"tool": {"name": "own-eval"}}, {"EVAL-004"}),
-    ],
-    ids=["bare-sbom", "no-identifier", "no-database", "pickle", "generative", "documentation", "partial", "tool"],
-)  # fmt: skip
-async def test_what_is_wrong_is_what_one_rule_says(
-    house: House, engine: EmbeddedRego, more: dict[str, Any], rules: set[str]
+async def test_each_fact_that_is_not_there_or_wrong_is_what_its_rules_say(
+    house: House, engine: EmbeddedRego
 ) -> None:
-    await evidenced(house, **more)
-    assert await failing(house, engine, "promote", **PROMOTED) == rules
+    unscanned = {"scan"}
+    for number, (without, rules) in enumerate(ABSENT):
+        await evidenced(house, f"absent-{number}", without=frozenset(without | unscanned))
+        found = await failing(house, engine, "promote", name=f"absent-{number}", **PROMOTED)
+        assert found == rules | {"SEC-005"}, without
+    for number, (more, rule) in enumerate(WRONG):
+        await evidenced(house, f"wrong-{number}", without=frozenset(unscanned), **more)
+        found = await failing(house, engine, "promote", name=f"wrong-{number}", **PROMOTED)
+        assert found == {rule, "SEC-005"}, more
+
+
+async def test_what_loading_would_run_is_in_the_way(house: House, engine: EmbeddedRego) -> None:
+    await evidenced(house, tree={"model.pkl": SYSTEM})
+    assert await failing(house, engine, "promote", **PROMOTED) == {"SEC-005"}
+    [one] = (await document(house, "promote"))["scan"]["findings"]
+    assert one["path"] == "model.pkl"
 
 
 async def test_time_and_the_world_go_on(
     house: House, engine: EmbeddedRego, clock: FixedClock
 ) -> None:
-    await evidenced(house)
+    await evidenced(house, without=UNSCANNED)
     critical = made("PYSEC-2", "numpy", fixed="3.0", severity=[{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}])  # fmt: skip
     await imported(house, [critical], dated_at=clock.now().isoformat())
     assert await failing(house, engine, "promote", **PROMOTED) == {"SEC-003"}
@@ -198,11 +203,11 @@ async def test_time_and_the_world_go_on(
 async def test_the_last_word_counts_and_what_was_for_others_does_not(
     house: House, engine: EmbeddedRego, clock: FixedClock
 ) -> None:
-    await evidenced(house, completeness="partial")
-    assert await failing(house, engine, "approve") == {"EVAL-004"}
+    await evidenced(house, without=UNSCANNED, completeness="partial")
+    assert await failing(house, engine, "approve") == {"EVAL-004", "SEC-005"}
     again = {"again.json": evaluation(clock.now())}
     await added(pipeline(house), again, name="fraud", version="1.0.0")
-    assert await failing(house, engine, "approve") == set()
+    assert await failing(house, engine, "approve") == {"SEC-005"}
     # The next version has other files: what was measured is not measured of it.
     other = {"model.safetensors": b"", "notes.txt": b"more"}
     await evidenced(house, version="2.0.0", tree=other, without=frozenset({"evaluation", "gates"}))
@@ -212,7 +217,7 @@ async def test_the_last_word_counts_and_what_was_for_others_does_not(
 
 
 async def test_people_are_known_by_their_names(house: House, engine: EmbeddedRego) -> None:
-    await evidenced(house)
+    await evidenced(house, without=UNSCANNED)
     assert "owner_active" not in (await document(house, "daily"))["asset"]
     admin = house.registry.as_(Role.ADMIN)
     owner = ASSET["owner"]
