@@ -34,7 +34,6 @@ from muniment.server import (
     tracking,
     vulnerabilities,
 )
-from muniment.server.approvals import routes as approval_routes
 from muniment.server.artifacts import jobs as artifact_jobs
 from muniment.server.artifacts import routes as artifact_routes
 from muniment.server.artifacts.jobs import Keeper
@@ -86,7 +85,6 @@ OPERATIONS: list[Operation] = [
     *scanning_routes.OPERATIONS,
     *vulnerability_routes.OPERATIONS,
     *impact_routes.OPERATIONS,
-    *approval_routes.OPERATIONS,
     *lifecycle_routes.OPERATIONS,
     *ledger_routes.OPERATIONS,
     *http_jobs.OPERATIONS,
