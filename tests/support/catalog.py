@@ -68,6 +68,7 @@ FULL_METADATA: Mapping[str, Any] = {
         "inputs": [{"name": "amount", "type": "float64"}],
         "outputs": [{"type": "float64", "shape": [-1]}],
     },
+    "generative": True,
     "intended_use": "Triage of card fraud by analysts.",
     "limitations": ["Not evaluated on accounts younger than 30 days."],
     "out_of_scope": "Credit decisions.",
