@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench import files, fill, log, page, policy, registry, running, starts
+from bench import (
+    files,
+    fill,
+    log,
+    page,
+    policy,
+    registry,
+    running,
+    scanning,
+    starts,
+    vulnerabilities,
+)
 from bench.peers import TOKEN, Mlflow, Muniment
 
-PARTS = ("start", "registry", "files", "ledger", "policy")
+PARTS = ("start", "registry", "files", "ledger", "policy", "scanning", "matching")
+#: Those that need no server; each has a table of its own in the page.
+ALONE = ("scanning", "matching")
 FULL = registry.Effort(sizes=(1_000, 10_000, 100_000), clients=(1, 8, 32), rounds=2, seconds=1.0)
 #: Versions at which ours alone shows that keyed reads cost what they did.
 FLAT = 1_000_000
@@ -20,6 +35,17 @@ QUICK = registry.Effort(sizes=(1_000, 100_000), clients=(1, 8, 32), rounds=2, se
 async def run(home: Path, found: dict[str, Any], asked: argparse.Namespace) -> None:
     """Measure the parts asked for into `found`; both servers run throughout."""
     parts, quick = asked.only or PARTS, asked.quick
+    if "scanning" in parts:
+        print("scanning")
+        found["scanning"] = scanning.measure(256 if quick else 1024)
+    if "matching" in parts:
+        print("matching")
+        sizes = (1_000, 200, 20_000) if quick else vulnerabilities.SIZES
+        with tempfile.TemporaryDirectory(dir=home) as name:
+            os.chmod(name, 0o711)  # PostgreSQL may run under another account
+            found["matching"] = await vulnerabilities.measure(Path(name), *sizes)
+    if not set(parts) - set(ALONE):
+        return
     effort = QUICK if quick else FULL
     ours, theirs = Muniment(home / "muniment"), Mlflow(home / "mlflow")
     try:
@@ -63,9 +89,17 @@ def main() -> None:
     parser = running.options("bench", __doc__, "about five minutes, not eighteen")
     parser.add_argument("--only", choices=PARTS, action="append", help="may be repeated")
     found, page_at = running.measured(parser, run)
-    print(page.render(found))
-    if page_at:
-        page.write(page_at, page.render(found))
+    shown = {
+        f"{name} figures": draw(found[name])
+        for name, draw in (("scanning", page.render_scanning), ("matching", page.render_matching))
+        if name in found
+    }
+    if set(found) - {"about", *ALONE}:
+        shown["figures"] = page.render(found)
+    for name, text in shown.items():
+        print(text)
+        if page_at:
+            page.write(page_at, text, name)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from bench.peers import BENCH_BIN
 
 _KEYED, _WRITES = ("get version", "get by alias"), ("create version", "set alias")
 Rows = Iterable[dict[str, Any]]
+Goal = tuple[str, str, str, bool]
 
 
 def about(command: str, seconds: float) -> dict[str, Any]:
@@ -71,6 +72,53 @@ def render(found: dict[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def render_scanning(found: dict[str, Any]) -> str:
+    """Return how fast pickles are walked, beside the goals."""
+    ours = [row for row in found["rows"] if "picklescan" not in row["file"]]
+    slowest = min(row["mb_per_second"] for row in ours)
+    most = max(row["peak_mib"] for row in ours)
+    rows = (
+        (row["file"], number(row["mb_per_second"]), f"{row['peak_mib']:.0f}", row["said"])
+        for row in found["rows"]
+    )
+    goals = [
+        ("slowest", "at least 300 MB/s", f"{number(slowest)} MB/s", slowest >= 300),
+        (
+            "most memory",
+            "at most 64 MiB, the interpreter's included",
+            f"{most:.0f} MiB",
+            most <= 64,
+        ),
+    ]
+    return (
+        f"Measured {_today()} on {_machine()}, {found['mebibytes']:,} MiB each, best of three.\n\n"
+        + _met(goals)
+        + "\n\n"
+        + table("file | MB/s | peak MiB | said", rows)
+    )
+
+
+def render_matching(found: dict[str, Any]) -> str:
+    """Return how long matching takes, beside the goal."""
+    versions, components, distinct = found["sizes"]
+    first = found["rows"][1][1]
+    goals = [("first matching", "below 60 s", f"{first:.1f} s", first < 60)]
+    rows = ((name, f"{seconds:.1f}", said) for name, seconds, said in found["rows"])
+    return (
+        f"Measured {_today()} on {_machine()}: {versions:,} versions of {components} components each,"
+        f" {distinct:,} distinct.\n\n" + _met(goals) + "\n\n" + table("step | seconds | ", rows)
+    )
+
+
+def _today() -> str:
+    return dt.datetime.now(dt.UTC).date().isoformat()
+
+
+def _met(goals: Iterable[Goal]) -> str:
+    shown = ((*one[:3], "met" if one[3] else "**missed**") for one in goals)
+    return table("work | goal | measured | ", shown)
+
+
 def write(path: Path, text: str, name: str = "figures") -> None:
     """Put `text` between the page's markers of that name; the rest of the page stays."""
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
@@ -104,13 +152,7 @@ def _goals(found: dict[str, Any]) -> str:
     rows += [*_file_goals(found.get("files", ()))]
     rows += [*_ledger_goals(found.get("ledger")), *_policy_goals(found.get("policy"))]
     rows += [*_start_goals(found)]
-    shown = (
-        (work, goal, measured, "met" if met else "**missed**") for work, goal, measured, met in rows
-    )
-    return table("work | goal | measured | ", shown)
-
-
-Goal = tuple[str, str, str, bool]
+    return _met(rows)
 
 
 def _policy_goals(found: dict[str, Any] | None) -> Iterable[Goal]:

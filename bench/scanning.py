@@ -1,6 +1,6 @@
 """How fast pickles are walked, and in how much memory: a joblib dump and a torch-like zip of 1 GiB.
 
-    python -m bench.scanning [MEBIBYTES]
+    python -m bench.scanning [MEBIBYTES] [--write docs/benchmarks.md]
 
 Files are made in a temporary folder without loading any library of theirs, and removed. Each is
 scanned in a process of its own, so that its peak memory is that of the scan, the interpreter
@@ -9,15 +9,20 @@ included. `picklescan` is measured beside it on the plain pickle, in the same ru
 
 from __future__ import annotations
 
+import argparse
 import struct
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from bench import page
+
+#: What is measured beside ours.
+THEIR_NAME = "pickle of arrays, picklescan"
 ARRAYS = 64
 ZEROS = bytes(1 << 20)
 
@@ -121,25 +126,44 @@ def measured(program: str, file: Path) -> tuple[float, float, str]:
     return best
 
 
-def run(mebibytes: int = 1024) -> None:
+def measure(mebibytes: int = 1024) -> dict[str, Any]:
+    """Return the figures of every file: name, MB/s, peak MiB and what was said."""
     size_bytes = mebibytes << 20
     files: list[tuple[str, Callable[[int, Path], None], str]] = [
         ("pickle of arrays", pickled, OURS),
         ("joblib dump", dumped, OURS),
         ("torch zip", zipped, OURS),
-        ("pickle of arrays, picklescan", pickled, THEIRS),
+        (THEIR_NAME, pickled, THEIRS),
     ]
-    print(f"{mebibytes} MiB each, best of three, {time.strftime('%Y-%m-%d')}\n")
-    print(f"{'file':32} {'seconds':>8} {'MB/s':>8} {'peak MiB':>9}  verdict")
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
         for name, make, program in files:
             file = Path(folder) / "model"
             make(size_bytes, file)
             seconds, peak, said = measured(program, file)
-            rate = size_bytes / seconds / 1e6
-            print(f"{name:32} {seconds:8.3f} {rate:8.0f} {peak:9.1f}  {said}")
-            file.unlink()
+            rows.append(
+                {
+                    "file": name,
+                    "mb_per_second": size_bytes / seconds / 1e6,
+                    "peak_mib": peak,
+                    "said": said,
+                }
+            )
+            print(f"  {name}: {rows[-1]['mb_per_second']:.0f} MB/s, {peak:.1f} MiB", flush=True)
+    return {"mebibytes": mebibytes, "rows": rows}
+
+
+def main() -> None:
+    """Measure, print, and write what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m bench.scanning", description=__doc__)
+    parser.add_argument("mebibytes", nargs="?", type=int, default=1024, metavar="MEBIBYTES")
+    parser.add_argument("--write", type=Path, help="renew the table in this page")
+    args = parser.parse_args()
+    told = page.render_scanning(measure(args.mebibytes))
+    print(told)
+    if args.write:
+        page.write(args.write, told, "scanning figures")
 
 
 if __name__ == "__main__":
-    run(*map(int, sys.argv[1:2]))
+    main()

@@ -1,6 +1,6 @@
 """How long it takes to match every stored SBOM against a new snapshot: versions by components.
 
-    python -m bench.vulnerabilities [VERSIONS [COMPONENTS [DISTINCT]]]
+    python -m bench.vulnerabilities [VERSIONS [COMPONENTS [DISTINCT]]] [--write docs/benchmarks.md]
 
 A real PostgreSQL is filled with SBOMs (rows, not files: what a version weighs plays no part, for no
 file of one is read), each of COMPONENTS out of DISTINCT components; a database of 20 000 advisories
@@ -11,11 +11,12 @@ about a tenth of the versions.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import io
 import json
+import os
 import random
-import sys
 import tempfile
 import time
 import uuid
@@ -23,6 +24,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from bench import page
 from muniment.core.digest import digest_of
 from muniment.server import evidence, wiring
 from muniment.server.http.operation import Deps
@@ -38,6 +40,9 @@ from muniment.server.vulnerabilities.actions import importing
 from muniment.server.vulnerabilities.jobs import import_, match
 
 ADVISORIES = 20_000
+#: Versions, components of each, distinct components.
+SIZES = (10_000, 200, 20_000)
+Row = tuple[str, float, str]
 ACTOR = Actor("system", "bench")
 
 
@@ -120,13 +125,10 @@ async def import_dump(deps: Deps, records: list[dict[str, Any]]) -> float:
     return time.perf_counter() - began
 
 
-async def measure(deps: Deps, versions: int, components: int, distinct: int) -> None:
-    print(
-        f"{versions} versions of {components} components each, {distinct} distinct; {ADVISORIES} advisories"
-    )
+async def _measure(deps: Deps, versions: int, components: int, distinct: int) -> list[Row]:
     began = time.perf_counter()
     await fill(deps, versions, components, distinct)
-    print(f"{'filled (not measured)':40} {time.perf_counter() - began:8.1f} s")
+    print(f"  filled (not measured) in {time.perf_counter() - began:.1f} s", flush=True)
     packages = distinct // 4
     choose = random.Random(2)
     records = [
@@ -142,17 +144,22 @@ async def measure(deps: Deps, versions: int, components: int, distinct: int) -> 
         ),
         ("a snapshot with one more advisory", rare),
     ]
+    rows: list[Row] = []
     for name, dump in snapshots:
         seconds = await import_dump(deps, dump)
-        print(f"{'import of ' + str(len(dump)) + ' records':40} {seconds:8.1f} s")
-        began = time.perf_counter()
+        rows.append((f"import of {len(dump):,} records", seconds, ""))
+        began, cpu = time.perf_counter(), time.process_time()
         made = await match(deps, Job(1, "vulnerabilities.match", {}, 1, 1))
-        seconds = time.perf_counter() - began
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
         assert made is not None
-        print(f"{name:40} {seconds:8.1f} s   {made.changed_count} of {made.subject_count} changed")
+        said = f"{made.changed_count:,} of {made.subject_count:,} versions changed"
+        rows.append((name, seconds, f"{said}; {cpu:.1f} s of CPU here, the rest PostgreSQL's"))
+        print(f"  {name}: {seconds:.1f} s ({cpu:.1f} s of CPU in Python)", flush=True)
+    return rows
 
 
-async def main(home: Path, *sizes: int) -> None:
+async def measure(home: Path, *sizes: int) -> dict[str, Any]:
+    """Return what was matched, and each step with its seconds and what came of it."""
     settings = Settings(data_dir=home)
     with wiring.database(settings) as place:
         await place.migrate()
@@ -167,15 +174,28 @@ async def main(home: Path, *sizes: int) -> None:
                 settings=settings,
                 engines=wiring.open_engines(settings),
             )
-            await measure(deps, *sizes)
+            return {"sizes": sizes, "rows": await _measure(deps, *sizes)}
         finally:
             await db.close()
 
 
-def run(versions: int = 10_000, components: int = 200, distinct: int = 20_000) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(main(Path(folder), versions, components, distinct))
+def main() -> None:
+    """Measure, print, and write what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m bench.vulnerabilities", description=__doc__)
+    for name, size in zip(("versions", "components", "distinct"), SIZES, strict=True):
+        parser.add_argument(name, nargs="?", type=int, default=size, metavar=name.upper())
+    parser.add_argument("--write", type=Path, help="renew the table in this page")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="mb-", ignore_cleanup_errors=True) as folder:
+        home = Path(folder)
+        if os.geteuid() == 0:
+            home.chmod(0o711)  # PostgreSQL runs under another account then
+        found = asyncio.run(measure(home, args.versions, args.components, args.distinct))
+    told = page.render_matching(found)
+    print(told)
+    if args.write:
+        page.write(args.write, told, "matching figures")
 
 
 if __name__ == "__main__":
-    run(*map(int, sys.argv[1:4]))
+    main()

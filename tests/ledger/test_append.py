@@ -16,7 +16,7 @@ from muniment.core.digest import digest_of
 from muniment.core.errors import BadBody, BadJson, MunimentError, TooLarge
 from muniment.core.receipt import TrustedKeys, verify
 from muniment.server.http.records import Caller, PrincipalKind
-from muniment.server.ledger import Actor, Subject, actor_of, append, entry, receipt
+from muniment.server.ledger import Actor, Subject, actor_of, append, append_all, entry, receipt
 from muniment.server.ports.postgres import PostgresDatabase
 from tests.support.ledger import ORIGIN, Log, an_entry
 
@@ -55,6 +55,24 @@ async def test_what_went_in_comes_back_and_proves_itself(log: Log, predicate: st
     assert verified.payload == given.payload
     assert verified.signed == (predicate is not None)
     assert (verified.index, verified.tree_size) == (0, 301)
+
+
+async def test_many_are_in_the_log_in_their_order_or_none_is(log: Log) -> None:
+    given = [an_entry(log.clock, predicate_type=PREDICATE) for _ in range(5)]
+    async with log.db.transaction() as tx:
+        await append_all(tx, [], log.keys.record)
+        await append_all(tx, given, log.keys.record)
+    wrong = dataclasses.replace(an_entry(log.clock), act="")
+    with pytest.raises(BadBody):
+        async with log.db.transaction() as tx:
+            await append_all(tx, [an_entry(log.clock), wrong], log.keys.record)
+    await log.settle()
+    async with log.db.transaction(read_only=True) as tx:
+        found = [await entry(tx, one.id) for one in given]
+        proof = await receipt(tx, given[3].id)
+        assert await tx.fetchval("SELECT count(*) FROM ledger_entry") == len(given)
+    assert [one.index for one in found] == [0, 1, 2, 3, 4]
+    assert verify(proof, trusted(log)).signed
 
 
 async def test_two_equal_payloads_have_different_digests(log: Log) -> None:

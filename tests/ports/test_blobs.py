@@ -282,6 +282,18 @@ async def test_what_nobody_announced_is_kept_under_its_own_digest(
         assert await store.list_staged() == []
 
 
+async def test_many_that_are_small_are_kept_together(store: Blobs) -> None:
+    upload = uuid.uuid4()
+    contents = [b"", DATA, *(f"report {number}".encode() for number in range(60)), DATA]
+    for _ in range(2):  # the second time they are held already
+        digests = await store.keep_all(upload, contents)
+        assert digests == [digest_of(each) for each in contents]
+    for digest, each in zip(digests, contents, strict=True):
+        assert await content(store, digest) == each
+    assert await store.keep_all(upload, []) == []
+    assert await store.list_staged() == []
+
+
 @pytest.mark.parametrize("data", [DATA, DATA * 900])
 async def test_what_breaks_off_or_is_too_large_is_not_kept(store: Blobs, data: bytes) -> None:
     upload = uuid.uuid4()

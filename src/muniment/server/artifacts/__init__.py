@@ -8,7 +8,7 @@ Does not decide what may run where.
 # ruff: noqa: I001 -- by what they are about
 # fmt: off
 from muniment.server.artifacts.actions import (
-    Checked, Offer, check, check_open, expect_piece, format_of, hold_blob, join_pieces, misdescribed, open_upload, register,
+    Checked, Offer, check, check_open, expect_piece, format_of, format_of_content, hold_blob, join_pieces, misdescribed, open_upload, register,
 )
 from muniment.server.artifacts.reads import (
     FOLDS,
@@ -25,11 +25,11 @@ from muniment.server.artifacts.store import (
     declared_blobs,
     find_upload,
     named_blobs,
-    note_blob,
+    note_blobs,
 )
 
 __all__ = [
-    "FOLDS", "Checked", "Offer", "Reach", "abandon_upload", "check", "check_open", "declare", "declared_blobs", "expect_piece", "find_upload", "format_of",
-    "gauges", "get_manifest", "hold_blob", "join_pieces", "misdescribed", "named_blobs", "note_blob", "open_upload", "register", "required_blobs",
+    "FOLDS", "Checked", "Offer", "Reach", "abandon_upload", "check", "check_open", "declare", "declared_blobs", "expect_piece", "find_upload", "format_of", "format_of_content",
+    "gauges", "get_manifest", "hold_blob", "join_pieces", "misdescribed", "named_blobs", "note_blobs", "open_upload", "register", "required_blobs",
     "suspects", "usable_blobs",
 ]

@@ -8,7 +8,7 @@ evidence is needed, nor what follows from it: that is policy's.
 
 # ruff: noqa: I001 -- by what they are for
 # fmt: off
-from muniment.server.evidence.actions import keep, parse_held, record, refused
+from muniment.server.evidence.actions import keep, keep_all, parse_held, record, record_all, refused
 from muniment.server.evidence.plugins import Parser, add_parser, parse
 from muniment.server.evidence.reads import (
     FOLDS, about, bearing, components, find_evidence, named_blobs, of, page, required_blobs,
@@ -26,7 +26,7 @@ from muniment.server.evidence.rules.strict_yaml import NotYaml, load_yaml
 
 __all__ = [
     "FOLDS", "Document", "Limits", "NotYaml", "Package", "Parser", "about", "about_version", "add_parser", "bearing", "bound", "clean",
-    "components", "components_of", "coverage", "find_evidence", "freshness", "is_void", "items_at", "keep", "load_yaml", "made_at", "named_blobs", "of", "of_version",
-    "package_key", "page", "parse", "parse_held", "problem", "read", "read_purl", "record", "refusal", "refused",
+    "components", "components_of", "coverage", "find_evidence", "freshness", "is_void", "items_at", "keep", "keep_all", "load_yaml", "made_at", "named_blobs", "of", "of_version",
+    "package_key", "page", "parse", "parse_held", "problem", "read", "read_purl", "record", "record_all", "refusal", "refused",
     "required_blobs", "text_at", "walk",
 ]

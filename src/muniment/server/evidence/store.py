@@ -64,22 +64,27 @@ def to_evidence(row: Row) -> Evidence:
     )
 
 
-async def insert_evidence(tx: Tx, new: Evidence) -> bool:
-    """Keep a piece of evidence; False if the same is there already, and nothing is written."""
-    tag = await tx.execute(
-        """
-        INSERT INTO evidence (id, subject_kind, subject_id, subject_name, asset_id, kind, format,
-                              format_version, digest, size_bytes, file_name, parsed, parsed_digest,
-                              assurance, signer, context_digest, bound, flags, tool_name,
-                              tool_version, produced_at, recorded_at, actor_kind, actor_id,
-                              entry_id)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
-                $17::text::jsonb, $18, $19, $20, $21, $22, $23, $24, $25)
-        ON CONFLICT ON CONSTRAINT evidence_once DO NOTHING
-        """,
-        *_values(new),
+_INSERT: Final[LiteralString] = """
+    INSERT INTO evidence (id, subject_kind, subject_id, subject_name, asset_id, kind, format,
+                          format_version, digest, size_bytes, file_name, parsed, parsed_digest,
+                          assurance, signer, context_digest, bound, flags, tool_name,
+                          tool_version, produced_at, recorded_at, actor_kind, actor_id,
+                          entry_id)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
+            $17::text::jsonb, $18, $19, $20, $21, $22, $23, $24, $25)
+    ON CONFLICT ON CONSTRAINT evidence_once DO NOTHING"""
+
+
+async def insert_all(tx: Tx, new: Sequence[Evidence]) -> set[uuid.UUID]:
+    """Keep pieces of evidence; return the ids of those that were not there already."""
+    if len(new) == 1:
+        tag = await tx.execute(_INSERT, *_values(new[0]))
+        return {new[0].id} if tag != "INSERT 0 0" else set()
+    await tx.executemany(_INSERT, [_values(one) for one in new])
+    rows = await tx.fetch(
+        "SELECT e.id FROM evidence e WHERE e.id = ANY($1::uuid[])", [one.id for one in new]
     )
-    return tag != "INSERT 0 0"
+    return {row["id"] for row in rows}
 
 
 def _values(new: Evidence) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ leaf. Does not decide who may act, nor what an act is.
 """
 
 # fmt: off
-from muniment.server.ledger.actions import append, append_with, erase
+from muniment.server.ledger.actions import append, append_all, append_with, erase
 from muniment.server.ledger.reads import (
     FOLDS,
     attested,
@@ -28,6 +28,6 @@ from muniment.server.ledger.rules import actor_of
 
 __all__ = [
     "FOLDS", "Actor", "Entry", "Fields", "Fold", "Key", "Recorded", "Subject", "actor_of", "append",
-    "append_with", "attested", "await_receipt", "check_entry_key", "entries", "entry", "erase", "find_entry", "gauges", "history",
+    "append_all", "append_with", "attested", "await_receipt", "check_entry_key", "entries", "entry", "erase", "find_entry", "gauges", "history",
     "receipt", "registrants", "tail",
 ]

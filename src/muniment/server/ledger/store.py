@@ -36,6 +36,11 @@ async def insert_entry(tx: Tx, entry: Entry, written: Written, mac: bytes) -> No
     await tx.execute(_ALONE, *_values(entry, written, mac))
 
 
+async def insert_entries(tx: Tx, made: Sequence[tuple[Entry, Written, bytes]]) -> None:
+    """Write entries with their MACs and queue them for the sequencer, in order, in one round trip."""
+    await tx.executemany(_ALONE, [_values(*one) for one in made])
+
+
 async def insert_with(
     tx: Tx, made: tuple[Entry, Written, bytes], act: LiteralString, args: Sequence[object]
 ) -> Row | None:

@@ -13,7 +13,7 @@ Adapters: `muniment.server.ports.blobs_local` (a directory), `blobs_s3` (S3 and 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -89,6 +89,14 @@ class Blobs(Protocol):
 
         Raises:
             TooLarge: more than `limit` bytes came.
+        """
+        ...
+
+    async def keep_all(self, upload: UUID, contents: Sequence[bytes]) -> list[Digest]:
+        """Hold small contents, each as the blob that its SHA-256 names; return these, in order.
+
+        Cheaper than one `keep` after the other where the store writes many together. What is staged
+        meanwhile is staged under `upload`. If it fails, some may be held.
         """
         ...
 

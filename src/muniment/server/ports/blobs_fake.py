@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from muniment.core.digest import Digest
+from muniment.core.digest import Digest, digest_of
 from muniment.core.errors import NotFound, TooLarge
 from muniment.server.ports.blob_parts import (
     merged,
@@ -122,6 +122,15 @@ class FakeBlobs:
         self.blobs[digest] = bytes(content)
         self._after(fault)
         return digest, len(content)
+
+    async def keep_all(self, upload: UUID, contents: Sequence[bytes]) -> list[Digest]:
+        """See `Blobs.keep_all`."""
+        del upload
+        fault = self._before("keep_all")
+        digests = [digest_of(content) for content in contents]
+        self.blobs.update(zip(digests, map(bytes, contents), strict=True))
+        self._after(fault)
+        return digests
 
     async def read_staged(
         self, upload: UUID, digest: Digest, size_bytes: int

@@ -25,13 +25,14 @@ import asyncio
 import contextlib
 import datetime as dt
 import fcntl
+import itertools
 import os
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from uuid import UUID
 
-from muniment.core.digest import Digest
+from muniment.core.digest import Digest, digest_of
 from muniment.core.errors import BadDigest, BlobStoreDown, NotFound, TooLarge, UploadConflict
 from muniment.server.ports import local_files as files
 from muniment.server.ports.blob_parts import require_exactly
@@ -42,6 +43,7 @@ from muniment.server.ports.object_keys import checked_key, checked_prefix
 
 _BLOCK = 1 << 20
 _HASHES_KEPT = 1000
+_SYNCED_AT_ONCE = 50  # each is an open file meanwhile
 _SEAL_AGAIN_SECONDS = 0.02
 
 
@@ -148,6 +150,16 @@ class LocalBlobs:
         else:
             await run(scratch.keep, self._final(digest), self._root)
         return digest, running.at
+
+    async def keep_all(self, upload: UUID, contents: Sequence[bytes]) -> list[Digest]:
+        """See `Blobs.keep_all`. Fifty files are synced together."""
+        digests = [digest_of(content) for content in contents]
+        named = dict(zip(digests, contents, strict=True))
+        waiting = iter(named.items())
+        while some := list(itertools.islice(waiting, _SYNCED_AT_ONCE)):
+            placed = {self._final(digest): content for digest, content in some}
+            await run(files.hold_together, self._folder(upload), placed, self._root)
+        return digests
 
     async def _finish_kept(self, scratch: Staged, writer: PartWriter, *, whole: bool) -> None:
         try:

@@ -23,7 +23,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import secrets
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -50,7 +50,7 @@ from muniment.server.ports.blob_parts import (
 )
 from muniment.server.ports.blobs import ObjectInfo, Part
 from muniment.server.ports.object_keys import checked_key, checked_prefix
-from muniment.server.ports.s3_objects import Bucket, Counted, Hashed, joined
+from muniment.server.ports.s3_objects import Bucket, Counted, Hashed, joined, together
 
 if TYPE_CHECKING:
     from obstore import GetOptions
@@ -152,6 +152,11 @@ class S3Blobs:
             whole = Counted(joined(bytes(head), None), len(head))
             await self._bucket.put_stream(self._blob(digest), whole, len(head))
         return digest, len(head)
+
+    async def keep_all(self, upload: UUID, contents: Sequence[bytes]) -> list[Digest]:
+        """See `Blobs.keep_all`. Several are sent at a time."""
+        keeping = (self.keep(upload, joined(one, None), limit=len(one)) for one in contents)
+        return [digest for digest, _ in await together(keeping)]
 
     async def _keep_large(
         self, upload: UUID, chunks: AsyncIterable[bytes], hashed: Hashed, limit: int

@@ -14,7 +14,8 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -26,6 +27,7 @@ _T = TypeVar("_T")
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _BLOCK = 4 << 20
 _PAGE = 4096
+_SYNCS_AT_ONCE = 8
 _RESERVE_BYTES = 256 << 20
 _DIRECT = getattr(os, "O_DIRECT", 0)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -228,6 +230,48 @@ def move_into_place(handle: int, path: Path, final: Path, root: Path) -> None:
     path.replace(final)
     os.fchmod(handle, 0o444)  # after the move: what could not be moved can still be written
     sync_folder(final.parent)
+
+
+def hold_together(beside: Path, contents: Mapping[Path, bytes], root: Path) -> None:
+    """Write files under their names, durably, all of them with one wait for the disk where it can.
+
+    They are written in the folder `beside`, which is removed, and then moved. What is there in the
+    size it should have is left as it is.
+    """
+    missing = {path: data for path, data in contents.items() if size_of(path) != len(data)}
+    written: list[tuple[int, Path, Path]] = []
+    try:
+        for number, (path, data) in enumerate(missing.items()):
+            staged = beside / f"{number:08}"
+            handle = open_staged(staged)
+            written.append((handle, staged, path))
+            keep_reserve(handle, len(data))
+            write_at(handle, data, 0)
+        # Several wait at a time: a file system that keeps a journal then writes it once for them all.
+        with ThreadPoolExecutor(_SYNCS_AT_ONCE) as syncing:
+            list(syncing.map(os.fsync, [handle for handle, _, _ in written]))
+        changed: set[Path] = set()
+        for handle, staged, path in written:
+            _make_folder_unsynced(path.parent, root, changed)
+            staged.replace(path)
+            os.fchmod(handle, 0o444)
+            changed.add(path.parent)
+        with ThreadPoolExecutor(_SYNCS_AT_ONCE) as syncing:
+            list(syncing.map(sync_folder, changed))
+    finally:
+        for handle, _, _ in written:
+            os.close(handle)
+        remove_tree(beside)
+
+
+def _make_folder_unsynced(folder: Path, root: Path, changed: set[Path]) -> None:
+    """Make a folder below `root`; those that a name was added to are noted in `changed`."""
+    if folder == root or folder.is_dir():
+        return
+    _make_folder_unsynced(folder.parent, root, changed)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    changed.add(folder.parent)
 
 
 def make_folder(folder: Path, root: Path) -> None:

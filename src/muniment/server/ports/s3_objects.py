@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import datetime as dt
 import hashlib
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Literal
+import itertools
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import obstore
 from obstore import exceptions as theirs
@@ -24,6 +26,8 @@ _PIECE_BYTES = 8 * _MIB
 _PIECES_MAX = 9_000  # S3 takes 10 000
 _PIECES_AT_ONCE = 3
 _PAGE = 1000
+_AT_ONCE = 16
+T = TypeVar("T")
 ABSENT = (theirs.NotFoundError, FileNotFoundError)  # the library raises either
 _NO_ROOM = ("InsufficientStorage", "QuotaExceeded", "StorageFull", "507 ")
 _AS_DOWNLOAD: Attributes = {
@@ -96,6 +100,15 @@ async def joined(head: bytes, rest: AsyncIterator[bytes] | None) -> AsyncIterato
     if rest is not None:
         async for chunk in rest:
             yield chunk
+
+
+async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Do all of `work`, sixteen at a time; return what came of it, in order."""
+    done: list[T] = []
+    waiting = iter(work)
+    while some := list(itertools.islice(waiting, _AT_ONCE)):
+        done += await asyncio.gather(*some)
+    return done
 
 
 class Bucket:

@@ -18,6 +18,7 @@ from muniment.server.artifacts.actions.registering import (
     declare,
     declared,
     format_of,
+    format_of_content,
     open_upload,
     preview,
     register,
@@ -26,5 +27,5 @@ from muniment.server.artifacts.actions.registering import (
 # fmt: off
 __all__ = [
     "PREDICATE_TYPE", "Checked", "Offer", "check", "check_open", "collect_blobs", "declare", "declared", "expect_piece", "fail_blob",
-    "finish_scrub", "format_of", "heal_blob", "hold_blob", "join_pieces", "misdescribed", "open_upload", "preview", "register",
+    "finish_scrub", "format_of", "format_of_content", "heal_blob", "hold_blob", "join_pieces", "misdescribed", "open_upload", "preview", "register",
 ]

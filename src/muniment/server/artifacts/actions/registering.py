@@ -94,6 +94,14 @@ async def format_of(blobs: Blobs, digest: Digest, size_bytes: int) -> Format:
     return formats.detect(head, tail, size_bytes)
 
 
+def format_of_content(content: bytes) -> Format:
+    """Tell what a blob is whose content is at hand."""
+    size_bytes = len(content)
+    head = content[: formats.HEAD_BYTES]
+    small = size_bytes <= formats.HEAD_BYTES
+    return formats.detect(head, head if small else content[-formats.TAIL_BYTES :], size_bytes)
+
+
 async def _range(blobs: Blobs, digest: Digest, start: int, end: int) -> bytes:
     if start >= end:
         return b""

@@ -211,22 +211,26 @@ async def seal_blob(
     return tag != "UPDATE 0"
 
 
-async def note_blob(tx: Tx, blob: Held, found: Format, now: dt.datetime) -> None:
-    """Note that a blob is held which no session sent, and what it is. Once is enough.
+async def note_blobs(tx: Tx, held: Sequence[tuple[Held, Format]], now: dt.datetime) -> None:
+    """Note that blobs are held which no session sent, and what they are. Once is enough.
 
     Until `tx` ends nobody removes bytes that nothing names (`keep_sealing_out`).
     """
+    if not held:
+        return
+    in_order = sorted(held, key=lambda one: one[0].digest.raw)  # as others do: nobody deadlocks
     await tx.execute(
         """
-        WITH collector_kept_out AS (SELECT pg_advisory_xact_lock_shared($6))
+        WITH collector_kept_out AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared($6))
         INSERT INTO blob (digest, size_bytes, format, executable, sealed_at)
-        SELECT $1, $2, $3, $4, $5 FROM collector_kept_out
+        SELECT new.*, $5::timestamptz FROM collector_kept_out,
+               unnest($1::bytea[], $2::bigint[], $3::text[], $4::boolean[]) AS new
         ON CONFLICT (digest) DO NOTHING
         """,
-        blob.digest.raw,
-        blob.size_bytes,
-        found.name,
-        found.executable,
+        [blob.digest.raw for blob, _ in in_order],
+        [blob.size_bytes for blob, _ in in_order],
+        [found.name for _, found in in_order],
+        [found.executable for _, found in in_order],
         now,
         _SEAL_LOCK,
     )

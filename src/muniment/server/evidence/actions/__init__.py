@@ -5,10 +5,12 @@ from muniment.server.evidence.actions.recording import (
     evidence_of,
     judge,
     keep,
+    keep_all,
     load,
     parse_held,
     read_context,
     record,
+    record_all,
     refused,
     reparse,
 )
@@ -23,6 +25,6 @@ from muniment.server.evidence.actions.signing import (
 
 # fmt: off
 __all__ = [
-    "add_signer", "as_kept", "check_subject", "evidence_of", "judge", "keep", "load", "parse_held", "read_context",
-    "record", "record_signature", "refused", "registry_signer", "remove_signer", "reparse", "sign",
+    "add_signer", "as_kept", "check_subject", "evidence_of", "judge", "keep", "keep_all", "load", "parse_held", "read_context",
+    "record", "record_all", "record_signature", "refused", "registry_signer", "remove_signer", "reparse", "sign",
 ]

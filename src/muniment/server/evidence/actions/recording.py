@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from muniment.core.canon import canonical
@@ -132,15 +132,17 @@ async def keep(blobs: Blobs, data: bytes, new_id: uuid.UUID) -> Kept:
 
     `record` notes that it is held, where the evidence says so (`New.kept`).
     """
-    digest = digest_of(data)
+    [kept] = await keep_all(blobs, [data], new_id)
+    return kept
 
-    async def chunks() -> AsyncIterator[bytes]:
-        yield data
 
-    await blobs.stage(new_id, digest, 0, chunks(), limit=len(data))
-    await blobs.seal(new_id, digest, len(data))
-    await blobs.discard(new_id)
-    return Kept(digest, len(data), await artifacts.format_of(blobs, digest, len(data)))
+async def keep_all(blobs: Blobs, contents: Sequence[bytes], new_id: uuid.UUID) -> list[Kept]:
+    """Have reports held, as `keep` each of them, and cheaper."""
+    digests = await blobs.keep_all(new_id, contents)
+    return [
+        Kept(digest, len(data), artifacts.format_of_content(data))
+        for digest, data in zip(digests, contents, strict=True)
+    ]
 
 
 def check_subject(new: New) -> list[dict[str, Any]]:
@@ -174,21 +176,43 @@ async def record(tx: Tx, new: New, by: By, signer: Signer) -> tuple[Evidence, bo
         BadEvidence: it names other digests than the subject's. Nothing is written.
     Source: R-082, R-083, R-096; design §5.1.
     """
-    problems = check_subject(new)
+    [done] = await record_all(tx, [new], by, signer)
+    return done
+
+
+async def record_all(
+    tx: Tx, every: Sequence[New], by: By, signer: Signer
+) -> list[tuple[Evidence, bool]]:
+    """Record many pieces of evidence, as `record` each of them; return what it would, in order.
+
+    Raises:
+        BadEvidence: some name other digests than their subject's; all are said. Nothing is written.
+    """
+    problems = [problem for new in every for problem in check_subject(new)]
     if problems:
         raise refused(problems)
-    evidence = evidence_of(new, by)
-    if not await store.insert_evidence(tx, evidence):
-        same = await store.find_same(tx, evidence)
-        assert same is not None, "who inserted it first has committed, or we would have waited"
-        return same, False
-    if new.kept is not None:
-        held = Held(new.kept.digest, new.kept.size_bytes)
-        await artifacts.note_blob(tx, held, new.kept.format, by.at)
-    if new.parsed.components:
-        await store.insert_components(tx, evidence, new.parsed.components)
-    await ledger.append(tx, _entry(evidence, new), signer)
-    return evidence, True
+    made = [evidence_of(new, by) for new in every]
+    created = await store.insert_all(tx, made)
+    blobs, entries = [], []
+    for evidence, new in zip(made, every, strict=True):
+        if evidence.id in created:
+            if new.kept is not None:
+                held = Held(new.kept.digest, new.kept.size_bytes)
+                blobs.append((held, new.kept.format))
+            if new.parsed.components:
+                await store.insert_components(tx, evidence, new.parsed.components)
+            entries.append(_entry(evidence, new))
+    await artifacts.note_blobs(tx, blobs, by.at)
+    await ledger.append_all(tx, entries, signer)
+    return [
+        (one, True) if one.id in created else (await _there_already(tx, one), False) for one in made
+    ]
+
+
+async def _there_already(tx: Tx, one: Evidence) -> Evidence:
+    same = await store.find_same(tx, one)
+    assert same is not None, "who inserted it first has committed, or we would have waited"
+    return same
 
 
 def evidence_of(new: New, by: By) -> Evidence:

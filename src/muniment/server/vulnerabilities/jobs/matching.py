@@ -29,8 +29,7 @@ from muniment.server.vulnerabilities.rules.findings import RULESET_ID
 from muniment.server.vulnerabilities.store.results import Subject, latest_results
 
 _ACTOR: Final = Actor("system", "matcher")
-_AT_ONCE: Final = 100
-_HELD_AT_ONCE: Final = 16
+_AT_ONCE: Final = 200
 
 
 async def match(deps: Deps, job: Job) -> Matching | None:
@@ -77,24 +76,35 @@ async def _record_all(
 ) -> int:
     """Record what changed, some at a time; return how many did."""
     changed = 0
-    for at in range(0, len(differ), _AT_ONCE):
-        some = differ[at : at + _AT_ONCE]
-        times = (started_at, deps.clock.now())
-        made = [
-            actions.result_of(*one, databases, ("muniment", tool_version()), times) for one in some
-        ]
-        changed += await _record(deps, made)
+    holding: asyncio.Task[list[tuple[Result, Kept]]] | None = None
+    try:
+        for at in range(0, len(differ), _AT_ONCE):
+            some = differ[at : at + _AT_ONCE]
+            times = (started_at, deps.clock.now())
+            made = [
+                actions.result_of(*one, databases, ("muniment", tool_version()), times)
+                for one in some
+            ]
+            next_ = asyncio.create_task(_hold(deps, made))
+            if holding is not None:  # the disk takes the next ones while the database takes these
+                changed += await _record(deps, await holding)
+            holding = next_
+        if holding is not None:
+            changed += await _record(deps, await holding)
+            holding = None
+    finally:
+        if holding is not None:
+            holding.cancel()
     return changed
 
 
-async def _record(deps: Deps, made: Sequence[Result]) -> int:
-    holding = asyncio.Semaphore(_HELD_AT_ONCE)
+async def _hold(deps: Deps, made: Sequence[Result]) -> list[tuple[Result, Kept]]:
+    contents = [one.data for one in made]
+    kept = await evidence.keep_all(deps.blobs, contents, deps.clock.new_id())
+    return list(zip(made, kept, strict=True))
 
-    async def hold(one: Result) -> tuple[Result, Kept]:
-        async with holding:
-            return one, await evidence.keep(deps.blobs, one.data, deps.clock.new_id())
 
-    held = await asyncio.gather(*(hold(one) for one in made))
+async def _record(deps: Deps, held: Sequence[tuple[Result, Kept]]) -> int:
     by = By(_ACTOR, deps.clock.now(), deps.clock.new_id)
     async with deps.db.transaction() as tx:
         return await actions.record(tx, held, by, deps.keys.record)

@@ -84,12 +84,34 @@ async def advisories_about(tx: Tx, packages: Iterable[str]) -> dict[str, list[Ad
     """Return the advisories about packages, by package."""
     wanted = sorted(set(packages))
     found: dict[str, list[Advisory]] = {}
-    rows = await tx.fetch(_ADVISORY + " AND a.packages && $1::text[]", wanted) if wanted else []
-    for row in rows:
+    for row in await _advisories(tx, wanted, _OF_PACKAGES, _OF_MANY_PACKAGES):
         one = _to_advisory(row)
         for package in {entry.package for entry in one.entries}:
             found.setdefault(package, []).append(one)
     return found
+
+
+# An index finds few names; for thousands, every row is looked at once, by hash.
+_FEW: Final = 200
+_OF_PACKAGES: Final[LiteralString] = _ADVISORY + " AND a.packages && $1::text[]"
+_OF_MANY_PACKAGES: Final[LiteralString] = _ADVISORY + (  # noqa: S608 -- ours
+    " AND a.id IN (SELECT x.id FROM advisory x CROSS JOIN LATERAL unnest(x.packages) AS p (name)"
+    " JOIN unnest($1::text[]) AS w (name) ON w.name = p.name WHERE x.until IS NULL)"
+)
+_OF_NAMES: Final[LiteralString] = _ADVISORY + " AND a.ecosystem <> 'KEV' AND a.names && $1::text[]"
+_OF_MANY_NAMES: Final[LiteralString] = _ADVISORY + (  # noqa: S608 -- ours
+    " AND a.ecosystem <> 'KEV'"
+    " AND a.id IN (SELECT x.id FROM advisory x CROSS JOIN LATERAL unnest(x.names) AS p (name)"
+    " JOIN unnest($1::text[]) AS w (name) ON w.name = p.name WHERE x.until IS NULL)"
+)
+
+
+async def _advisories(
+    tx: Tx, wanted: Sequence[str], few: LiteralString, many: LiteralString
+) -> Sequence[Row]:
+    if not wanted:
+        return []
+    return await tx.fetch(few if len(wanted) <= _FEW else many, list(wanted))
 
 
 def _to_advisory(row: Row) -> Advisory:
@@ -101,11 +123,7 @@ async def vulnerabilities_named(tx: Tx, names: Iterable[str]) -> dict[str, rules
     wanted, asked = set(names), set[str]()
     advisories: dict[str, Advisory] = {}
     while wanted - asked:
-        rows = await tx.fetch(
-            _ADVISORY + " AND a.ecosystem <> $2 AND a.names && $1::text[]",
-            sorted(wanted - asked),
-            KEV,
-        )
+        rows = await _advisories(tx, sorted(wanted - asked), _OF_NAMES, _OF_MANY_NAMES)
         asked |= wanted
         for row in rows:
             one = _to_advisory(row)
