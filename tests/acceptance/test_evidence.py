@@ -9,6 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openlineage.client import OpenLineageClient
+from openlineage.client.event_v2 import (
+    InputDataset,
+    Job,
+    OutputDataset,
+    Run,
+    RunEvent,
+    RunState,
+)
+from openlineage.client.facet_v2 import dataset_version_dataset
+from openlineage.client.serde import Serde
+from openlineage.client.transport.http import (
+    ApiKeyTokenProvider,
+    HttpCompression,
+    HttpConfig,
+    HttpTransport,
+)
+from openlineage.client.uuid import generate_new_uuid
 
 from muniment import Client
 from muniment.core.errors import BadEvidence, BadPath
@@ -122,3 +140,47 @@ def test_from_python(server: ServerProcess, ref: str, tmp_path: Path) -> None:
     done = server.cli("evidence", "gates", ref, check=False)
     assert done.returncode == 3
     assert "no evidence has this metric" in done.stdout
+
+
+def test_the_client_of_openlineage_sends_events(
+    server: ServerProcess, ref: str, tmp_path: Path
+) -> None:
+    """The real one, over its own HTTP transport; compressed, too, and again."""
+    name, _, version = ref.partition("@")
+    run, job = Run(runId=str(generate_new_uuid())), Job(namespace="etl", name="train")
+    out = OutputDataset(
+        namespace="muniment",
+        name=name,
+        facets={"version": dataset_version_dataset.DatasetVersionDatasetFacet(version)},
+    )
+    events = [
+        RunEvent(
+            eventType=type_, eventTime=f"2026-06-01T12:00:0{number}+02:00", run=run, job=job,
+            producer="https://scheduler.example", outputs=outputs,
+            inputs=[InputDataset(namespace="s3://lake", name=f"raw-{name}")],
+        )
+        for number, (type_, outputs) in enumerate([(RunState.START, []), (RunState.COMPLETE, [out])])
+    ]  # fmt: skip
+    for compression in ("gzip", None):
+        config = HttpConfig(
+            url=server.url, auth=ApiKeyTokenProvider({"apiKey": TOKEN}),
+            compression=None if compression is None else HttpCompression(compression),
+        )  # fmt: skip
+        client = OpenLineageClient(transport=HttpTransport(config))
+        for event in events:
+            client.emit(event)  # raises if it is not taken
+    told = data_of(server, "lineage-events", "list", f"run:{run.runId}")
+    assert [(one["event_type"], one["producer"]) for one in told] == [
+        ("COMPLETE", "https://scheduler.example"), ("START", "https://scheduler.example"),
+    ]  # fmt: skip
+    tree = server.cli("lineage", ref).stdout
+    assert f"s3://lake/raw-{name}" in tree
+    # What comes out is what its client wrote, and goes in again from a file.
+    given = data_of(server, "lineage", ref, "--format", "openlineage")
+    kept = [one for one in given if one["run"]["runId"] == run.runId]
+    assert kept == [json.loads(Serde.to_json(event)) for event in events]
+    file = tmp_path / "events.jsonl"
+    file.write_text("\n".join(json.dumps(one) for one in kept))
+    assert "0 recorded, 2 told before" in server.cli("lineage-events", "add", str(file)).stdout
+    shown = data_of(server, "lineage-events", "show", told[0]["id"])
+    assert shown == kept[1]

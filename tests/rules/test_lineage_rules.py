@@ -161,7 +161,7 @@ def test_of_what_lineage_is_asked() -> None:
     node = rules.said_by(subject(FULL_METADATA))[1].node
     assert node.is_also(root)
     assert not node.is_also(Node(NodeKind.FEATURE, root.key, ""))
-    for bad in ("dataset:", "commit:" + "x" * 501, "run:a\0b", "nothing", "other:x"):
+    for bad in ("dataset:", "commit:" + "x" * 1991, "run:a\0b", "nothing", "other:x"):
         with pytest.raises(BadReference):
             rules.read_root(bad)
 

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from muniment.core.digest import Digest
 from muniment.core.names import AssetRef, VersionRef
+from muniment.server.ledger.records import Actor
 
 
 class About(enum.StrEnum):
@@ -88,6 +90,7 @@ class NodeKind(enum.StrEnum):
     FEATURE = "feature"
     MATERIAL = "material"  # what provenance alone names
     RUN = "run"
+    JOB = "job"  # what runs are executions of, as OpenLineage has it
     PIPELINE = "pipeline"
     DEPLOYMENT = "deployment"
 
@@ -103,6 +106,7 @@ class LinkKind(enum.StrEnum):
     USES_FEATURE = "uses_feature"
     MADE_BY = "made_by"
     USED = "used"
+    EXECUTES = "executes"
     DEPLOYS = "deploys"
 
 
@@ -110,7 +114,9 @@ class LinkKind(enum.StrEnum):
 class Node:
     """One thing in a lineage. `key` is unique among those of its kind.
 
-    `called` are the names it is found by. Of a redacted one nothing but its kind is told.
+    `called` are the names it is found by. `names` are those of them, and of where it is kept, that
+    say nothing of its version; empty where it is known by one of its names alone. Of a redacted one
+    nothing but its kind is told.
     """
 
     kind: NodeKind
@@ -120,6 +126,8 @@ class Node:
     about: Mapping[str, str] = field(default_factory=dict)
     called: frozenset[str] = frozenset()
     redacted: bool = False
+    names: frozenset[str] = frozenset()
+    version: str | None = None
 
     @property
     def id(self) -> str:
@@ -207,6 +215,77 @@ class Said:
     verified: bool = False
     evidence: uuid.UUID | None = None
     signer: str | None = None
+
+
+class EventKind(enum.StrEnum):
+    """What an event is about."""
+
+    RUN = "run"
+    JOB = "job"
+    DATASET = "dataset"
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """A dataset that an event names, or what stands for one: a version of this registry.
+
+    `name` is `NAMESPACE/NAME`; of what this registry names itself (`muniment`, `muniment/KIND`) the
+    name alone. `also` are other names of the same form.
+    """
+
+    kind: NodeKind
+    name: str
+    version: str | None = None
+    digest: str | None = None
+    also: tuple[str, ...] = ()
+
+    @property
+    def called(self) -> list[str]:
+        """Every name by which it is found, each once."""
+        names = [self.name, *self.also]
+        found = [*names, *(f"{name}@{self.version}" for name in names if self.version)]
+        return list(dict.fromkeys([*found, *([self.digest] if self.digest else [])]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What an OpenLineage event says. `maker` is the id of the node it is about."""
+
+    kind: EventKind
+    maker: str
+    job: str | None = None
+    type: str | None = None
+    at: dt.datetime
+    producer: str
+    schema_url: str = ""
+    parent_run: str | None = None
+    commit: str | None = None
+    repository: str | None = None
+    inputs: tuple[Material, ...] = ()
+    outputs: tuple[Material, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedEvent:
+    """An event that was recorded: its body's digest, by whom, when, and its entry."""
+
+    id: uuid.UUID
+    event: Event
+    digest: Digest
+    recorded_at: dt.datetime
+    actor: Actor
+    entry_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """A run or job as all events about it tell, and what it was built from, used and made."""
+
+    node: Node
+    job: Node | None
+    commits: tuple[Node, ...]
+    inputs: tuple[Material, ...]
+    outputs: tuple[Material, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom
 from muniment.server.http.records import Scope, Verb
 from muniment.server.impact.reads import lineage as reads
 from muniment.server.impact.reads import named
+from muniment.server.impact.reads import told as telling
+from muniment.server.impact.reads.asking import Sees
 from muniment.server.impact.records import Lineage, LinkKind, NodeKind, Way
 from muniment.server.impact.rules import exporting
 from muniment.server.impact.rules.lineage import read_root
@@ -23,7 +25,7 @@ _DEPTH_MAX: Final = 20
 
 
 class LineageQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Of what: a version, or `dataset:`, `base_model:`, `feature:`, `commit:`, `run:`, `pipeline:` and a name.
+    """Of what: a version, or `dataset:`, `base_model:`, `feature:`, `commit:`, `run:`, `job:`, `pipeline:` and a name.
 
     `way` up is what it was made from, down what was made from it; `depth` is how many links far.
     """
@@ -93,7 +95,7 @@ async def _found(call: Call, tx: Tx) -> Lineage:
     return await reads.lineage(tx, wanted, query.way, query.depth, _sees(call))
 
 
-def _sees(call: Call) -> reads.Sees:
+def _sees(call: Call) -> Sees:
     return lambda scope: call.may(Verb.READ, scope)
 
 
@@ -138,8 +140,11 @@ async def get_prov(call: Call, tx: Tx) -> Reply:
 
 
 async def get_openlineage(call: Call, tx: Tx) -> Reply:
-    """Give a lineage as OpenLineage RunEvents, one for each version."""
-    return Reply(exporting.openlineage(await _found(call, tx), call.base_url))
+    """Give a lineage as OpenLineage events: one for each version, and those that were told of runs."""
+    found = await _found(call, tx)
+    told = await telling.bodies(tx, _sees(call), found.nodes)
+    ours = exporting.openlineage(found, call.base_url)
+    return Reply([*ours, *(msgspec.Raw(one) for one in told)])
 
 
 def _operation(rest: str, name: str, summary: str, handler: Any, returns: Any) -> Operation:

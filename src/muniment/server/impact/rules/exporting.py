@@ -1,6 +1,6 @@
 """A lineage in the words of others: W3C PROV-JSON, and OpenLineage RunEvents.
 
-PROV: runs, pipelines and deployments are activities, everything else is an entity. OpenLineage has no
+PROV: runs, jobs, pipelines and deployments are activities, everything else is an entity. OpenLineage has no
 models: a version is an output dataset with a version facet, and each version is one completed run.
 
 Source: PROV-JSON (W3C member submission 2013-04-24); OpenLineage 2-0-2, facets DatasetVersion 1-0-1,
@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from muniment.server.impact.records import Lineage, Link, LinkKind, Node, NodeKind
 
-_ACTIVITIES: Final = frozenset({NodeKind.RUN, NodeKind.PIPELINE, NodeKind.DEPLOYMENT})
+_ACTIVITIES: Final = frozenset({NodeKind.RUN, NodeKind.JOB, NodeKind.PIPELINE, NodeKind.DEPLOYMENT})
 _SPEC: Final = "https://openlineage.io/spec"
 _EVENT: Final = f"{_SPEC}/2-0-2/OpenLineage.json#/$defs/RunEvent"
 _VERSION: Final = (

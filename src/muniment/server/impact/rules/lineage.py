@@ -32,11 +32,11 @@ _NAMED: Final = {
     kind.value: kind
     for kind in (
         NodeKind.DATASET, NodeKind.BASE_MODEL, NodeKind.FEATURE, NodeKind.COMMIT, NodeKind.RUN,
-        NodeKind.PIPELINE,
+        NodeKind.JOB, NodeKind.PIPELINE,
     )
 }  # fmt: skip
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_KEY_MAX: Final = 500
+_KEY_MAX: Final = 1990
 #: How a dataset of a type is given a digest.
 _DIGESTS: Final = {
     "dvc": "the md5 of its `.dvc` file as `dvc-md5:…`, with the commit of that file",
@@ -122,7 +122,8 @@ def reference_node(kind: NodeKind, said: Mapping[str, Any]) -> Node:
     }
     called = frozenset({name, label, *((digest,) if digest else ())})
     key = label if digest is None else f"{label}#{digest}"
-    return Node(kind, key, label, digest, about, called)
+    names = frozenset({name, *([said["uri"].rstrip("/")] if said.get("uri") else [])})
+    return Node(kind, key, label, digest, about, called, names=names, version=version)
 
 
 def _code(metadata: Mapping[str, Any]) -> Iterator[Said]:
