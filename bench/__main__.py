@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +35,7 @@ QUICK = registry.Effort(sizes=(1_000, 100_000), clients=(1, 8, 32), rounds=2, se
 async def run(home: Path, found: dict[str, Any], asked: argparse.Namespace) -> None:
     """Measure the parts asked for into `found`; both servers run throughout."""
     parts, quick = asked.only or PARTS, asked.quick
-    if "scanning" in parts:
-        print("scanning")
-        found["scanning"] = scanning.measure(256 if quick else 1024)
-    if "matching" in parts:
-        print("matching")
-        sizes = (1_000, 200, 20_000) if quick else vulnerabilities.SIZES
-        with tempfile.TemporaryDirectory(dir=home) as name:
-            os.chmod(name, 0o711)  # PostgreSQL may run under another account
-            found["matching"] = await vulnerabilities.measure(Path(name), *sizes)
+    await _alone(home, found, parts, quick=quick)
     if not set(parts) - set(ALONE):
         return
     effort = QUICK if quick else FULL
@@ -82,6 +74,20 @@ async def run(home: Path, found: dict[str, Any], asked: argparse.Namespace) -> N
     finally:
         ours.close()
         theirs.close()
+
+
+async def _alone(home: Path, found: dict[str, Any], parts: Sequence[str], *, quick: bool) -> None:
+    """Measure what needs no server."""
+    if "scanning" in parts:
+        print("scanning")
+        found["scanning"] = scanning.measure(256 if quick else 1024)
+    if "matching" in parts:
+        print("matching")
+        sizes = (1_000, 200, 20_000) if quick else vulnerabilities.SIZES
+        with tempfile.TemporaryDirectory(dir=home) as name:
+            own = Path(name)
+            own.chmod(0o711)  # noqa: ASYNC240 -- nothing else runs; PostgreSQL's account may be another
+            found["matching"] = await vulnerabilities.measure(own, *sizes)
 
 
 def main() -> None:

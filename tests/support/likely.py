@@ -127,6 +127,8 @@ def seed(url: str, token: str, home: Path, issuer: Issuer) -> Seeded:
         more_values, more_bodies = seed_policies(admin, url, home)
         mine = admin.whoami().id
         key = admin.keys.create(OwnKey(p256(40)), name="kept")
+        [told] = admin.lineage.tell([_told(0)])
+        composite, of_it = _add_composite(admin, home)
     upload = _open_upload(url, token)
     trusted = _trust(url, token, issuer)
     login_url = _let_in(url, token, issuer)
@@ -139,6 +141,15 @@ def seed(url: str, token: str, home: Path, issuer: Issuer) -> Seeded:
         "rest": ["0/000", "0/000.p/3", "entries/000.p/3", "1/000.p/1"],
         "entry_id": [entry],
         "evidence_id": [kept],
+        "event_id": [told.id],
+        "cvi": [composite],
+        "get_composite_evidence.evidence_id": [of_it],
+        "get_composite_evidence_file.evidence_id": [of_it],
+        "prove_component.kind": ["model"],
+        "prove_component.name": ["model-one"],
+        "contains": ["model-one@1.0.0", SHA256],
+        "system": ["seeded"],
+        "about": [told.about, "job:etl/train"],
         "scan_id": [scan.id],
         "fetch_id": [fetch],
         "job_id": [job],
@@ -275,6 +286,30 @@ def _open_upload(url: str, token: str) -> str:
     return upload
 
 
+def _add_composite(admin: Client, home: Path) -> tuple[str, str]:
+    """Register a composite and give it a note; return its identifier and that of the note."""
+    made = admin.composites.create("seeded", _composite("model-one@1.0.0"))
+    note = home / "composite.txt"
+    note.write_text("a note")
+    [added] = admin.evidence.add(made.cvi, note, kind="other")
+    return made.cvi, str(added.id)
+
+
+def _composite(ref: str) -> list[dict[str, Any]]:
+    kinds = ("code", "data", "adapter", "prompt", "config", "env")
+    absent = {"name": "-", "status": "not-applicable", "reason": "none"}
+    return [{"pin": ref}, *({"kind": kind, **absent} for kind in kinds)]
+
+
+def _told(number: int) -> dict[str, Any]:
+    """An event of OpenLineage."""
+    return {
+        "eventType": "COMPLETE", "eventTime": f"2026-06-01T12:00:0{number}Z", "producer": "https://p.example",
+        "run": {"runId": str(uuid.UUID(int=number))}, "job": {"namespace": "etl", "name": "train"},
+        "inputs": [{"namespace": "s3://lake", "name": "transactions"}],
+    }  # fmt: skip
+
+
 def _bodies(upload: str) -> dict[str, list[Any]]:
     file = {"path": "m", "sha256": hashlib.sha256(HELD).hexdigest(), "size_bytes": len(HELD)}
     sent = {"path": "sent", "sha256": SHA256, "size_bytes": len(BLOB)}
@@ -314,6 +349,15 @@ def _bodies(upload: str) -> dict[str, list[Any]]:
         "import_vulnerability_database": [
             {"ecosystem": "PyPI", "sha256": file["sha256"], "name": "all.zip"},
         ],
+        "register_composite": [
+            {"system": "seeded", "components": _composite("model-one@1.0.0")},
+            {"system": "fresh", "components": _composite("model-one@1"), "dry_run": True},
+        ],
+        "add_composite_evidence": [
+            {"files": [{"name": "notes", "sha256": file["sha256"], "kind": "other"}]},
+        ],
+        "tell_lineage": [_told(1), _told(2)],
+        "tell_lineage_batch": [[_told(3), _told(4)]],
         "create_webhook": [
             {"name": "new-hook", "url": "https://localhost:9/", "events": ["alias.set"]},
         ],

@@ -15,6 +15,7 @@ from muniment.client.aliases import Aliases
 from muniment.client.artifacts import Artifacts
 from muniment.client.assets import Assets
 from muniment.client.check import check_version
+from muniment.client.composites import Composites
 from muniment.client.evidence import EvidenceCalls
 from muniment.client.fetches import Fetches
 from muniment.client.impact import Impact, impact_of
@@ -83,6 +84,7 @@ class Client:
         self.versions = Versions(self.transport)
         self.aliases = Aliases(self.transport)
         self.artifacts = Artifacts(self.transport)
+        self.composites = Composites(self.transport)
         self.evidence = EvidenceCalls(self.transport)
         self.lifecycle = Lifecycle(self.transport, self.versions)
         self.lineage = LineageCalls(self.transport)

@@ -17,11 +17,16 @@ from muniment.client.versions import Versions, version_path
 from muniment.core.digest import Digest, digest_of
 from muniment.core.errors import BadPath, DigestMismatch
 
+#: How the identifier of a composite begins.
+CVI = "cvi1-"
 PathLike = str | os.PathLike[str]
 
 
 class EvidenceCalls:
-    """Calls about evidence. `ref` is `[NAMESPACE/]NAME@VERSION`, `…@alias` or `…@7`."""
+    """Calls about evidence. `ref` is `[NAMESPACE/]NAME@VERSION`, `…@alias` or `…@7`.
+
+    Where it says so, it may be a composite's identifier (`cvi1-…`) too.
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -37,7 +42,9 @@ class EvidenceCalls:
         dry_run: bool = False,
         on_progress: OnProgress | None = None,
     ) -> list[AddedEvidence]:
-        """Send files and record them as evidence of `ref`, all or none; return what each said.
+        """Send files and record them as evidence of `ref` (or a composite), all or none.
+
+        Returns what each said.
 
         The format is told from the content; `kind` says what all of them must be (`other` keeps any
         file unread). `contexts` maps the names of files to the files that say what their runs were
@@ -48,13 +55,13 @@ class EvidenceCalls:
             BadPath: a file is not there, or two have one name. Nothing is sent.
             BadEvidence: some file cannot be taken; `problems` names each, with its place.
         """
-        version = self._versions.get(ref)
+        path, namespace, name = self._subject(ref)
         sources = [files] if isinstance(files, str | os.PathLike) else list(files)
         local = {Path(source).name: _one(source) for source in sources}
         if len(local) != len(sources):
             raise BadPath("expected files of different names; add those of one name one by one")
         named = _contexts(contexts, list(local))
-        digests, session = self._send(version.namespace, version.name, local, named, on_progress)
+        digests, session = self._send(namespace, name, local, named, on_progress)
         body = {
             "upload_id": session.id,
             "dry_run": dry_run,
@@ -68,8 +75,20 @@ class EvidenceCalls:
                 for name in local
             ],
         }
-        path = version_path(version, "evidence")
         return self._transport.send("POST", path, body, Page[AddedEvidence]).items
+
+    def _subject(self, ref: str) -> tuple[str, str, str]:
+        """Where the evidence of `ref` is, and the namespace and name its files are sent under."""
+        if ref.startswith(CVI):
+            one = self._transport.get(api("composites", ref), dict[str, Any])
+            return api("composites", ref, "evidence"), one["namespace"], "composites"
+        version = self._versions.get(ref)
+        return version_path(version, "evidence"), version.namespace, version.name
+
+    def _of(self, ref: str, *more: str) -> str:
+        if ref.startswith(CVI):
+            return api("composites", ref, "evidence", *more)
+        return version_path(self._versions.get(ref), "evidence", *more)
 
     def _send(
         self,
@@ -86,8 +105,11 @@ class EvidenceCalls:
         return Upload(self._transport, session, on_progress).run(every), session
 
     def list_(self, ref: str, *, kind: str | None = None, earlier: bool = False) -> list[Evidence]:
-        """The evidence of a version, oldest first; `earlier` adds that of earlier versions."""
-        path = version_path(self._versions.get(ref), "evidence")
+        """The evidence of a version or composite, oldest first.
+
+        `earlier` adds that of a version's earlier versions.
+        """
+        path = self._of(ref)
 
         def page_at(cursor: str | None) -> Page[Evidence]:
             params = {"kind": kind, "earlier": "true" if earlier else None, "cursor": cursor}
@@ -110,20 +132,21 @@ class EvidenceCalls:
         Raises:
             DigestMismatch: the registry sent other bytes.
         """
-        path = version_path(version, "evidence", str(evidence.id), "file")
+        return self._file(version_path(version, "evidence", str(evidence.id), "file"), evidence)
+
+    def _file(self, path: str, evidence: Evidence) -> bytes:
         data = self._transport.request("GET", path).content
         if digest_of(data) != Digest.parse(evidence.digest):
             raise DigestMismatch(f"expected {evidence.digest}, found {digest_of(data)}")
         return data
 
     def get(self, ref: str, evidence_id: str) -> Evidence:
-        """One piece of evidence, with all that was read from its file (`parsed`).
+        """One piece of evidence of a version or composite, with all that was read of it (`parsed`).
 
         Raises:
-            NotFound: the version has none of that id.
+            NotFound: it has none of that id.
         """
-        path = version_path(self._versions.get(ref), "evidence", evidence_id)
-        return self._transport.get(path, Evidence)
+        return self._transport.get(self._of(ref, evidence_id), Evidence)
 
     def components(self, ref: str, evidence_id: str) -> list[dict[str, Any]]:
         """The components of an SBOM, in the order of its file."""
@@ -136,12 +159,12 @@ class EvidenceCalls:
         return list(all_items(page_at))
 
     def read(self, ref: str, evidence_id: str) -> bytes:
-        """The file of a piece of evidence, byte for byte, checked against its digest.
+        """The file of a piece of evidence of a version or composite, checked against its digest.
 
         Raises:
             DigestMismatch: the registry sent other bytes.
         """
-        return self.read_file(self._versions.get(ref), self.get(ref, evidence_id))
+        return self._file(self._of(ref, evidence_id, "file"), self.get(ref, evidence_id))
 
     def reparse(self, ref: str, evidence_id: str) -> dict[str, Any]:
         """Have the registry read the file again: `same`, and if not `differences`."""

@@ -24,6 +24,15 @@ class Reached(Record, frozen=True, kw_only=True):
     open: bool | None = None
 
 
+class Containing(Record, frozen=True, kw_only=True):
+    """A composite that leads to what was asked about, by what it contains or its own evidence."""
+
+    cvi: str
+    system: str = ""
+    namespace: str = "default"
+    paths: list[list[dict[str, str]]] = msgspec.field(default_factory=list)
+
+
 class Impact(Record, frozen=True, kw_only=True):
     """What a question leads to; `known` false: nobody there ever heard of it."""
 
@@ -34,6 +43,8 @@ class Impact(Record, frozen=True, kw_only=True):
     version_count: int = 0
     deployment_count: int = 0
     items: list[Reached] = msgspec.field(default_factory=list)
+    composites: list[Containing] = msgspec.field(default_factory=list)
+    more_composites: bool = False
     next_cursor: str | None = None
 
 

@@ -22,10 +22,12 @@ from muniment.core.errors import NotAuthenticated
 from muniment.server import (
     artifacts,
     catalog,
+    composites,
     evidence,
     federation,
     http,
     identity,
+    impact,
     ledger,
     lifecycle,
     migrations,
@@ -38,6 +40,7 @@ from muniment.server.artifacts import jobs as artifact_jobs
 from muniment.server.artifacts import routes as artifact_routes
 from muniment.server.artifacts.jobs import Keeper
 from muniment.server.catalog import routes as catalog_routes
+from muniment.server.composites import routes as composite_routes
 from muniment.server.evidence import routes as evidence_routes
 from muniment.server.facades.mlflow import jobs as mlflow_jobs
 from muniment.server.facades.mlflow import routes as mlflow_routes
@@ -80,6 +83,7 @@ OPERATIONS: list[Operation] = [
     *identity_routes.OPERATIONS,
     *catalog_routes.OPERATIONS,
     *artifact_routes.OPERATIONS,
+    *composite_routes.OPERATIONS,
     *evidence_routes.OPERATIONS,
     *policy_routes.OPERATIONS,
     *scanning_routes.OPERATIONS,
@@ -102,11 +106,13 @@ FOLDS: tuple[Fold, ...] = (
     *identity.FOLDS,
     *catalog.FOLDS,
     *artifacts.FOLDS,
+    *composites.FOLDS,
     *evidence.FOLDS,
     *policy.FOLDS,
     *scanning.FOLDS,
     *vulnerabilities.FOLDS,
     *lifecycle.FOLDS,
+    *impact.FOLDS,
     *federation.FOLDS,
 )
 

@@ -23,7 +23,7 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Add evidence, list it, see what it covers."
 )
 
-Ref = Annotated[str, typer.Argument(help="NAME@VERSION or NAME@alias.")]
+Ref = Annotated[str, typer.Argument(help="NAME@VERSION, NAME@alias, or a composite (cvi1-…).")]
 Id = Annotated[str, typer.Argument(help="The evidence's id, as `evidence list` shows it.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Read everything; record nothing.")]
 _MISSING = 4

@@ -34,6 +34,7 @@ def impact(
         [
             ("Asked about", f"{found.what} ({found.about})"),
             ("Also called", [one for one in found.names if one != found.what]),
+            ("Composites", len(found.composites) or None),
             ("Versions", counted if found.known else "nobody here ever heard of that"),
         ]
     )
@@ -48,4 +49,12 @@ def impact(
         for one in found.items
     ]
     columns = ("Version", "Open", "Aliases", "Deployed", "By way of")
-    screen.result(found.as_json(), head, *([table(columns, rows)] if rows else []))
+    also = [
+        (one.cvi, one.system, safe(" > ".join(step["name"] for step in one.paths[0])))
+        for one in found.composites
+        if one.paths
+    ]
+    shown = [table(columns, rows)] if rows else []
+    shown += [table(("Composite", "System", "By way of"), also)] if also else []
+    notes = ["Only the newest composites are shown"] if found.more_composites else []
+    screen.result(found.as_json(), head, *shown, *notes)

@@ -105,6 +105,23 @@ async def page(tx: Tx, version: Version, wanted: Wanted) -> list[Evidence]:
     return [to_evidence(row) for row in rows]
 
 
+async def page_about(tx: Tx, subject: About, wanted: Wanted) -> list[Evidence]:
+    """Return evidence of a subject itself, oldest first; `wanted.limit` and one more."""
+    rows = await tx.fetch(
+        COLUMNS
+        + """
+        WHERE e.subject_kind = $1 AND e.subject_id = $2 AND ($3::text IS NULL OR e.kind = $3)
+          AND (e.recorded_at, e.id) > ($4, $5) ORDER BY e.recorded_at, e.id LIMIT $6
+        """,
+        subject.kind,
+        subject.id,
+        None if wanted.kind is None else wanted.kind.value,
+        *wanted.after,
+        wanted.limit + 1,
+    )
+    return [to_evidence(row) for row in rows]
+
+
 _PAGE: Final[LiteralString] = (
     COLUMNS  # noqa: S608 -- columns only
     + """

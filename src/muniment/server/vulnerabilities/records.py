@@ -323,3 +323,13 @@ class Import:
     problems: tuple[Mapping[str, Any], ...]
     asked_at: dt.datetime
     actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A version (its id) or composite (its CVI) that contains a component, and the SBOM that says so."""
+
+    subject_id: str
+    evidence_id: uuid.UUID
+    file_name: str
+    component_id: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from muniment.server.evidence.routes import adding, judging, reading, signers, signing
+from muniment.server.evidence.routes import adding, composites, judging, reading, signers, signing
 from muniment.server.http.operation import Operation
 
 OPERATIONS: list[Operation] = [
@@ -11,4 +11,5 @@ OPERATIONS: list[Operation] = [
     *judging.OPERATIONS,
     *signing.OPERATIONS,
     *signers.OPERATIONS,
+    *composites.OPERATIONS,
 ]

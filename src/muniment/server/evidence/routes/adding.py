@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -88,9 +89,15 @@ class _Held:
 
 async def add(call: Call) -> Reply:
     """Read the files, then record them all in one transaction; or say all that is wrong."""
+    return await add_to(call, _about_version)
+
+
+async def add_to(call: Call, about_of: Callable[[Call, Tx], Awaitable[About]]) -> Reply:
+    """Add the files of the request's body to what `about_of` finds that it is about."""
     request: NewEvidenceBody = call.body
     async with call.deps.db.transaction(read_only=True) as tx:
-        about, held = await _held(call, tx, request)
+        about = await about_of(call, tx)
+        held = await _held(call, tx, request, about)
         signers = [known.signer for known in await reads.signers(tx)]
     signers.append(actions.registry_signer(call.deps.keys.record.public_key_der))
     found = await _read(call, about, held, signers)
@@ -111,16 +118,18 @@ def added(evidence: Evidence, *, recorded: bool = False, created: bool = False) 
     return AddedEvidence(**msgspec.structs.asdict(shown), created=created)
 
 
-async def _held(call: Call, tx: Tx, request: NewEvidenceBody) -> tuple[About, list[_Held]]:
-    """Return what the evidence will be about, and its files.
-
-    Raises:
-        NotFound: there is no such version.
-        BadEvidence: files are not held where the caller may use them; all are named.
-    """
+async def _about_version(call: Call, tx: Tx) -> About:
     version = await version_of(call, tx)
     manifest = await artifacts.get_manifest(tx, version.manifest_digest)
-    about = binding.about_version(version, paths={one.path: one.digest for one in manifest.files})
+    return binding.about_version(version, paths={one.path: one.digest for one in manifest.files})
+
+
+async def _held(call: Call, tx: Tx, request: NewEvidenceBody, about: About) -> list[_Held]:
+    """Return the files that are to be evidence.
+
+    Raises:
+        BadEvidence: files are not held where the caller may use them; all are named.
+    """
     pairs = [(Digest.parse(one.sha256), _context_of(one)) for one in request.files]
     digests = [each for pair in pairs for each in pair if each is not None]
     reach = artifacts.Reach(
@@ -137,7 +146,7 @@ async def _held(call: Call, tx: Tx, request: NewEvidenceBody) -> tuple[About, li
     ]
     if missing:
         raise actions.refused(missing)
-    return about, [
+    return [
         _Held(file, digest, sizes[digest], context, 0 if context is None else sizes[context])
         for file, (digest, context) in zip(request.files, pairs, strict=True)
     ]

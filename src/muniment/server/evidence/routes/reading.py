@@ -59,17 +59,30 @@ class _Position(msgspec.Struct):
 
 async def list_(call: Call, tx: Tx) -> Reply:
     """List the evidence of a version, oldest first."""
-    query: EvidenceQuery = call.query
     version = await version_of(call, tx)
-    wanted = reads.Wanted(kind=query.kind, earlier=query.earlier, limit=query.limit)
-    if query.cursor is not None:
-        after = read_cursor(query.cursor, _Position)
-        wanted = dataclasses.replace(wanted, after=(_in_utc(after.at), after.id))
-    found = await reads.page(tx, version, wanted)
+    found = await reads.page(tx, version, wanted_by(call.query))
     shown = [item(one, binding.of_version(one, version, call.now)) for one in found]
-    last = found[query.limit - 1] if len(found) > query.limit else None
+    return Reply(paged(found, shown, call.query.limit))
+
+
+def wanted_by(query: EvidenceQuery) -> reads.Wanted:
+    """Return which evidence a query asks for.
+
+    Raises:
+        BadCursor: its cursor is none of ours.
+    """
+    wanted = reads.Wanted(kind=query.kind, earlier=query.earlier, limit=query.limit)
+    if query.cursor is None:
+        return wanted
+    after = read_cursor(query.cursor, _Position)
+    return dataclasses.replace(wanted, after=(_in_utc(after.at), after.id))
+
+
+def paged(found: list[Evidence], shown: list[EvidenceItem], limit: int) -> Page[EvidenceItem]:
+    """Return what is shown of `found` as a page; `found` may have one more than `limit`."""
+    last = found[limit - 1] if len(found) > limit else None
     position = None if last is None else {"at": last.recorded_at.isoformat(), "id": str(last.id)}
-    return Reply(Page(*cut(shown, query.limit, position)))
+    return Page(*cut(shown, limit, position))
 
 
 def _in_utc(at: dt.datetime) -> dt.datetime:

@@ -12,6 +12,7 @@ Source: R-080, R-082.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ from muniment.core.canon import canonical
 from muniment.core.digest import Digest, digest_of
 from muniment.core.model_signing import roots_of
 from muniment.server.catalog.records import Version
+from muniment.server.composites.records import Composite
+from muniment.server.composites.rules.pinning import behaviour, digests_of
 from muniment.server.evidence.records import (
     About,
     Change,
@@ -27,6 +30,7 @@ from muniment.server.evidence.records import (
     Freshness,
 )
 
+_SHA256: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _FILES: Final = frozenset({"model", "adapter", "prompt"})
 _BEHAVIOUR: Final = _FILES | {
     "base", "prompt.template", "config", "router", "retrieval-index", "tools", "guardrail",
@@ -64,6 +68,23 @@ def about_version(
         digests=frozenset({version.manifest_digest, *files, *known.values(), *roots_of(known)}),
         files=known,
     )
+
+
+def about_composite(composite: Composite) -> About:
+    """Return a composite as something evidence can be about: its components as its manifest has them."""
+    digests = [text for text in digests_of(composite.manifest) if text.startswith("sha256:")]
+    return About(
+        kind="composite",
+        id=composite.cvi,
+        name=composite.system,
+        asset_id=None,
+        components=behaviour(composite.manifest),
+        digests=frozenset(Digest.parse(text) for text in digests if _is_sha256(text)),
+    )
+
+
+def _is_sha256(text: str) -> bool:
+    return _SHA256.fullmatch(text) is not None
 
 
 def components_of(version: Version) -> dict[str, str]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final, LiteralString
 
 from muniment.core.digest import Digest
 from muniment.core.names import NAMESPACE_DEFAULT
 from muniment.server import artifacts, vulnerabilities
 from muniment.server.http.records import Scope
+from muniment.server.impact.reads.composites import composites_with
 from muniment.server.impact.records import About, Asked, Place, Reached, Step, Where
 from muniment.server.ports.db import Row, Tx
-from muniment.server.vulnerabilities.records import Contained, Finding
+from muniment.server.vulnerabilities.records import Contained, Finding, Holder
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +22,14 @@ class Answer:
     """Every version that is reached, by id, with its paths; `names` are what it is also called.
 
     `known` is False where nobody ever heard of what was asked about. `findings` are those of
-    components, by the component's id, where a vulnerability was asked about.
+    components, by the component's id, where a vulnerability was asked about. `composites` are the
+    paths from those that lead there themselves, by identifier; others contain versions that do.
     """
 
     known: bool
     names: tuple[str, ...] = ()
     reached: dict[uuid.UUID, list[Reached]] = field(default_factory=dict)
+    composites: dict[str, list[tuple[Step, ...]]] = field(default_factory=dict)
     findings: dict[uuid.UUID, list[Finding]] = field(default_factory=dict)
 
 
@@ -38,7 +41,9 @@ async def answer(tx: Tx, asked: Asked) -> Answer:
         case About.PACKAGE:
             return await _package(tx, asked)
         case About.DIGEST:
-            return _by_version(await _digest(tx, asked.text))
+            found = _by_version(await _digest(tx, asked.text))
+            paths = await composites_with(tx, asked.text)
+            return replace(found, known=found.known or bool(paths), composites=paths)
         case About.MATERIAL:
             return _by_version(await _material(tx, asked.text))
 
@@ -57,32 +62,52 @@ async def _vulnerability(tx: Tx, name: str) -> Answer:
     found = affected.found
     reached: list[Reached] = []
     findings: dict[uuid.UUID, list[Finding]] = {}
-    for one in await vulnerabilities.holders(tx, list(found)):
+
+    def path(one: Holder) -> tuple[Step, ...]:
         finding = found[one.component_id]
-        path = (
+        return (
             Step("sbom", one.file_name, str(one.evidence_id)),
             Step("component", _called(finding.package, finding.version), finding.purl or ""),
             Step("vulnerability", finding.name),
         )
-        reached.append(Reached(one.version_id, path))
-        findings.setdefault(one.version_id, []).append(finding)
+
+    for one in await vulnerabilities.holders(tx, list(found)):
+        version_id = uuid.UUID(one.subject_id)
+        reached.append(Reached(version_id, path(one)))
+        findings.setdefault(version_id, []).append(found[one.component_id])
     grouped = _by_version(reached)
-    return Answer(True, affected.vulnerability.names, grouped.reached, findings)
+    own = await _composites(tx, list(found), path)
+    return Answer(True, affected.vulnerability.names, grouped.reached, own, findings)
+
+
+async def _composites(
+    tx: Tx, component_ids: Sequence[int], path: Callable[[Holder], tuple[Step, ...]]
+) -> dict[str, list[tuple[Step, ...]]]:
+    """Return the paths from composites whose own SBOMs have components, by identifier."""
+    found: dict[str, list[tuple[Step, ...]]] = {}
+    for one in await vulnerabilities.holders(tx, component_ids, "composite"):
+        found.setdefault(one.subject_id, []).append(path(one))
+    return found
 
 
 async def _package(tx: Tx, asked: Asked) -> Answer:
     components = await vulnerabilities.components_of(tx, asked.text, asked.version)
     by_id: dict[int, Contained] = {one.component_id: one for one in components}
-    reached = []
-    for one in await vulnerabilities.holders(tx, list(by_id)):
+
+    def path(one: Holder) -> tuple[Step, ...]:
         component = by_id[one.component_id]
-        path = (
+        return (
             Step("sbom", one.file_name, str(one.evidence_id)),
             Step("component", _called(asked.text, component.version), component.purl or ""),
         )
-        reached.append(Reached(one.version_id, path))
-    grouped = _by_version(reached)
-    return Answer(bool(components), (), grouped.reached)
+
+    grouped = _by_version(
+        [
+            Reached(uuid.UUID(one.subject_id), path(one))
+            for one in await vulnerabilities.holders(tx, list(by_id))
+        ]
+    )
+    return Answer(bool(components), (), grouped.reached, await _composites(tx, list(by_id), path))
 
 
 def _called(package: str, version: str | None) -> str:

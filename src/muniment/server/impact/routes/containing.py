@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -15,7 +16,8 @@ from muniment.server.http.paging import LIMIT_DEFAULT, Cursor, Limit, cut, read_
 from muniment.server.http.records import Verb
 from muniment.server.identity import visible_scopes
 from muniment.server.impact.reads import containing as reads
-from muniment.server.impact.records import About, Where
+from muniment.server.impact.reads.composites import containing
+from muniment.server.impact.records import About, Step, Where
 from muniment.server.impact.rules.asking import read_question
 from muniment.server.ports.db import Tx
 
@@ -59,11 +61,20 @@ class ReachedBody(msgspec.Struct, frozen=True, kw_only=True):
     open: bool | None
 
 
+class CompositeReachedBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A composite that leads to what was asked about, by its own evidence or by what it contains."""
+
+    cvi: str
+    system: str
+    namespace: str
+    paths: list[list[StepBody]]
+
+
 class ImpactBody(msgspec.Struct, frozen=True, kw_only=True):
     """What a question leads to. `known` false: nothing the caller may see ever named that.
 
     `names` are what a vulnerability is also called. Counts are of all pages, and of what the caller
-    may see.
+    may see. `composites` are the same on each page; there are more than those if `more_composites`.
     """
 
     what: str
@@ -73,6 +84,8 @@ class ImpactBody(msgspec.Struct, frozen=True, kw_only=True):
     version_count: int
     deployment_count: int
     items: list[ReachedBody]
+    composites: list[CompositeReachedBody]
+    more_composites: bool
     next_cursor: str | None
 
 
@@ -85,7 +98,12 @@ async def impact(call: Call, tx: Tx) -> Reply:
     query: ImpactQuery = call.query
     asked = read_question(query.what)
     found = await reads.answer(tx, asked)
-    everywhere = await reads.where(tx, list(found.reached), visible_scopes(call.caller.grants))
+    scopes = visible_scopes(call.caller.grants)
+    everywhere = await reads.where(tx, list(found.reached), scopes)
+    paths = {
+        one.version_id: [each.path for each in found.reached[one.version_id]] for one in everywhere
+    }
+    composites, more = await containing(tx, paths, found.composites, scopes)
     after = read_cursor(query.cursor, _Offset).after if query.cursor else 0
     page = everywhere[after : after + query.limit + 1]
     position = {"after": after + query.limit} if len(page) > query.limit else None
@@ -95,11 +113,21 @@ async def impact(call: Call, tx: Tx) -> Reply:
         what=query.what,
         about=asked.about.value,
         # What only others may see is not given away; what a database knows is no secret.
-        known=found.known if asked.about is About.VULNERABILITY else bool(everywhere),
+        known=found.known if asked.about is About.VULNERABILITY else bool(everywhere or composites),
         names=list(found.names),
         version_count=len(everywhere),
         deployment_count=sum(len(one.places) for one in everywhere),
         items=[_reached(one, found, still_open.get(one.version_id)) for one in shown],
+        composites=[
+            CompositeReachedBody(
+                cvi=one.cvi,
+                system=one.system,
+                namespace=one.namespace,
+                paths=[_steps(path) for path in one.paths],
+            )
+            for one in composites
+        ],
+        more_composites=more,
         next_cursor=cursor,
     )
     return Reply(body)
@@ -131,12 +159,13 @@ def _reached(one: Where, found: reads.Answer, still_open: bool | None) -> Reache
         deployments=[
             PlaceBody(each.environment, each.alias, each.mode, each.since) for each in one.places
         ],
-        paths=[
-            [StepBody(step.kind, step.name, step.id) for step in each.path]
-            for each in found.reached[one.version_id]
-        ],
+        paths=[_steps(each.path) for each in found.reached[one.version_id]],
         open=still_open,
     )
+
+
+def _steps(path: Sequence[Step]) -> list[StepBody]:
+    return [StepBody(step.kind, step.name, step.id) for step in path]
 
 
 _TAG: Final = "impact"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from muniment.server.vulnerabilities.reads.examining import (
     to_contained,
     vulnerabilities_named,
 )
-from muniment.server.vulnerabilities.records import Contained, Finding
+from muniment.server.vulnerabilities.records import Contained, Finding, Holder
 from muniment.server.vulnerabilities.rules.findings import Vulnerability
 
 
@@ -60,27 +59,18 @@ async def components_of(tx: Tx, package: str, version: str | None) -> list[Conta
     return [one for one in found if version is None or one.version == version]
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """A version that contains a component, and the SBOM that says so."""
-
-    version_id: uuid.UUID
-    evidence_id: uuid.UUID
-    file_name: str
-    component_id: int
-
-
-async def holders(tx: Tx, component_ids: Sequence[int]) -> list[Holder]:
-    """Return every version that contains one of the components, each with each SBOM that says so."""
+async def holders(tx: Tx, component_ids: Sequence[int], kind: str = "version") -> list[Holder]:
+    """Return every subject of a kind that contains one of the components, each with each SBOM that says so."""
     rows = await tx.fetch(
         """
-        SELECT DISTINCT e.subject_id::uuid AS version_id, e.id, e.file_name, x.component_id
+        SELECT DISTINCT e.subject_id, e.id, e.file_name, x.component_id
         FROM evidence_component x JOIN evidence e ON e.id = x.evidence_id
-        WHERE x.component_id = ANY($1::bigint[]) AND e.kind = 'sbom' AND e.subject_kind = 'version'
+        WHERE x.component_id = ANY($1::bigint[]) AND e.kind = 'sbom' AND e.subject_kind = $2
         ORDER BY 1, 2, 4
         """,
         list(component_ids),
+        kind,
     )
     return [
-        Holder(row["version_id"], row["id"], row["file_name"], row["component_id"]) for row in rows
+        Holder(row["subject_id"], row["id"], row["file_name"], row["component_id"]) for row in rows
     ]

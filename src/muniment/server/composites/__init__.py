@@ -1,0 +1,11 @@
+"""Composites: what really runs, pinned together under one identifier (the CVI).
+
+Owns `composite`. Promises: the identifier is that of the manifest (requirements §1.5), computable by
+anyone from it; a composite never changes, and registering it again gives the same; each has its entry
+in the log. Does not decide what may run; evidence of a composite is `evidence`'s.
+"""
+
+from muniment.server.composites.reads import FOLDS, Wanted, get, page
+from muniment.server.composites.rules.pinning import behaviour, digests_of, having
+
+__all__ = ["FOLDS", "Wanted", "behaviour", "digests_of", "get", "having", "page"]

@@ -1,0 +1,125 @@
+"""Composites by identifier, by what they contain, and how their table follows from the log."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from muniment.core.entry import time_text
+from muniment.core.errors import NotFound
+from muniment.core.names import AssetName, AssetRef, Namespace
+from muniment.server.composites import store
+from muniment.server.composites.records import Composite, Here
+from muniment.server.composites.rules import folding
+from muniment.server.http.records import Scope
+from muniment.server.ledger.records import Fields, Fold, Key, Recorded
+from muniment.server.ports.db import Tx
+
+
+async def get(tx: Tx, cvi: str) -> Composite:
+    """Return the composite of an identifier.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = await store.find(tx, cvi)
+    if found is None:
+        raise NotFound(f"there is no composite {cvi[:80]}")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which composites: within `scopes` (None: any), of a system, with a digest; `before` an id."""
+
+    scopes: Sequence[Scope] | None
+    namespace: str | None = None
+    system: str | None = None
+    digests: Sequence[str] | None = None
+    before: uuid.UUID | None = None
+    limit: int = 50
+
+
+async def page(tx: Tx, wanted: Wanted) -> list[Composite]:
+    """Return composites, the newest first; `wanted.limit` and one more."""
+    seen = None
+    if wanted.scopes is not None:
+        seen = [str(one.namespace) for one in wanted.scopes if one.asset is None]
+    rows = await tx.fetch(
+        store.COMPOSITE
+        + """
+        WHERE ($1::text[] IS NULL OR c.namespace = ANY($1))
+          AND ($2::text IS NULL OR c.namespace = $2) AND ($3::text IS NULL OR c.system = $3)
+          AND ($4::text[] IS NULL OR c.digests && $4) AND ($5::uuid IS NULL OR c.id < $5)
+        ORDER BY c.id DESC LIMIT $6
+        """,
+        seen,
+        wanted.namespace,
+        wanted.system,
+        None if wanted.digests is None else list(wanted.digests),
+        wanted.before,
+        wanted.limit + 1,
+    )
+    return [store.to_composite(row) for row in rows]
+
+
+async def versions_in(tx: Tx, composites: Iterable[Composite]) -> list[Here]:
+    """Return the versions of this registry that have the digest of some component."""
+    wanted = {
+        record["digest"]["sha256"]
+        for one in composites
+        for record in one.components
+        if "sha256" in (record.get("digest") or {})
+    }
+    raw = [bytes.fromhex(text) for text in sorted(wanted) if _is_sha256(text)]
+    rows = await tx.fetch(
+        """
+        SELECT v.id, a.namespace, a.name, v.version, encode(v.manifest_digest, 'hex') AS sha256
+        FROM version v JOIN asset a ON a.id = v.asset_id WHERE v.manifest_digest = ANY($1::bytea[])
+        ORDER BY v.id
+        """,
+        raw,
+    ) if raw else ()  # fmt: skip
+    return [
+        Here(
+            row["id"],
+            AssetRef(Namespace(row["namespace"]), AssetName(row["name"])),
+            row["version"],
+            row["sha256"],
+        )
+        for row in rows
+    ]
+
+
+def _is_sha256(text: str) -> bool:
+    return len(text) == 64 and all(char in "0123456789abcdef" for char in text)  # noqa: PLR2004 -- hex digits
+
+
+class CompositeFold:
+    """`composite`."""
+
+    table = "composite"
+
+    def apply(self, rows: dict[Key, Fields], entry: Recorded) -> None:
+        """Apply `composite.register`."""
+        folding.fold_composite(rows, entry)
+
+    async def stored(self, tx: Tx) -> AsyncIterator[tuple[Key, Fields]]:
+        """Yield every row."""
+        async for row in tx.cursor(store.COMPOSITE + " ORDER BY c.id"):
+            one = store.to_composite(row)
+            own = {
+                "system": one.system,
+                "digests": list(row["digests"]),
+                "registered_at": time_text(one.registered_at),
+                "actor_kind": one.actor.kind,
+                "actor_id": one.actor.id,
+                "entry_id": str(one.entry_id),
+            }
+            yield one.cvi, {**folding.payload(one), **own}
+
+
+#: How this slice's table follows from the log.
+FOLDS: Final[tuple[Fold, ...]] = (CompositeFold(),)
