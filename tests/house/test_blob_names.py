@@ -26,10 +26,12 @@ NAMES_NONE = {
     ("advisory_database", "rows_digest"),
     ("blob_finding", "digest"),  # about blobs, without a claim to them
     ("component", "digest"),
+    ("composite", "digests"),  # of components, wherever they are kept
     ("evidence", "parsed_digest"),
     ("file_scan", "digest"),  # about blobs, without a claim to them
     ("idempotency", "request_digest"),
     ("ledger_entry", "digests"),
+    ("lineage_event", "digest"),  # of the body, which is in its own table
     ("manifest", "digest"),
     ("manifest_blob", "manifest_digest"),
     ("policy_activation", "digest"),  # a bundle is held in its own table
