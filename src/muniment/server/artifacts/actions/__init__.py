@@ -1,5 +1,6 @@
 """The verbs of artifacts: register a version, and keep its bytes as they are."""
 
+from muniment.server.artifacts.actions.detecting import format_of, format_of_content
 from muniment.server.artifacts.actions.keeping import (
     collect_blobs,
     fail_blob,
@@ -17,8 +18,6 @@ from muniment.server.artifacts.actions.registering import (
     check_open,
     declare,
     declared,
-    format_of,
-    format_of_content,
     open_upload,
     preview,
     register,

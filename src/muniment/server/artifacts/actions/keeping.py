@@ -12,7 +12,7 @@ from muniment.core.entry import time_text
 from muniment.core.errors import UploadConflict
 from muniment.server import ledger
 from muniment.server.artifacts import reads, store
-from muniment.server.artifacts.actions.registering import format_of
+from muniment.server.artifacts.actions.detecting import format_of
 from muniment.server.artifacts.records import Declared, Format, Held, Problem, ScrubPass
 from muniment.server.ledger.records import Actor, Entry, Subject
 from muniment.server.ports.blobs import Blobs

@@ -35,7 +35,6 @@ from muniment.server.artifacts import reads, store
 from muniment.server.artifacts.records import (
     Declared,
     File,
-    Format,
     Formats,
     Manifest,
     Upload,
@@ -54,7 +53,6 @@ from muniment.server.catalog.records import (
 )
 from muniment.server.identity.records import By
 from muniment.server.ledger.records import Entry, Subject
-from muniment.server.ports.blobs import Blobs
 from muniment.server.ports.db import Tx, numbered_after
 from muniment.server.ports.keys import Signer
 
@@ -83,29 +81,6 @@ def check_open(upload: Upload | None, now: dt.datetime) -> Upload:
     if upload.state is not UploadState.OPEN or upload.expires_at <= now:
         raise UploadConflict("this upload is over: open another one; what is held stays held")
     return upload
-
-
-async def format_of(blobs: Blobs, digest: Digest, size_bytes: int) -> Format:
-    """Tell what a held blob is, reading only its beginning and its end."""
-    head = await _range(blobs, digest, 0, min(size_bytes, formats.HEAD_BYTES))
-    tail_start = max(0, size_bytes - formats.TAIL_BYTES)
-    small = size_bytes <= formats.HEAD_BYTES
-    tail = head if small else await _range(blobs, digest, tail_start, size_bytes)
-    return formats.detect(head, tail, size_bytes)
-
-
-def format_of_content(content: bytes) -> Format:
-    """Tell what a blob is whose content is at hand."""
-    size_bytes = len(content)
-    head = content[: formats.HEAD_BYTES]
-    small = size_bytes <= formats.HEAD_BYTES
-    return formats.detect(head, head if small else content[-formats.TAIL_BYTES :], size_bytes)
-
-
-async def _range(blobs: Blobs, digest: Digest, start: int, end: int) -> bytes:
-    if start >= end:
-        return b""
-    return b"".join([chunk async for chunk in blobs.read(digest, start, end)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

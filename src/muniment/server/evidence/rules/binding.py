@@ -20,8 +20,8 @@ from muniment.core.canon import canonical
 from muniment.core.digest import Digest, digest_of
 from muniment.core.model_signing import roots_of
 from muniment.server.catalog.records import Version
+from muniment.server.composites import behaviour, digests_of
 from muniment.server.composites.records import Composite
-from muniment.server.composites.rules.pinning import behaviour, digests_of
 from muniment.server.evidence.records import (
     About,
     Change,
