@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,9 @@ _REST = "one request of MLflow's REST API"
 class Calls(registry.Theirs):
     """MLflow's REST calls, some more than have an equal in ours: versions are made of a model logged before."""
 
-    def __init__(self, source: str) -> None:
-        super().__init__(source)
+    def __init__(self, logged: Mapping[str, str]) -> None:
+        super().__init__(logged["source"])
+        self._model_id = logged["model_id"]
         self._tag, self._told = itertools.count(), itertools.count()
 
     def calls(self) -> dict[str, Requests]:
@@ -43,7 +44,8 @@ class Calls(registry.Theirs):
             assert isinstance(request.body, dict)
             # Asked for twice alike, a version may be taken for a request sent again: each differs.
             said = f"{fill.DESCRIPTION} {next(self._told)}"
-            yield Request(request.method, request.path, request.body | {"description": said})
+            more = {"description": said, "model_id": self._model_id}  # as the client sends it
+            yield Request(request.method, request.path, request.body | more)
 
     def get_model(self, size: int) -> Iterator[Request]:
         for a in assets(size):
@@ -66,8 +68,7 @@ async def run(home: Path, found: dict[str, Any], asked: argparse.Namespace) -> N
         found["start"] = await starts.measure(ours, theirs, home, 2)
         print("registry calls")
         sides = tuple(
-            Calls(files.with_mlflow(_CLIENT, peer.url, "source")["source"]).calls()
-            for peer in (ours, theirs)
+            Calls(files.with_mlflow(_CLIENT, peer.url, "source")).calls() for peer in (ours, theirs)
         )
         found["registry"] = await registry.compare(
             ours, theirs, (sides[0], sides[1]), effort=QUICK if quick else FULL,

@@ -286,14 +286,21 @@ def registry_table(rows: Rows) -> str:
             for k in ("per_second", "p50_ms", "p99_ms", "cpu_ms")
         ]
         errors = f"{ours['errors']} / {theirs['errors']}"
+        compared = [
+            f"**{_times(row['ratio'])}**",
+            _times(theirs["cpu_ms"] / max(ours["cpu_ms"], 1e-3)),
+        ]
+        if (
+            ours["errors"] or theirs["errors"]
+        ):  # what was refused is not the work that was asked for
+            compared = ["not compared"] * 2
         return [
             row["call"],
             f"{row['versions']:,}",
             row["clients"],
             *pairs,
             errors,
-            f"**{_times(row['ratio'])}**",
-            _times(theirs["cpu_ms"] / max(ours["cpu_ms"], 1e-3)),
+            *compared,
         ]
 
     head = "call | versions | clients | a second | p50 ms | p99 ms | server CPU ms each | errors"
