@@ -18,7 +18,16 @@ from muniment.server.ports.clock import FixedClock
 from muniment.server.ports.postgres import PostgresDatabase
 from tests.support.catalog import Catalog
 from tests.support.folded import agrees
-from tests.support.policies import DOCUMENT, act, begin, bundle, rule, shared_engines, starter
+from tests.support.policies import (
+    DOCUMENT,
+    act,
+    begin,
+    bundle,
+    rule,
+    shared_engines,
+    small_files,
+    starter,
+)
 
 ADMIN = Actor("person", "ada")
 
@@ -56,7 +65,12 @@ async def test_another_may_be_said_and_is_looked_at_first(
             await policy.active(tx, clock.now())
         with pytest.raises(NotFound, match="muniment policy bundles"):
             await policy.get_bundle(tx, "0" * 64)
-        assert await policy.ensure_first(tx, shared_engines(), policy.STARTER, clock=clock)
+        for path, data in small_files().items():
+            (tmp_path / path).parent.mkdir(exist_ok=True)
+            (tmp_path / path).write_bytes(data)
+        first = await policy.ensure_first(tx, shared_engines(), tmp_path, clock=clock)
+        assert first is not None
+        assert first.digest == policy.read_bundle(small_files()).digest
 
 
 async def test_a_verdict_stands_with_its_act_and_follows_from_the_log(

@@ -80,13 +80,28 @@ async def test_the_loop_goes_on_while_two_are_asked_at_most() -> None:
         with turn:
             running -= 1
 
-    pool = EnginePool(Idle)
+    pool, closed = EnginePool(Idle), Idle.closed
     await asyncio.gather(*(pool.run(work) for _ in range(4)))
     assert most == 2
     await asyncio.to_thread(pool.close)
-    assert Idle.closed == 2
+    assert Idle.closed == closed + 2
     with pytest.raises(RuntimeError):
         await pool.run(work)
+
+
+async def test_drafts_are_tried_with_engines_of_their_own_where_an_agent_is_asked() -> None:
+    class Agent(Idle):
+        name = "agent"
+
+    pool = EnginePool(Agent, drafts=Idle)
+    names = [await each.run(lambda engine: engine.name) for each in (pool, pool.trial)]
+    assert names == ["agent", "idle"]
+    closed = Idle.closed
+    await asyncio.to_thread(pool.close)
+    assert Idle.closed == closed + 2
+    alone = EnginePool(Idle)
+    assert alone.trial is alone
+    alone.close()
 
 
 async def test_programs_stay_ready_beside_each_other() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
-import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -26,18 +26,22 @@ from muniment.server.wiring import HANDLERS, OPERATIONS
 from tests.support.app import RegistrySimulator, app_client
 from tests.support.catalog import Catalog
 from tests.support.folded import agrees
-from tests.support.policies import BODY, DOCUMENT, act, begin, bundle, rule, starter
+from tests.support.policies import (
+    BODY,
+    DOCUMENT,
+    FIXTURES,
+    act,
+    begin,
+    bundle,
+    rule,
+    small_files,
+    starter,
+)
 
 BUNDLES, ACTIVATIONS = "/api/v1/policy/bundles", "/api/v1/policy/activations"
 SIMULATIONS, VERDICTS = "/api/v1/policy/simulations", "/api/v1/policy/verdicts"
-FIXTURES = b"""rule: SEC-001
-base: %s
-fixtures:
-  - {name: good, with: {subject: {quarantined: false}}, outcome: passed}
-  - {name: bad, outcome: failed}
-""" % json.dumps(DOCUMENT).encode()
 #: The rule of the first bundle, and another under the same id that stops nothing.
-STRICT = {"rules/1.rego": rule(rule_class="critical_safety"), "fixtures/1.yaml": FIXTURES}
+STRICT = small_files()
 NEVER = BODY.replace("input.subject.quarantined", 'input.subject.kind == "prompt"')
 LAX = {
     "rules/1.rego": rule(NEVER, rule_class="critical_safety"),
@@ -131,6 +135,10 @@ async def test_everything_that_is_wrong_with_a_bundle_is_said_and_nothing_kept(
     assert refused.json()["code"] == "bad_policy"
     fields = [one["field"] for one in refused.json()["problems"]]
     assert fields == ["fixtures/"] * 4 + ["rules/"]
+    wrong = {**STRICT, "fixtures/1.yaml": FIXTURES.replace(b"outcome: failed", b"outcome: passed")}
+    [problem] = (await push(ada, {**wrong, "fixtures/2.yaml": FIXTURES})).json()["problems"]
+    assert problem["field"] == "fixtures/1.yaml: fixtures[1] (bad)"
+    assert problem["message"].startswith("expected passed, found failed")
     for junk in (b"", b"junk", policy.pack(starter())[:-9]):
         assert (await ada.post(BUNDLES, content=junk)).status_code == 422
     assert (await ada.post(BUNDLES, content=b"0" * (3 << 20))).status_code == 413
@@ -261,10 +269,17 @@ async def test_a_proposal_may_be_withdrawn_and_is_void_when_its_ground_moved(
     opened = (await ada.get(ACTIVATIONS, params={"open": True, "limit": 1})).json()
     assert f"{ACTIVATIONS}/{opened['items'][0]['id']}" == proposals[1]
     more = {"open": True, "cursor": opened["next_cursor"]}
-    [other] = (await ada.get(ACTIVATIONS, params=more)).json()["items"]
-    assert f"{ACTIVATIONS}/{other['id']}" == proposals[0]
+    [next_] = (await ada.get(ACTIVATIONS, params=more)).json()["items"]
+    assert f"{ACTIVATIONS}/{next_['id']}" == proposals[0]
     yes = {"reason": "yes", "weakens": weakened}
-    done = await governor.post(f"{proposals[0]}/approve", json=yes)
+    other = registry.with_grants(
+        Grant(Role.APPROVER_GOVERNANCE, EVERYTHING), Grant(Role.VIEWER, EVERYTHING)
+    )
+    both = await asyncio.gather(
+        *(who.post(f"{proposals[0]}/approve", json=yes) for who in (governor, other))
+    )
+    assert sorted(one.status_code for one in both) == [200, 409]
+    done = next(one for one in both if one.status_code == 200)
     assert (done.json()["state"], done.json()["active"]) == ("effective", True)
     void = await governor.post(f"{proposals[1]}/approve", json=yes)
     assert (void.status_code, "the policy in force changed" in void.text) == (409, True)

@@ -231,6 +231,9 @@ def test_tables_follow_from_the_log_and_from_nothing_else() -> None:
         fold(rows, entry("asset.create", {"name": "a"}))
         fold(rows, entry(folding.PROPOSE, None))
     assert rows == {}
+    added = {"digest": "d", "packed_sha256": "s", "rule_count": 1}
+    folding.fold_bundle(rows, entry(folding.ADD, added))
+    assert rows.pop("d")["packed"] == "s"
     folding.fold_activation(rows, entry(folding.PROPOSE, folding.proposal_payload(proposal())))
     assert rows["7"]["approved_at"] is None
     later = proposal(effective_from=AT, simulation=None)

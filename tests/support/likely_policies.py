@@ -8,6 +8,7 @@ from typing import Any
 
 from muniment import Client
 from muniment.server import policy
+from tests.support.policies import small_files
 
 
 def seed_policies(
@@ -28,6 +29,7 @@ def seed_policies(
             if number:
                 made = governor.policies.propose(digests[-1], reason="why", effective_from=soon)
                 proposals.append(made.id)
+    assert simulated.result is not None
     values: dict[str, list[Any]] = {
         "digest": ["active", *digests],
         "from": ["active", digests[0]],
@@ -39,13 +41,12 @@ def seed_policies(
         "add_policy_bundle": [_packed(0), _packed(9), b"junk"],
         "simulate_policy": [{"digest": digests[0]}],
         "propose_policy": [{"digest": digests[0], "reason": "why"}],
-        "approve_policy": [{"reason": "yes"}],
+        "approve_policy": [{"reason": "yes", "weakens": simulated.result.to_acknowledge}],
         "withdraw_policy": [{"reason": "no"}],
     }
     return values, bodies
 
 
 def _packed(number: int) -> bytes:
-    """Return the starter bundle under another digest."""
-    files = {**policy.read_files(policy.STARTER), "LICENSE": f"{number}\n".encode()}
-    return policy.pack(policy.read_bundle(files))
+    """Return a small bundle, each under another digest."""
+    return policy.pack(policy.read_bundle(small_files(LICENSE=f"{number}\n".encode())))

@@ -54,6 +54,20 @@ DOCUMENT: dict[str, Any] = {
 }  # fmt: skip
 
 
+FIXTURES = b"""rule: SEC-001
+base: %s
+fixtures:
+  - {name: good, with: {subject: {quarantined: false}}, outcome: passed}
+  - {name: bad, outcome: failed}
+""" % json.dumps(DOCUMENT).encode()
+
+
+def small_files(**more: bytes) -> dict[str, bytes]:
+    """Return the files of a small bundle that a registry takes: one rule, what passes, what fails."""
+    files = {"rules/1.rego": rule(rule_class="critical_safety"), "fixtures/1.yaml": FIXTURES}
+    return {**files, **more}
+
+
 @functools.cache
 def shared_engines() -> EnginePool:
     """Return engines that all tests of a process share: starting one costs half a second."""

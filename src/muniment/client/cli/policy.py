@@ -331,7 +331,7 @@ def _summary(found: SimulationResult) -> RenderableType:
             ("No document left", str(found.unreadable_count) if found.unreadable_count else ""),
             ("SAFETY: lets through what stops now", found.safety),
             ("SAFETY: rules gone or of another class", found.weakened),
-            ("Digest", found.digest),
+            ("Digest of this", found.digest),
         ]
     )
 

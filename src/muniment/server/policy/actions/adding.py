@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from muniment.core.errors import BadPolicy
 from muniment.server import ledger
 from muniment.server.identity.records import By
 from muniment.server.ledger.records import Actor, Entry, Subject
-from muniment.server.policy.actions.evaluating import missing_fixtures, unreadable
+from muniment.server.policy.actions.evaluating import missing_fixtures, run_fixtures, unreadable
 from muniment.server.policy.records import Activation, Bundle, Decided, Problem, StoredBundle
 from muniment.server.policy.rules import archives, bundles, folding
 from muniment.server.policy.store import activations
@@ -24,22 +25,44 @@ from muniment.server.ports.engine_pool import EnginePool
 
 _BEGINNING = Actor("system", "bootstrap")
 _FIRST = "the policy this registry began with"
+_PIECE = 20
 
 
 async def check(engines: EnginePool, files: dict[str, bytes]) -> Bundle:
     """Return the bundle that `files` are, if nothing at all is wrong with it.
 
     Raises:
-        BadPolicy: with everything that is: form, fixtures that are missing, Rego.
+        BadPolicy: with everything that is: form, fixtures that are missing, Rego; and if nothing of
+            that is, fixtures of which a rule says something else than it is to.
     """
     bundle, problems = await asyncio.to_thread(bundles.look, files)
     if bundle is not None:
         problems = [Problem("fixtures/", text, "add one") for text in missing_fixtures(bundle)]
         wrong = await engines.run(functools.partial(unreadable, bundle=bundle))
         problems += [Problem("rules/", wrong, "mend the Rego")] if wrong else []
+        problems = problems or await _failing(engines, bundle)
     if bundle is None or problems:
         raise bundles.bad(problems)
     return bundle
+
+
+async def _failing(engines: EnginePool, bundle: Bundle) -> list[Problem]:
+    """Return which fixtures are not as expected; a few at a time, for others ask engines too."""
+    pieces = [
+        functools.partial(
+            run_fixtures,
+            bundle=dataclasses.replace(bundle, fixtures=bundle.fixtures[start : start + _PIECE]),
+        )
+        for start in range(0, len(bundle.fixtures), _PIECE)
+    ]
+    return [
+        Problem(
+            f"{one.fixture.place} ({one.fixture.name})", one.wrong, "mend the rule or the fixture"
+        )
+        for tried in await asyncio.gather(*map(engines.run, pieces))
+        for one in tried
+        if one.wrong
+    ]
 
 
 async def add(tx: Tx, bundle: Bundle, by: By) -> tuple[StoredBundle, bool]:
