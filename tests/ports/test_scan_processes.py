@@ -167,7 +167,7 @@ SCANNER = Plugged()
 
 
 @pytest.fixture
-def plugged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def plugged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A scanner installed as any distribution would install it."""
     info = tmp_path / "house-1.5.dist-info"
     info.mkdir()
@@ -178,6 +178,9 @@ def plugged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", paths)
     monkeypatch.syspath_prepend(str(tmp_path))
     importlib.invalidate_caches()
+    plugins.installed.cache_clear()
+    yield
+    plugins.installed.cache_clear()
 
 
 def test_a_plugin_adds_its_findings(plugged: None, tmp_path: Path) -> None:

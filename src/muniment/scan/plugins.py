@@ -10,6 +10,7 @@ takes too much memory makes the file unscannable.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from importlib import metadata
 from typing import Any, Final, Protocol
@@ -34,8 +35,13 @@ class Scanner(Protocol):
         ...
 
 
+@functools.cache
 def installed() -> tuple[tuple[str, str], ...]:
-    """Return name and version (of its distribution) of each installed scanner, sorted."""
+    """Return name and version (of its distribution) of each installed scanner, sorted.
+
+    Looked up once: that reads the metadata of every distribution, some 10 ms, and a process keeps
+    what it was started with.
+    """
     found = metadata.entry_points(group=GROUP)
     return tuple(sorted((one.name, one.dist.version if one.dist else "?") for one in found))
 

@@ -6,6 +6,7 @@ given to a new one. So a hostile file costs its own scan and nothing else.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import selectors
@@ -203,6 +204,7 @@ def others() -> tuple[tuple[str, str], ...]:
     return (*((name, version) for name, version in told if version), *plugins.installed())
 
 
+@functools.cache
 def _version(name: str) -> str | None:
     try:
         return metadata.version(name)
