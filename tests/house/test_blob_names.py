@@ -39,6 +39,10 @@ NAMES_NONE = {
     ("policy_simulation", "digest"),
     ("policy_verdict", "input_digest"),  # a document is in its entry
     ("policy_verdict", "policy_digest"),
+    ("approval", "statement_sha256"),
+    ("approval_request", "frozen_sha256"),
+    ("decision", "frozen_sha256"),
+    ("rule_exception", "statement_sha256"),
     ("signing_key", "key_sha256"),
     ("scan", "report_digest"),  # a report is evidence, which names it
     ("tracking_metric", "dataset_digest"),

@@ -59,8 +59,8 @@ def a_token(**changes: object) -> Token:
 
 def test_the_table_is_what_we_say_it_is() -> None:
     shown = {role.value: sorted(verb.value for verb in rules.VERBS[role]) for role in Role}
-    contributor = ["annotate", "attest", "create", "read", "register"]
-    approver = ["read", "read_log", "stop"]
+    contributor = ["annotate", "attest", "create", "read", "register", "request"]
+    approver = ["read", "read_log", "request", "stop"]
     assert shown == {
         "viewer": ["read"],
         "attester": ["attest", "read"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from muniment.server import catalog, identity, lifecycle, policy
+from muniment.server import approvals, catalog, identity, lifecycle, policy
 from muniment.server.ledger.records import Actor, Recorded, Subject
 from muniment.server.ledger.rules import payload_of
 from muniment.server.ports.db import Database
@@ -29,7 +29,13 @@ async def agrees(db: Database) -> None:
             )
             for row in rows
         ]
-        for fold in (*identity.FOLDS, *catalog.FOLDS, *policy.FOLDS, *lifecycle.FOLDS):
+        for fold in (
+            *identity.FOLDS,
+            *catalog.FOLDS,
+            *policy.FOLDS,
+            *approvals.FOLDS,
+            *lifecycle.FOLDS,
+        ):
             folded: dict[str, dict[str, Any]] = {}
             for entry in entries:
                 fold.apply(folded, entry)

@@ -12,6 +12,7 @@ import httpx
 
 from muniment.client import ambient, credentials
 from muniment.client.aliases import Aliases
+from muniment.client.approvals import Approvals, Decisions, Exceptions
 from muniment.client.artifacts import Artifacts
 from muniment.client.assets import Assets
 from muniment.client.check import check_version
@@ -83,9 +84,12 @@ class Client:
         self.assets = Assets(self.transport)
         self.versions = Versions(self.transport)
         self.aliases = Aliases(self.transport)
+        self.approvals = Approvals(self.transport, self.versions)
         self.artifacts = Artifacts(self.transport)
         self.composites = Composites(self.transport)
+        self.decisions = Decisions(self.transport)
         self.evidence = EvidenceCalls(self.transport)
+        self.exceptions = Exceptions(self.transport, self.versions)
         self.lifecycle = Lifecycle(self.transport, self.versions)
         self.lineage = LineageCalls(self.transport)
         self.namespaces = Namespaces(self.transport)

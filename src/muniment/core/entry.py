@@ -5,7 +5,9 @@
    what was erased by trying digests.
 2. The leaf of an unsigned entry is the envelope's canonical JSON.
 3. A signed entry is an in-toto statement whose predicate is the envelope with the payload inline
-   (`record_statement`); its leaf is made by `muniment.core.statement`.
+   (`record_statement`); its leaf is made by `muniment.core.statement`. Where the predicate is of
+   somebody else's type, the members that type asks for are the payload's `predicate`, and stand in
+   the statement's predicate as well.
 
 Source: design §5, rule 3.
 """
@@ -16,6 +18,7 @@ import datetime as dt
 import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from muniment.core.canon import canonical, loads_strict
@@ -26,7 +29,15 @@ from muniment.core.statement import statement
 
 SCHEMA = "muniment/entry/v1"
 #: Acts that only the record key may say: whoever writes into the database alone cannot forge them.
-SIGNED_ACTS = frozenset({"evidence.add", "version.attest", "version.register"})
+SIGNED_ACTS = frozenset(
+    {
+        "decision.approve",
+        "decision.reject",
+        "evidence.add",
+        "version.attest",
+        "version.register",
+    }
+)
 
 _ACT = re.compile(r"[a-z][a-z0-9_-]*\.[a-z][a-z0-9_.-]*")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -153,22 +164,33 @@ def record_statement(
     digests = checked["digests"] or [checked["payload_sha256"]]
     name = checked["subject"]["name"]
     subjects = [(name, Digest.parse(digest)) for digest in digests]
-    return statement(subjects, predicate_type, {**checked, "payload": loads_strict(payload)})
+    inline = loads_strict(payload)
+    also = _also(inline.get("predicate", {}))
+    return statement(subjects, predicate_type, {**also, **checked, "payload": inline})
 
 
 def record_statement_bytes(
-    fields: dict[str, Any], payload: bytes, predicate_type: str, salt: str
+    fields: dict[str, Any],
+    payload: bytes,
+    predicate_type: str,
+    salt: str,
+    also: Mapping[str, Any] = MappingProxyType({}),
 ) -> bytes:
     """Return the canonical JSON of `record_statement` for who has just made its parts.
 
     `fields` is a checked envelope and `payload` is `payload_bytes(…, salt)`, whose digest it has:
-    none of it is looked at again, and the payload is not written out a second time.
+    none of it is looked at again, and the payload is not written out a second time. `also` is the
+    payload's member `predicate`, if it has one.
+
+    Raises:
+        BadProof: a member of `also` is one of the envelope's.
     """
     digests = fields["digests"] or [fields["payload_sha256"]]
     name = fields["subject"]["name"]
     subjects = [(name, Digest.parse(digest)) for digest in digests]
     # Inside a text, quotes are escaped: nothing but the member itself can read like this.
-    whole = canonical(statement(subjects, predicate_type, {**fields, "payload": salt}))
+    predicate = {**_also(also), **fields, "payload": salt}
+    whole = canonical(statement(subjects, predicate_type, predicate))
     before, mark, after = whole.partition(f'"payload":"{salt}"'.encode())
     assert mark
     return before + b'"payload":' + payload + after
@@ -185,12 +207,20 @@ def read_record_statement(value: Mapping[str, Any]) -> tuple[dict[str, Any], byt
     predicate = value.get("predicate")
     if not (isinstance(predicate, dict) and isinstance(predicate.get("payload"), dict)):
         raise BadProof("expected a statement with an entry and its payload as predicate")
-    fields = {name: each for name, each in predicate.items() if name != "payload"}
+    also = predicate["payload"].get("predicate", {})
+    known = {"payload", *(also if isinstance(also, dict) else ())}
+    fields = {name: each for name, each in predicate.items() if name not in known}
     payload = canonical(predicate["payload"])
     expected = record_statement(fields, payload, str(value.get("predicateType")))
     if canonical(expected) != canonical(value):
         raise BadProof("expected the statement that this entry makes, found another")
     return fields, payload
+
+
+def _also(members: Any) -> Mapping[str, Any]:
+    if not isinstance(members, Mapping) or not members.keys().isdisjoint({*_RULES, "payload"}):
+        raise BadProof("expected members of a predicate that are none of an entry's, found others")
+    return members
 
 
 def check_envelope(fields: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 from muniment.core.digest import Digest
 from muniment.core.errors import NotAuthenticated
 from muniment.server import (
+    approvals,
     artifacts,
     catalog,
     composites,
@@ -36,6 +37,8 @@ from muniment.server import (
     tracking,
     vulnerabilities,
 )
+from muniment.server.approvals import jobs as approval_jobs
+from muniment.server.approvals import routes as approval_routes
 from muniment.server.artifacts import jobs as artifact_jobs
 from muniment.server.artifacts import routes as artifact_routes
 from muniment.server.artifacts.jobs import Keeper
@@ -89,6 +92,7 @@ OPERATIONS: list[Operation] = [
     *scanning_routes.OPERATIONS,
     *vulnerability_routes.OPERATIONS,
     *impact_routes.OPERATIONS,
+    *approval_routes.OPERATIONS,
     *lifecycle_routes.OPERATIONS,
     *ledger_routes.OPERATIONS,
     *http_jobs.OPERATIONS,
@@ -111,6 +115,7 @@ FOLDS: tuple[Fold, ...] = (
     *policy.FOLDS,
     *scanning.FOLDS,
     *vulnerabilities.FOLDS,
+    *approvals.FOLDS,
     *lifecycle.FOLDS,
     *impact.FOLDS,
     *federation.FOLDS,
@@ -120,8 +125,8 @@ FOLDS: tuple[Fold, ...] = (
 GAUGES: tuple[Gauges, ...] = (ledger.gauges, artifacts.gauges)
 
 #: What workers do, and what they do by the clock.
-_SLICES = (policy_jobs, scanning_jobs, vulnerability_jobs, federation_jobs, mlflow_jobs)
-_WITH_JOBS = (http_jobs, identity_jobs, artifact_jobs, *_SLICES)
+_SLICES = (policy_jobs, scanning_jobs, vulnerability_jobs, approval_jobs, federation_jobs)
+_WITH_JOBS = (http_jobs, identity_jobs, artifact_jobs, *_SLICES, mlflow_jobs)
 HANDLERS: list[Handler] = [each for part in _WITH_JOBS for each in part.HANDLERS]
 PERIODIC: list[Periodic] = [each for part in _WITH_JOBS for each in part.PERIODIC]
 

@@ -20,6 +20,7 @@ _HERE = "muniment.client.cli"
 _REGISTER, _USE, _PROVE, _ADMIN = "Register and find", "Use", "Prove", "Access"
 _GOVERN = "Govern"
 _LIFECYCLE = f"{_HERE}.lifecycle"
+_APPROVE = f"{_HERE}.approve"
 
 _POLICY = f"{_HERE}.policy"
 _TRY, _ACTIVATE, _SAID = "Bundles", "What is in force", "What was said"
@@ -57,6 +58,15 @@ COMMANDS: dict[str, Later] = {
     "tag": Later(f"{_HERE}.tag", "Set or remove tags of a version or asset.", _REGISTER),
     "download": Later(f"{_HERE}.download", "Download a version, checking every byte.", _USE),
     "alias": Later(f"{_HERE}.alias", "Set, show and follow aliases.", _USE),
+    "request": Later(f"{_HERE}.request", "Ask for a version to be approved.", _GOVERN),
+    "approve": Later(_APPROVE, "Approve a request, in one role.", _GOVERN, "approve"),
+    "reject": Later(_APPROVE, "Reject a request.", _GOVERN, "reject"),
+    "defer": Later(_APPROVE, "Put a request off.", _GOVERN, "defer"),
+    "comment": Later(_APPROVE, "Remark on a request.", _GOVERN, "comment"),
+    "resolve": Later(_APPROVE, "Say how a remark was resolved.", _GOVERN, "resolve"),
+    "approvals": Later(f"{_HERE}.approvals", "Approvals that end soon; conditions.", _GOVERN),
+    "decision": Later(f"{_HERE}.decision", "Show, export and check decisions.", _GOVERN),
+    "exception": Later(f"{_HERE}.exception", "Waive a rule until a day.", _GOVERN),
     "promote": Later(_LIFECYCLE, "Deploy a version, if the rules allow.", _GOVERN, "promote"),
     "withdraw": Later(_LIFECYCLE, "Take a version out of an environment.", _GOVERN, "withdraw"),
     "deployments": Later(_LIFECYCLE, "List what is and was deployed.", _GOVERN, "deployments"),

@@ -1,9 +1,14 @@
-"""Approvals: what the rules read of a version, who is asked to approve it, and who did.
+"""Approvals: what the rules read of a version, who is asked to approve it, who did, what was decided.
 
-Owns no tables yet. Promises: a fact follows from what the registry holds at that moment; what is not
-known is left out, so that rules which need it fail. Does not move anything: that is the lifecycle's.
+Owns requests, approvals with their conditions, comments, decisions and exceptions
+(`0023_pre_approvals.sql`). Promises: a fact follows from what the registry holds at that moment, and
+what is not known is left out; people sign exactly what they were shown, and what changed meanwhile is
+not approved; a request is decided once, in an entry that carries all that was signed; approved is
+computed, never stored, and ends by itself. Does not move anything: that is the lifecycle's.
 """
 
 from muniment.server.approvals.reads.facts import facts
+from muniment.server.approvals.reads.folds import FOLDS
+from muniment.server.approvals.reads.standing import approved, document, standing
 
-__all__ = ["facts"]
+__all__ = ["FOLDS", "approved", "document", "facts", "standing"]

@@ -45,6 +45,7 @@ class Verb(enum.StrEnum):
     REGISTER = "register"  # a version; uploads
     ANNOTATE = "annotate"  # description, tags, owner
     ATTEST = "attest"  # add evidence
+    REQUEST = "request"  # ask for approval, and remark on such requests
     ALIAS = "alias"  # set or unset an alias
     PROMOTE = "promote"  # deploy a version, or move an alias that production resolves
     RETIRE = "retire"  # deprecate, reinstate, retire, rename

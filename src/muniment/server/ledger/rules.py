@@ -103,7 +103,8 @@ def write(entry: Entry, *, salt: str, signer: Signer | None) -> Written:
         return Written(leaf=leaf, payload=payload, bundle=None)
     if signer is None:
         raise BadBody(f"an entry with a predicate type is signed: give `{entry.act}` a signer")
-    body = core_entry.record_statement_bytes(envelope, payload, entry.predicate_type, salt)
+    also = entry.payload.get("predicate", {})
+    body = core_entry.record_statement_bytes(envelope, payload, entry.predicate_type, salt, also)
     bundle, leaf = core_statement.sign_statement_bytes(body, signer.sign, signer.public_key_der)
     return Written(leaf=leaf, payload=None, bundle=msgspec.json.encode(bundle))
 

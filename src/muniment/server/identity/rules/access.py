@@ -47,8 +47,10 @@ APPROVERS = frozenset(
 )
 
 _ALWAYS = frozenset({Verb.NOTHING, Verb.ANONYMOUS})
-_CONTRIBUTOR = frozenset({Verb.READ, Verb.CREATE, Verb.REGISTER, Verb.ANNOTATE, Verb.ATTEST})
-_APPROVER = frozenset({Verb.READ, Verb.READ_LOG, Verb.STOP})
+_CONTRIBUTOR = frozenset(
+    {Verb.READ, Verb.CREATE, Verb.REGISTER, Verb.ANNOTATE, Verb.ATTEST, Verb.REQUEST}
+)
+_APPROVER = frozenset({Verb.READ, Verb.READ_LOG, Verb.STOP, Verb.REQUEST})
 
 #: Which role has which verbs, within the scope it is granted for.
 VERBS: Mapping[Role, frozenset[Verb]] = {

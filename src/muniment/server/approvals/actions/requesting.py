@@ -1,0 +1,297 @@
+"""Ask for a version to be approved, take that back, remark on it, resolve remarks, meet conditions."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from muniment.core.approvals import frozen_sha256
+from muniment.core.errors import Conflict, LifecycleConflict, NotAllowed, NotFound
+from muniment.core.names import VersionRef
+from muniment.server import catalog, ledger, policy
+from muniment.server.approvals.actions.deciding import settle
+from muniment.server.approvals.actions.recording import About, Act, Tools, record
+from muniment.server.approvals.reads import standing as reads
+from muniment.server.approvals.records import (
+    Comment,
+    ConditionOf,
+    DecisionOf,
+    Ended,
+    Request,
+    Wanted,
+)
+from muniment.server.approvals.rules import requests as rules
+from muniment.server.approvals.rules import signing
+from muniment.server.approvals.store import requests as store
+from muniment.server.approvals.store import signed as signed_store
+from muniment.server.http.records import Caller, PrincipalKind
+from muniment.server.identity import By
+from muniment.server.ports.db import Tx
+
+
+async def open_request(tx: Tx, ref: VersionRef, wanted: Wanted, by: By) -> tuple[Request, bool]:
+    """Ask for a version to be approved for an environment; say whether the request is new.
+
+    Asking for just what is open already gives that request. One that is void ends, and a new one
+    begins, in one act.
+
+    Raises:
+        NotFound: there is no such version.
+        NotServed: it is retired or quarantined.
+        BadBody: there is no such environment, or a text is none.
+        Conflict: something else is asked for it. Nothing is written in any of these cases.
+    """
+    rules.check_texts(
+        reason=wanted.reason, reference=wanted.reference, re_conformity=wanted.re_conformity
+    )
+    place = await store.get_place(tx, wanted.environment)
+    asset = await catalog.lock_asset(tx, ref.asset)
+    version = await catalog.get_version(tx, ref)
+    catalog.check_served(version)
+    bundle = await policy.active(tx, by.at)
+    there = await store.find_open(tx, version.id, place.name)
+    ended: dict[str, Any] = {}
+    if there is not None:
+        standing = await reads.of_request(tx, there, by.at, place=place)
+        if not standing.void:
+            return _same_or_conflict(there, wanted), False
+        ended = {
+            "id": str(there.id),
+            "as": Ended.VOID.value,
+            "reason": rules.in_words(standing.changed),
+        }
+    document = await reads.frozen_now(tx, version, asset, wanted, by, place, bundle)
+    request_id, entry_id = by.new_id(), by.new_id()
+    at = by.at if there is None else max(by.at, there.opened_at)
+    new = Request(
+        id=request_id,
+        asset_id=asset.id,
+        version_id=version.id,
+        asset=asset.ref,
+        version=str(version.version),
+        environment=place.name,
+        change_class=wanted.change_class,
+        reason=wanted.reason,
+        reference=wanted.reference,
+        re_conformity=wanted.re_conformity,
+        frozen=document,
+        frozen_sha256=frozen_sha256(document),
+        opened_at=at,
+        actor=by.actor,
+        entry_id=entry_id,
+    )
+    if there is not None:
+        await store.end_request(tx, there.id, Ended.VOID, ended["reason"], at, entry_id)
+    await store.insert_request(tx, new)
+    act = Act(
+        name="request.open",
+        kind="request",
+        id=request_id,
+        reason=wanted.reason,
+        changes={"environment": (None, place.name), "change": (None, wanted.change_class.value)},
+        digests=(new.frozen_sha256,),
+    )
+    payload = {"request": _json(new)} | ({"request_ended": ended} if ended else {})
+    await record(tx, about_of(new), act, payload, by, entry_id=entry_id, at=at)
+    return new, True
+
+
+def _same_or_conflict(there: Request, wanted: Wanted) -> Request:
+    if rules.same(there, wanted):
+        return there
+    raise Conflict(
+        f"{there.ref} is to be approved for {there.environment} already, as a"
+        f" {there.change_class.value} change, by request {there.id}: withdraw that first"
+        f" (`muniment request withdraw {there.id}`)",
+        extra={"approval_request_id": str(there.id)},
+    )
+
+
+def about_of(request: Request) -> About:
+    """Return what a request's acts are about."""
+    return About(request.asset_id, request.version_id, request.version, request.ref)
+
+
+def _json(one: Request) -> dict[str, Any]:
+    return {
+        "id": str(one.id),
+        "asset_id": str(one.asset_id),
+        "version_id": str(one.version_id),
+        "environment": one.environment,
+        "change_class": one.change_class.value,
+        "reason": one.reason,
+        "reference": one.reference,
+        "re_conformity": one.re_conformity,
+        "frozen": dict(one.frozen),
+    }
+
+
+async def withdraw(tx: Tx, request_id: uuid.UUID, reason: str, by: By, *, governs: bool) -> Request:
+    """Take a request back: whoever asked, or (`governs`) whoever governs its namespace. Repeatable.
+
+    Raises:
+        NotFound: there is none of that id.
+        NotAllowed: somebody else asked.
+        LifecycleConflict: it came to something else.
+    """
+    rules.check_texts(reason=reason)
+    request = await store.get_request(tx, request_id, lock=True)
+    if request.actor.id != by.actor.id and not governs:
+        raise NotAllowed("somebody else asked: they, or who governs the namespace, withdraw it")
+    if request.ended_as is Ended.WITHDRAWN:
+        return request
+    _check_open(request)
+    entry_id, at = by.new_id(), max(by.at, request.opened_at)
+    await store.end_request(tx, request_id, Ended.WITHDRAWN, reason, at, entry_id)
+    act = Act(
+        name="request.withdraw",
+        kind="request",
+        id=request_id,
+        reason=reason,
+        changes={"request": ("open", "withdrawn")},
+    )
+    ended = {"id": str(request_id), "as": Ended.WITHDRAWN.value, "reason": reason}
+    await record(tx, about_of(request), act, {"request_ended": ended}, by, entry_id=entry_id, at=at)
+    return await store.get_request(tx, request_id)
+
+
+def _check_open(request: Request) -> None:
+    why = signing.open_to(request)
+    if why:
+        raise LifecycleConflict(f"{why}; ask anew (`muniment request {request.ref} --to …`)")
+
+
+# --- comments ------------------------------------------------------------------------------------
+
+
+async def comment(tx: Tx, request_id: uuid.UUID, text: str, by: By) -> Comment:
+    """Remark on an open request: while that is open, nothing is decided.
+
+    Raises:
+        NotFound: there is no such request.
+        BadBody: it says nothing, or is no text.
+        LifecycleConflict: the request is not open.
+    """
+    rules.check_texts(text=text)
+    rules.check_due(text=text)
+    request = await store.get_request(tx, request_id, lock=True)
+    _check_open(request)
+    comment_id, entry_id = by.new_id(), by.new_id()
+    new = Comment(
+        id=comment_id, request_id=request_id, text=text, at=by.at, actor=by.actor, entry_id=entry_id
+    )
+    await store.insert_comment(tx, new)
+    act = Act(
+        name="comment.add",
+        kind="comment",
+        id=comment_id,
+        reason=text,
+        changes={"comment": (None, "open")},
+    )
+    payload = {"comment": {"id": str(comment_id), "request_id": str(request_id), "text": text}}
+    await record(tx, about_of(request), act, payload, by, entry_id=entry_id, at=by.at)
+    return new
+
+
+async def resolve(  # noqa: PLR0917 -- what the act is
+    tx: Tx,
+    request_id: uuid.UUID,
+    comment_id: uuid.UUID,
+    resolution: str,
+    caller: Caller,
+    by: By,
+    tools: Tools,
+) -> tuple[Comment, DecisionOf | None]:
+    """Say how a comment was resolved; with the last of them, what is due is decided. Repeatable.
+
+    Who made it may, and whoever could approve the request.
+
+    Raises:
+        NotFound: there is no such request or comment.
+        NotAllowed: neither of these.
+        BadBody: it does not say how.
+        LifecycleConflict: the request is not open.
+    """
+    rules.check_texts(resolution=resolution)
+    rules.check_due(resolution=resolution)
+    request = await store.get_request(tx, request_id, lock=True)
+    found = next(
+        (one for one in await store.comments_of(tx, request_id) if one.id == comment_id), None
+    )
+    if found is None:
+        raise NotFound(f"request {request_id} has no comment {comment_id}")
+    if found.actor.id != by.actor.id and not await _may_sign(tx, request, caller):
+        raise NotAllowed(
+            "who made a comment resolves it, or somebody who could approve the request"
+        )
+    if found.resolved_at is not None:
+        return found, None
+    _check_open(request)
+    entry_id, at = by.new_id(), max(by.at, found.at)
+    await store.resolve_comment(
+        tx, comment_id, resolution, at=at, actor=by.actor, entry_id=entry_id
+    )
+    act = Act(
+        name="comment.resolve",
+        kind="comment",
+        id=comment_id,
+        reason=resolution,
+        changes={"comment": ("open", "resolved")},
+    )
+    payload = {"comment_resolved": {"id": str(comment_id), "resolution": resolution}}
+    await record(tx, about_of(request), act, payload, by, entry_id=entry_id, at=at)
+    listed = await store.comments_of(tx, request_id)
+    decision = await settle(tx, request, by, tools)
+    return next(one for one in listed if one.id == comment_id), decision
+
+
+async def _may_sign(tx: Tx, request: Request, caller: Caller) -> bool:
+    """Say whether somebody could approve a request in any role."""
+    _, asset = await reads.subject_of(tx, request)
+    roles = signing.roles_in(caller.grants, reads.scope_of(asset))
+    if caller.kind is not PrincipalKind.PERSON or not roles or str(caller.id) == request.actor.id:
+        return False
+    return str(caller.id) not in await ledger.registrants(tx, str(request.version_id))
+
+
+async def meet(  # noqa: PLR0917 -- what the act is
+    tx: Tx,
+    request_id: uuid.UUID,
+    condition_id: uuid.UUID,
+    note: str,
+    caller: Caller,
+    by: By,
+) -> ConditionOf:
+    """Say that a condition was met, and how. Repeatable.
+
+    Raises:
+        NotFound: there is no such request or condition.
+        NotAllowed: whoever says so could not approve the request.
+        BadBody: it does not say how.
+    """
+    rules.check_texts(note=note)
+    rules.check_due(note=note)
+    request = await store.get_request(tx, request_id, lock=True)
+    listed = await signed_store.conditions_of(tx, request_id)
+    found = next((one for one in listed if one.id == condition_id), None)
+    if found is None:
+        raise NotFound(f"request {request_id} has no condition {condition_id}")
+    if not await _may_sign(tx, request, caller):
+        raise NotAllowed("that a condition was met says somebody who could approve the request")
+    if found.met_at is not None:
+        return found
+    entry_id = by.new_id()
+    await signed_store.meet_condition(
+        tx, condition_id, note, at=by.at, person_id=caller.id, entry_id=entry_id
+    )
+    act = Act(
+        name="condition.meet",
+        kind="condition",
+        id=condition_id,
+        reason=note,
+        changes={"condition": (found.text, "met")},
+    )
+    payload = {"condition_met": {"id": str(condition_id), "note": note}}
+    await record(tx, about_of(request), act, payload, by, entry_id=entry_id, at=by.at)
+    listed = await signed_store.conditions_of(tx, request_id)
+    return next(one for one in listed if one.id == condition_id)

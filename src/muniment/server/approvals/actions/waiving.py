@@ -1,0 +1,293 @@
+"""Grant an exception to a rule, and revoke one; each ends by itself as well."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import secrets
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from muniment.core.approvals import (
+    REGISTRY,
+    Waiver,
+    exception_statement,
+    read_statement,
+    read_waiver,
+    sign,
+)
+from muniment.core.canon import canonical
+from muniment.core.digest import digest_of
+from muniment.core.errors import BadProof
+from muniment.core.names import VersionRef
+from muniment.core.statement import read_bundle
+from muniment.server import catalog, ledger, policy
+from muniment.server.approvals.actions.approving import key_of, plain_bundle
+from muniment.server.approvals.actions.deciding import settle
+from muniment.server.approvals.actions.recording import (
+    About,
+    Act,
+    Barred,
+    Tools,
+    record,
+    refuse,
+)
+from muniment.server.approvals.reads import standing as reads
+from muniment.server.approvals.records import Bar, DecisionOf, Place, RuleException
+from muniment.server.approvals.rules import decisions, requests, signing
+from muniment.server.approvals.rules import waiving as rules
+from muniment.server.approvals.store import requests as request_store
+from muniment.server.approvals.store import signed as store
+from muniment.server.catalog.records import Asset, Version
+from muniment.server.http.records import Caller
+from muniment.server.identity import By
+from muniment.server.policy.records import Bundle
+from muniment.server.ports.db import Tx
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """An exception somebody wants to grant: a `bundle` they signed, or words to be signed for them."""
+
+    environment: str
+    bundle: Mapping[str, Any] | None = None
+    role: str = ""
+    rule: str = ""
+    until: dt.date | None = None
+    reason: str = ""
+    control: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """An exception (`new` False: it was there before), and the decision that followed from it."""
+
+    exception: RuleException
+    decision: DecisionOf | None
+    new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Where:
+    version: Version
+    asset: Asset
+    place: Place
+    bundle: Bundle
+
+
+async def grant(
+    tx: Tx, ref: VersionRef, asked: Asked, caller: Caller, by: By, *, tools: Tools
+) -> Granted | Barred:
+    """Grant an exception, and decide what is due with it; or refuse to, and record that. Repeatable.
+
+    Raises:
+        NotFound: there is no such version.
+        BadBody: it is not one that can be granted; `problems` has all. Nothing is written.
+    """
+    place = await request_store.get_place(tx, asked.environment)
+    asset = await catalog.get_asset(tx, ref.asset)
+    version = await catalog.get_version(tx, ref)
+    where = _Where(version, asset, place, await policy.active(tx, by.at))
+    request = await request_store.find_open(tx, version.id, place.name)
+    waiver, bundle, key_id = await _read(tx, where, asked, caller, by, tools)
+    again = await _granted_before(tx, where, waiver, by)
+    if again is not None:
+        return Granted(again, None, new=False)
+    requester = "" if request is None else request.actor.id
+    barred = await _barred(tx, where, waiver, caller, requester)
+    if barred is not None:
+        return await _refuse(tx, where, waiver, barred, by)
+    new = _made(where, waiver, bundle, key_id, by)
+    await store.insert_exception(tx, new)
+    act = Act(
+        name="exception.grant",
+        kind="exception",
+        id=new.id,
+        reason=new.reason,
+        changes={
+            "rule": (None, new.rule),
+            "environment": (None, place.name),
+            "until": (None, new.until.isoformat()),
+        },
+        digests=(new.statement_sha256,),
+    )
+    payload = {"exception": decisions.exception_json(new)}
+    await record(tx, _about(where), act, payload, by, entry_id=new.entry_id, at=by.at)
+    decision = None if request is None else await settle(tx, request, by, tools)
+    return Granted(new, decision, new=True)
+
+
+async def _barred(
+    tx: Tx, where: _Where, waiver: Waiver, caller: Caller, requester: str
+) -> tuple[Bar, str] | None:
+    rule = next(one for one in where.bundle.rules if one.id == waiver.rule)
+    roles = signing.roles_in(caller.grants, reads.scope_of(where.asset))
+    signer = signing.Signer(caller.id, caller.kind, roles)
+    authors = await ledger.registrants(tx, str(where.version.id))
+    barred = rules.bar(rule, waiver.role)
+    barred = barred or signing.bar(signer, waiver.role, requester=requester, authors=authors)
+    profile = reads.profile_of(where.bundle, where.asset)
+    if barred is None and profile.own_key and waiver.signed_by == REGISTRY:
+        return Bar.OWN_KEY_NEEDED, (
+            "for this risk tier the policy takes your own key only: make one with"
+            " `muniment key create`, then grant it again"
+        )
+    return barred
+
+
+async def _read(  # noqa: PLR0917 -- what it is compared with
+    tx: Tx, where: _Where, asked: Asked, caller: Caller, by: By, tools: Tools
+) -> tuple[Waiver, Mapping[str, Any], uuid.UUID | None]:
+    if asked.bundle is not None:
+        return await _by_key(tx, where, asked.bundle, caller, by, tools)
+    waiver = Waiver(
+        registry=tools.registry,
+        person=caller.id,
+        role=asked.role,
+        at=by.at.replace(microsecond=0),
+        nonce=secrets.token_hex(16),
+        signed_by=REGISTRY,
+        rule=asked.rule,
+        version_id=where.version.id,
+        ref=where.version.name,
+        manifest=where.version.manifest_digest,
+        environment=where.place.name,
+        until=asked.until or dt.date.min,
+        reason=asked.reason,
+        control=asked.control,
+    )
+    _check(where, waiver, [], by)
+    key = tools.record_key
+    return waiver, sign(exception_statement(waiver), key.sign, key.public_key_der), None
+
+
+async def _by_key(  # noqa: PLR0917 -- the same
+    tx: Tx, where: _Where, bundle: Mapping[str, Any], caller: Caller, by: By, tools: Tools
+) -> tuple[Waiver, Mapping[str, Any], uuid.UUID]:
+    """Return an exception signed with the caller's own key, once all of it has been checked."""
+    problems: list[dict[str, Any]] = []
+    try:
+        waiver = read_waiver(read_statement(bundle))
+    except BadProof as error:
+        problems.append({"field": "bundle", "message": error.message})
+        signing.refuse_problems(problems)
+        raise
+    problems += signing.problems_of(waiver, person=caller.id, registry=tools.registry)
+    expected = dataclasses.replace(
+        waiver,
+        version_id=where.version.id,
+        ref=where.version.name,
+        manifest=where.version.manifest_digest,
+        environment=where.place.name,
+    )
+    if canonical(exception_statement(expected)) != read_bundle(bundle)[0]:
+        message = "is not exactly the statement for this version and environment"
+        problems.append({"field": "bundle", "message": message})
+    key = await key_of(tx, bundle, caller, problems)
+    _check(where, waiver, problems, by)
+    assert key is not None
+    return waiver, plain_bundle(bundle), key.id
+
+
+def _check(where: _Where, waiver: Waiver, problems: list[dict[str, Any]], by: By) -> None:
+    days = reads.profile_of(where.bundle, where.asset).approval_days
+    problems += signing.time_problems(waiver, now=by.at, since=where.version.registered_at)
+    problems += rules.problems_of(waiver, where.bundle.rules, today=by.at.date(), most_days=days)
+    signing.refuse_problems(problems)
+    requests.check_texts(reason=waiver.reason, control=waiver.control)
+
+
+async def _granted_before(tx: Tx, where: _Where, waiver: Waiver, by: By) -> RuleException | None:
+    if waiver.signed_by != REGISTRY:
+        found = await store.find_exception(tx, waiver.nonce)
+        same = found is not None and found.person_id == waiver.person
+        return found if same else None
+    held = await store.exceptions_of(tx, where.version.id, where.place.name, by.at.date())
+    for one in held:
+        if one.signed_by == REGISTRY and (
+            one.person_id, one.role, one.rule, one.until, one.reason, one.control,
+        ) == (waiver.person, waiver.role, waiver.rule, waiver.until, waiver.reason, waiver.control):  # fmt: skip
+            return one
+    return None
+
+
+def _made(
+    where: _Where,
+    waiver: Waiver,
+    bundle: Mapping[str, Any],
+    key_id: uuid.UUID | None,
+    by: By,
+) -> RuleException:
+    return RuleException(
+        id=by.new_id(),
+        asset_id=where.asset.id,
+        version_id=where.version.id,
+        environment=where.place.name,
+        rule=waiver.rule,
+        reason=waiver.reason,
+        control=waiver.control,
+        until=waiver.until,
+        person_id=waiver.person,
+        role=waiver.role,
+        signed_by=waiver.signed_by,
+        key_id=key_id,
+        nonce=waiver.nonce,
+        statement_sha256=digest_of(read_bundle(bundle)[0]),
+        bundle=bundle,
+        granted_at=by.at,
+        entry_id=by.new_id(),
+        ref=where.version.name,
+    )
+
+
+def _about(where: _Where) -> About:
+    version = where.version
+    return About(where.asset.id, version.id, str(version.version), version.name)
+
+
+async def _refuse(tx: Tx, where: _Where, waiver: Waiver, barred: tuple[Bar, str], by: By) -> Barred:
+    act = Act(
+        name="exception.refuse",
+        kind="version",
+        id=where.version.id,
+        reason=barred[1],
+        changes={"rule": (None, waiver.rule), "environment": (None, where.place.name)},
+    )
+    told = {
+        "rule": waiver.rule,
+        "role": waiver.role,
+        "reason": waiver.reason,
+        "control": waiver.control,
+        "until": waiver.until.isoformat(),
+    }
+    return await refuse(tx, _about(where), act, barred, told, by)
+
+
+async def revoke(tx: Tx, exception_id: uuid.UUID, reason: str, by: By) -> RuleException:
+    """Have an exception hold no more. Repeatable.
+
+    Raises:
+        NotFound: there is none of that id.
+        BadBody: it does not say why.
+    """
+    requests.check_texts(reason=reason)
+    requests.check_due(reason=reason)
+    found = await store.get_exception(tx, exception_id, lock=True)
+    if found.revoked_at is not None:
+        return found
+    entry_id, at = by.new_id(), max(by.at, found.granted_at)
+    await store.revoke_exception(tx, exception_id, reason, at=at, actor=by.actor, entry_id=entry_id)
+    act = Act(
+        name="exception.revoke",
+        kind="exception",
+        id=exception_id,
+        reason=reason,
+        changes={"rule": (found.rule, None)},
+    )
+    version = found.ref.rpartition("@")[2]
+    about = About(found.asset_id, found.version_id, version, found.ref)
+    payload = {"exception_revoked": {"id": str(exception_id), "reason": reason}}
+    await record(tx, about, act, payload, by, entry_id=entry_id, at=at)
+    return await store.get_exception(tx, exception_id)

@@ -1,0 +1,221 @@
+"""Who may sign, and whether what they signed counts.
+
+In the order checked at the bar; who fails is refused, and that is recorded:
+
+1. A named human being signs, never a service or a pipeline (R-114).
+2. Neither who asked, nor who made or registered the version (R-120).
+3. In a role they hold for that asset, by themselves: being an administrator is none.
+4. In one role only; the last word of a person counts.
+5. With their own key, where the policy's profile for the risk tier says `own_key`.
+
+Later a signature counts only while the person is active and holds the role, and the key was not
+revoked: computed, never stored.
+
+Source: R-112…R-117, R-120; trust.md §8.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from muniment.core.approvals import KEY, Condition, Said, Signed
+from muniment.core.errors import BadBody
+from muniment.server.approvals.records import Approval, Bar, Request, Word
+from muniment.server.http.records import Grant, PrincipalKind, Scope
+from muniment.server.identity.records import Principal, SigningKey
+
+#: How far a client's clock may be ahead, and its signature older than the request.
+SKEW: Final = dt.timedelta(minutes=5)
+APPROVAL_DAYS: Final = 90
+_TIERS: Final = frozenset({"minimal", "limited"})
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Who wants to sign: what it is, and which approvers' roles it holds for the asset."""
+
+    id: uuid.UUID
+    kind: PrincipalKind
+    roles: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a policy says of a risk tier: whether own keys are needed, and how long approval holds."""
+
+    own_key: bool
+    approval_days: int
+
+
+def roles_in(grants: Iterable[Grant], scope: Scope) -> frozenset[str]:
+    """Return the approvers' roles that `grants` give for `scope`: `platform` of `approver_platform`."""
+    return frozenset(
+        one.role.value.removeprefix("approver_")
+        for one in grants
+        if one.role.value.startswith("approver_") and one.scope.covers(scope)
+    )
+
+
+def profile(data: Mapping[str, Any], risk_tier: str | None) -> Profile:
+    """Return a bundle's profile of a risk tier; of one that is not known, that of `high`."""
+    tier = risk_tier if risk_tier in _TIERS else "high"
+    profiles = data.get("profiles")
+    found = profiles.get(tier) if isinstance(profiles, Mapping) else None
+    found = found if isinstance(found, Mapping) else {}
+    days = found.get("approval_days")
+    if not isinstance(days, int) or isinstance(days, bool) or days <= 0:
+        days = APPROVAL_DAYS
+    return Profile(found.get("own_key") is True, days)
+
+
+def bar(
+    signer: Signer, role: str, *, requester: str, authors: Sequence[str]
+) -> tuple[Bar, str] | None:
+    """Return why somebody may not sign in a role; None if they may."""
+    if signer.kind is not PrincipalKind.PERSON:
+        return Bar.NOT_A_PERSON, (
+            f"a {signer.kind.value} approves nothing: a named person signs, with their own token"
+        )
+    if str(signer.id) == requester:
+        return Bar.REQUESTER, "who asks does not approve: have somebody else sign"
+    if str(signer.id) in authors:
+        return Bar.AUTHOR, "who made or registered the version does not approve it"
+    if role not in signer.roles:
+        held = ", ".join(sorted(signer.roles)) or "none"
+        return Bar.NO_ROLE, (
+            f"expected the role approver_{role} for this asset, found {held}; being an"
+            " administrator is not enough"
+        )
+    return None
+
+
+def bar_of(said: Said, earlier: Approval | None, *, own_key: bool) -> tuple[Bar, str] | None:
+    """Return why a word of somebody who may sign is not taken; None if it is."""
+    if earlier is not None and earlier.role != said.role:
+        return Bar.OTHER_ROLE, (
+            f"you signed this request as {earlier.role}: one person has one role in it"
+        )
+    if own_key and said.decision == "approve" and said.signed_by != KEY:
+        return Bar.OWN_KEY_NEEDED, (
+            "for this risk tier the policy takes your own key only: make one with"
+            " `muniment key create`, then approve again"
+        )
+    return None
+
+
+def problems_of(said: Signed, *, person: uuid.UUID, registry: str) -> list[dict[str, Any]]:
+    """Return what is wrong with who and where a signature says it is of."""
+    found: list[dict[str, Any]] = []
+    if said.person != person:
+        found.append(_problem("approver", "is signed by another person than who sends it"))
+    if said.registry != registry:
+        found.append(_problem("approver", f"is for the registry {said.registry!a}, not this one"))
+    if said.signed_by != KEY:
+        found.append(_problem("signedBy", "only the registry says that it signed"))
+    return found
+
+
+def time_problems(
+    said: Signed, *, now: dt.datetime, since: dt.datetime | None = None
+) -> list[dict[str, Any]]:
+    """Return what is wrong with when something was signed: in the future, or before `since`."""
+    if said.at > now + SKEW:
+        return [_problem("decidedAt", "is a time that has not come: set this machine's clock")]
+    if since is not None and said.at < since - SKEW:
+        return [_problem("decidedAt", "is from before there was anything to sign")]
+    return []
+
+
+def condition_problems(said: Said, today: dt.date) -> list[dict[str, Any]]:
+    """Return what is wrong with the conditions of a word."""
+    found = [
+        _problem(f"conditions[{index}].{name}", message)
+        for index, one in enumerate(said.conditions)
+        for name, message in _condition_wrong(one, today)
+    ]
+    if said.conditions and said.decision != "approve":
+        found.append(
+            _problem("conditions", f"only an approval has conditions, not a {said.decision}")
+        )
+    if said.sign_off is not None and said.decision != "approve":
+        found.append(_problem("sign_off", f"only an approval signs off, not a {said.decision}"))
+    if said.decision != "approve" and not said.comment.strip():
+        found.append(_problem("comment", f"a {said.decision} says why"))
+    return found
+
+
+def _condition_wrong(one: Condition, today: dt.date) -> list[tuple[str, str]]:
+    wrong = []
+    if not one.text.strip():
+        wrong.append(("text", "says what is to be done"))
+    if one.due < today:
+        wrong.append(("due", "is a day that is over"))
+    return wrong
+
+
+def _problem(field: str, message: str) -> dict[str, Any]:
+    return {"field": field, "message": message}
+
+
+def refuse_problems(problems: Sequence[Mapping[str, Any]]) -> None:
+    """Go on only if there are none.
+
+    Raises:
+        BadBody: there are; `problems` has all.
+    """
+    if problems:
+        first = problems[0]
+        raise BadBody(
+            f"`{first['field']}` {first['message']}", problems=[dict(one) for one in problems]
+        )
+
+
+def last_words(approvals: Iterable[Approval]) -> list[Approval]:
+    """Return the last word of each person, in the order those were said; `approvals` is in order."""
+    last: dict[uuid.UUID, Approval] = {}
+    for one in approvals:
+        last.pop(one.person_id, None)
+        last[one.person_id] = one
+    return list(last.values())
+
+
+def word(
+    approval: Approval,
+    person: Principal | None,
+    key: SigningKey | None,
+    *,
+    scope: Scope,
+    own_key: bool,
+) -> Word:
+    """Return whether a person's word counts now."""
+    invalid = _unsigned(approval, key, own_key=own_key)
+    barred = _ineligible(approval, person, scope)
+    return Word(approval, not invalid, not barred, invalid or barred)
+
+
+def _unsigned(approval: Approval, key: SigningKey | None, *, own_key: bool) -> str:
+    if approval.by_session:
+        needed = own_key and approval.decision == "approve"
+        return "the policy takes their own key only" if needed else ""
+    return "the key was revoked" if key is None or key.revoked_at is not None else ""
+
+
+def _ineligible(approval: Approval, person: Principal | None, scope: Scope) -> str:
+    if person is None or person.kind is not PrincipalKind.PERSON:
+        return "there is no such person"
+    if person.disabled_at is not None:
+        return "the person is not active any more"
+    if approval.role not in roles_in(person.grants, scope):
+        return f"the person does not hold the role approver_{approval.role} any more"
+    return ""
+
+
+def open_to(request: Request) -> str:
+    """Return why a request takes no more words; empty if it does."""
+    if request.ended_as is None:
+        return ""
+    return f"the request is {request.ended_as.value} since {request.ended_at:%Y-%m-%d %H:%M}Z"

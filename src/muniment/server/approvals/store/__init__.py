@@ -1,0 +1,1 @@
+"""Rows of requests, of what people signed, of decisions and exceptions."""
