@@ -96,7 +96,7 @@ def test_three_people_approve_and_a_stranger_checks_it(server: ServerProcess) ->
     bundle, keys = server.home / "decision.json", server.home / "keys.json"
     platform.run("decision", "export", done["id"], "-o", str(bundle))
     keys.write_text(json.dumps(platform.run("log", "keys")))
-    alone = {"MUNIMENT_CONFIG_HOME": str(server.home / "nobody"), "MUNIMENT_TOKEN": "x"}
+    alone: Any = {"MUNIMENT_CONFIG_HOME": str(server.home / "nobody"), "MUNIMENT_TOKEN": "x"}
     check = ("decision", "verify", str(bundle), "--key", str(keys))
     found = product.run(*check, **alone)
     assert (found["ok"], found["approves"], len(found["steps"])) == (True, True, 6)
