@@ -1,153 +1,31 @@
-"""Requests for approval, what people sign, decisions and exceptions."""
+"""Requests for approval and what people say of them; decisions."""
 
 from __future__ import annotations
 
 import datetime as dt
-import secrets
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
-from muniment.client import trust
+from muniment.client.approval_records import (
+    ApprovalRequest,
+    Decision,
+    Given,
+    Resolved,
+    ShownDecision,
+    ShownRequest,
+)
 from muniment.client.paging import all_items
-from muniment.client.principals import Principals
 from muniment.client.receipts import PATIENCE
-from muniment.client.records import LogKeys, Page, Record
+from muniment.client.records import LogKeys, Page
+from muniment.client.signatures import p256_of, registry_name, signed_by
 from muniment.client.signing import OwnKey
 from muniment.client.transport import Transport, api
 from muniment.client.trust import as_trusted
 from muniment.client.versions import Versions, version_path
-from muniment.core.approvals import (
-    Condition,
-    Said,
-    Waiver,
-    approval_statement,
-    exception_statement,
-    frozen_sha256,
-    sign,
-)
-from muniment.core.digest import Digest
-from muniment.core.errors import BadProof, DigestMismatch, LogInconsistent, NotFound
+from muniment.core.approvals import Condition, Said, approval_statement, frozen_sha256, sign
+from muniment.core.errors import DigestMismatch, NotFound
 from muniment.core.receipt import Receipt
-
-_P256_BYTES = 91
-
-
-class ApprovalRequest(Record, frozen=True, kw_only=True):
-    """A request; `state` is `open`, `approved`, `rejected`, `withdrawn` or `void`."""
-
-    id: str
-    version: str
-    environment: str
-    change_class: str
-    state: str
-    requester: dict[str, Any]
-    opened_at: dt.datetime
-    frozen_sha256: str
-    reason: str = ""
-    reference: str = ""
-    re_conformity_reference: str = ""
-    ended_at: dt.datetime | None = None
-    ended_reason: str | None = None
-    entry_id: str = ""
-
-
-class Approval(Record, frozen=True, kw_only=True):
-    """What a person said of a request; `counts` false: not now, and `why_not` says why."""
-
-    id: str
-    person_id: str
-    role: str
-    decision: str
-    signed_by: str
-    at: dt.datetime
-    request_id: str = ""
-    sign_off: str | None = None
-    comment: str = ""
-    key_id: str | None = None
-    statement_sha256: str = ""
-    entry_id: str = ""
-    counts: bool = True
-    why_not: str = ""
-    conditions: list[dict[str, Any]] = msgspec.field(default_factory=list)
-
-
-class Decision(Record, frozen=True, kw_only=True):
-    """What came of a request: `approved` until `expires_at`, or `rejected`."""
-
-    id: str
-    request_id: str
-    version: str
-    environment: str
-    outcome: str
-    decided_at: dt.datetime
-    expires_at: dt.datetime | None = None
-    frozen_sha256: str = ""
-    entry_id: str = ""
-
-
-class ShownDecision(Decision, frozen=True, kw_only=True):
-    """A decision, whether it holds now and if not, why, and what its signed entry carries."""
-
-    holds: bool
-    reasons: list[dict[str, str]] = msgspec.field(default_factory=list)
-    record: dict[str, Any] = msgspec.field(default_factory=dict)
-
-
-class ShownRequest(ApprovalRequest, frozen=True, kw_only=True):
-    """A request and how it stands; `frozen` is what is signed, for the registry `registry`."""
-
-    registry: str
-    frozen: dict[str, Any]
-    void: bool = False
-    changed: list[dict[str, Any]] = msgspec.field(default_factory=list)
-    approvals: list[Approval] = msgspec.field(default_factory=list)
-    comments: list[dict[str, Any]] = msgspec.field(default_factory=list)
-    missing: list[dict[str, Any]] = msgspec.field(default_factory=list)
-    verdict: dict[str, Any] | None = None
-    own_key: bool = False
-    decision: Decision | None = None
-
-
-class Given(Record, frozen=True, kw_only=True):
-    """A word that was taken: the decision that followed, or of which roles people are wanting."""
-
-    approval: Approval
-    decision: Decision | None = None
-    missing: list[dict[str, Any]] = msgspec.field(default_factory=list)
-    verdict: dict[str, Any] | None = None
-
-
-class RuleException(Record, frozen=True, kw_only=True):
-    """A waived rule; `state` is `holds`, `ended`, `revoked` or `key_revoked`."""
-
-    id: str
-    version: str
-    environment: str
-    rule: str
-    until: dt.date
-    person_id: str
-    role: str
-    signed_by: str
-    state: str
-    reason: str = ""
-    control: str = ""
-    granted_at: dt.datetime | None = None
-    revoked_at: dt.datetime | None = None
-    revoked_reason: str | None = None
-    entry_id: str = ""
-
-
-class _Granted(Record, frozen=True, kw_only=True):
-    exception: RuleException
-    decision: Decision | None = None
-
-
-class _Resolved(Record, frozen=True, kw_only=True):
-    comment: dict[str, Any]
-    decision: Decision | None = None
 
 
 class Approvals:
@@ -255,7 +133,7 @@ class Approvals:
             shown = self.get(request_id)
             registry = registry_name(self._transport, shown.registry)
             said = Said(
-                **_signed(self._transport, registry, role),
+                **signed_by(self._transport, registry, role),
                 request_id=uuid.UUID(shown.id),
                 decision=decision,
                 sign_off=sign_off,
@@ -276,7 +154,7 @@ class Approvals:
     ) -> tuple[dict[str, Any], Decision | None]:
         """Say how a comment was resolved; return it, and what was decided now."""
         path = api("approval-requests", request_id, "comments", comment_id, "resolve")
-        done = self._transport.send("POST", path, {"resolution": resolution}, _Resolved)
+        done = self._transport.send("POST", path, {"resolution": resolution}, Resolved)
         return done.comment, done.decision
 
     def meet(self, request_id: str, condition_id: str, note: str) -> dict[str, Any]:
@@ -333,108 +211,6 @@ class Decisions:
         return Receipt.parse(found).sigstore_bundle(as_trusted(keys))
 
 
-class Exceptions:
-    """Calls about exceptions to rules."""
-
-    def __init__(self, transport: Transport, versions: Versions) -> None:
-        self._transport = transport
-        self._versions = versions
-
-    def grant(
-        self,
-        rule: str,
-        ref: str,
-        environment: str,
-        *,
-        until: dt.date,
-        reason: str,
-        control: str,
-        role: str = "security",
-        key: OwnKey | None = None,
-    ) -> tuple[RuleException, Decision | None]:
-        """Waive a rule for a version in an environment, through a day; return what was decided now too.
-
-        `control` is what is done instead. With `key` it is signed here.
-
-        Raises:
-            Refused: you may not, or nobody may (`critical_safety`); the attempt is in the log.
-        """
-        version = self._versions.get(ref)
-        body: dict[str, Any] = {
-            "environment": environment,
-            "role": role,
-            "rule": rule,
-            "until": until.isoformat(),
-            "reason": reason,
-            "control": control,
-        }
-        if key is not None:
-            registry = registry_name(self._transport)
-            waiver = Waiver(
-                **_signed(self._transport, registry, role),
-                rule=rule,
-                version_id=uuid.UUID(version.id or ""),
-                ref=version.ref,
-                manifest=Digest.parse(version.manifest_digest),
-                environment=environment,
-                until=until,
-                reason=reason,
-                control=control,
-            )
-            signed = sign(exception_statement(waiver), key.sign, _p256(key))
-            body = {"environment": environment, "bundle": signed}
-        done = self._transport.send("POST", version_path(version, "exceptions"), body, _Granted)
-        return done.exception, done.decision
-
-    def list_(self, *, version: str | None = None, ended: bool = False) -> list[RuleException]:
-        """Exceptions that hold, newest first; `ended` adds those that hold no more."""
-
-        def page_at(cursor: str | None) -> Page[RuleException]:
-            query = {"version": version, "ended": "true" if ended else None, "cursor": cursor}
-            return self._transport.get(api("exceptions"), Page[RuleException], query)
-
-        return list(all_items(page_at))
-
-    def revoke(self, exception_id: str, *, reason: str) -> RuleException:
-        """Have an exception hold no more."""
-        path = api("exceptions", exception_id, "revoke")
-        return self._transport.send("POST", path, {"reason": reason}, RuleException)
-
-
-def registry_name(transport: Transport, said: str | None = None) -> str:
-    """Return what a registry is called: as it was when its keys were first trusted here, else as it says.
-
-    Raises:
-        LogInconsistent: it says otherwise now: what is signed for it could be meant for another.
-    """
-    known = trust.load().get(transport.url)
-    if known is None:
-        return said or _name_in(transport.get(api("log", "keys"), LogKeys))
-    name = _name_in(known)
-    if said not in {None, name}:
-        raise LogInconsistent(
-            f"`{transport.url}` calls itself {said}, and was {name} when its keys were first trusted"
-            " here: nothing was signed"
-        )
-    return name
-
-
-def _name_in(keys: LogKeys) -> str:
-    return keys.vkey.partition("+")[0]
-
-
-def _signed(transport: Transport, registry: str, role: str) -> dict[str, Any]:
-    """Return what every signature says: to whom, by whom, when, as what."""
-    me = Principals(transport).whoami()
-    return {
-        "registry": registry,
-        "person": uuid.UUID(str(me.id)),
-        "role": role,
-        "at": dt.datetime.now(dt.UTC).replace(microsecond=0),
-        "nonce": secrets.token_hex(16),
-    }
-
-
 def _signed_word(shown: ShownRequest, said: Said, key: OwnKey) -> Mapping[str, Any]:
     found = frozen_sha256(shown.frozen).hex
     if found != shown.frozen_sha256:
@@ -442,11 +218,4 @@ def _signed_word(shown: ShownRequest, said: Said, key: OwnKey) -> Mapping[str, A
             f"the registry shows a document with the digest {found} and says it is"
             f" {shown.frozen_sha256}: nothing was signed"
         )
-    return sign(approval_statement(shown.frozen, said), key.sign, _p256(key))
-
-
-def _p256(key: OwnKey) -> bytes:
-    der = key.public_key_der
-    if len(der) != _P256_BYTES:
-        raise BadProof("expected an ECDSA P-256 key; make one with `muniment key create`")
-    return der
+    return sign(approval_statement(shown.frozen, said), key.sign, p256_of(key))

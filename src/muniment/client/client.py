@@ -12,12 +12,13 @@ import httpx
 
 from muniment.client import ambient, credentials
 from muniment.client.aliases import Aliases
-from muniment.client.approvals import Approvals, Decisions, Exceptions
+from muniment.client.approvals import Approvals, Decisions
 from muniment.client.artifacts import Artifacts
 from muniment.client.assets import Assets
 from muniment.client.check import check_version
 from muniment.client.composites import Composites
 from muniment.client.evidence import EvidenceCalls
+from muniment.client.exceptions import Exceptions
 from muniment.client.fetches import Fetches
 from muniment.client.impact import Impact, impact_of
 from muniment.client.jobs import Jobs

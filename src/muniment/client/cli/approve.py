@@ -12,7 +12,7 @@ from muniment.client.cli.request import Env, RequestId, wanting
 from muniment.client.cli.screen import Json, Screen
 
 if TYPE_CHECKING:
-    from muniment.client.approvals import Given
+    from muniment.client.approval_records import Given
 
 app = typer.Typer(add_completion=False)
 

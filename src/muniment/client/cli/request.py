@@ -13,7 +13,7 @@ from muniment.client.cli.screen import Json, Screen, cell, fields, safe, table
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from muniment.client.approvals import ShownRequest
+    from muniment.client.approval_records import ShownRequest
     from muniment.client.client import Client
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from typing import Any
 
@@ -24,6 +25,7 @@ from muniment.server.approvals.rules import requests as rules
 from muniment.server.approvals.rules import signing
 from muniment.server.approvals.store import requests as store
 from muniment.server.approvals.store import signed as signed_store
+from muniment.server.catalog.records import Asset, Version
 from muniment.server.http.records import Caller, PrincipalKind
 from muniment.server.identity import By
 from muniment.server.ports.db import Tx
@@ -61,39 +63,44 @@ async def open_request(tx: Tx, ref: VersionRef, wanted: Wanted, by: By) -> tuple
             "reason": rules.in_words(standing.changed),
         }
     document = await reads.frozen_now(tx, version, asset, wanted, by, place, bundle)
-    request_id, entry_id = by.new_id(), by.new_id()
     at = by.at if there is None else max(by.at, there.opened_at)
-    new = Request(
-        id=request_id,
+    new = _new(version, asset, wanted, document, dataclasses.replace(by, at=at))
+    if there is not None:
+        await store.end_request(tx, there.id, Ended.VOID, ended["reason"], at, new.entry_id)
+    await store.insert_request(tx, new)
+    act = Act(
+        name="request.open",
+        kind="request",
+        id=new.id,
+        reason=wanted.reason,
+        changes={"environment": (None, place.name), "change": (None, wanted.change_class.value)},
+        digests=(new.frozen_sha256,),
+    )
+    payload = {"request": _json(new)} | ({"request_ended": ended} if ended else {})
+    await record(tx, about_of(new), act, payload, by, entry_id=new.entry_id, at=at)
+    return new, True
+
+
+def _new(
+    version: Version, asset: Asset, wanted: Wanted, document: dict[str, Any], by: By
+) -> Request:
+    return Request(
+        id=by.new_id(),
         asset_id=asset.id,
         version_id=version.id,
         asset=asset.ref,
         version=str(version.version),
-        environment=place.name,
+        environment=wanted.environment,
         change_class=wanted.change_class,
         reason=wanted.reason,
         reference=wanted.reference,
         re_conformity=wanted.re_conformity,
         frozen=document,
         frozen_sha256=frozen_sha256(document),
-        opened_at=at,
+        opened_at=by.at,
         actor=by.actor,
-        entry_id=entry_id,
+        entry_id=by.new_id(),
     )
-    if there is not None:
-        await store.end_request(tx, there.id, Ended.VOID, ended["reason"], at, entry_id)
-    await store.insert_request(tx, new)
-    act = Act(
-        name="request.open",
-        kind="request",
-        id=request_id,
-        reason=wanted.reason,
-        changes={"environment": (None, place.name), "change": (None, wanted.change_class.value)},
-        digests=(new.frozen_sha256,),
-    )
-    payload = {"request": _json(new)} | ({"request_ended": ended} if ended else {})
-    await record(tx, about_of(new), act, payload, by, entry_id=entry_id, at=at)
-    return new, True
 
 
 def _same_or_conflict(there: Request, wanted: Wanted) -> Request:
