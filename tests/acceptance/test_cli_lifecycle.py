@@ -49,6 +49,19 @@ def test_a_version_goes_its_way_by_command(server: ServerProcess, tmp_path: Path
     error = json.loads(denied.stdout)["error"]
     assert (denied.returncode, error["code"]) == (3, "refused")
     assert error["verdict"]["results"][0]["id"] == "PROM-001"
+    why = server.cli("why-not", "fraud@1.0.0", "--for", "production", check=False)
+    assert why.returncode == 3
+    assert "SEC-001  The SBOM is there" in why.stdout
+    assert "Run:   muniment evidence add fraud@1.0.0 FILE --context CONTEXT" in why.stdout
+    assert "Who:   attester, contributor" in why.stdout
+    staging = server.cli("why-not", "fraud@1.0.0", "--for", "staging", "--json", check=False)
+    told = json.loads(staging.stdout)
+    assert (staging.returncode, told["lacks"]) == (4, "evidence")
+    every = server.cli("explain", "fraud@1.0.0", "--for", "staging", check=False)
+    assert (every.returncode, "APPR-001" in every.stdout) == (4, True)
+    assert server.cli("why-not", "fraud@1.0.0", "--for", "development").returncode == 0
+    nothing = server.cli("rollback", "fraud", "--env", "staging", "--reason", "drill", check=False)
+    assert (nothing.returncode, "nothing of fraud is deployed" in nothing.stderr) == (1, True)
     alias = server.cli("alias", "set", "fraud@1.0.0", "champion", check=False)
     assert (alias.returncode, "muniment request" in alias.stderr) == (3, True)
 

@@ -20,21 +20,33 @@ from muniment.core.errors import (
     StaleRevision,
 )
 from muniment.core.names import Alias, AssetName, AssetRef, Namespace, SemVer, VersionRef
-from muniment.server import catalog, lifecycle
+from muniment.server import catalog, lifecycle, policy
 from muniment.server.catalog.records import AliasMove, Lifecycle, Mode, NamespaceChange, RiskTier
 from muniment.server.http.records import PrincipalKind
 from muniment.server.ledger.records import Workload
 from muniment.server.lifecycle import Deprecation
-from muniment.server.lifecycle.records import Executor, Moved, Promoted, Promotion, Refusal, Stage
+from muniment.server.lifecycle.records import (
+    Executor,
+    Moved,
+    Ports,
+    Promoted,
+    Promotion,
+    Refusal,
+    Stage,
+)
+from muniment.server.policy.records import Bundle
 from muniment.server.ports.db import Tx
 from muniment.server.ports.postgres import PostgresDatabase
 from tests.support.catalog import FULL_METADATA, Catalog
 from tests.support.folded import agrees
+from tests.support.keys import MemoryKeys
+from tests.support.policies import bare, shared_engines
 
 CI = Workload(str(uuid.UUID(int=77)), {"iss": "https://ci.test", "run_id": "1"})
 EVERYWHERE = frozenset({"development", "staging", "production"})
 PIPELINE = Executor(PrincipalKind.WORKLOAD, may=True, environments=EVERYWHERE)
 PERSON = Executor(PrincipalKind.PERSON, may=True)
+PORTS = Ports(shared_engines(), MemoryKeys().record)
 FRAUD = AssetRef.parse("fraud")
 ONE = VersionRef(FRAUD, SemVer(1, 0, 0))
 TWO = VersionRef(FRAUD, SemVer(2, 0, 0))
@@ -45,9 +57,17 @@ TEAM: dict[str, Any] = {
 }
 
 
-async def made(tx: Tx, by: Catalog, mode: Mode = Mode.ENFORCE, name: str = "fraud") -> None:
+async def made(
+    tx: Tx,
+    by: Catalog,
+    mode: Mode = Mode.ENFORCE,
+    name: str = "fraud",
+    policy_: Bundle | None = None,
+) -> None:
     """A namespace, and an asset with two complete versions in it."""
     ref = AssetRef.parse(name)
+    if not await tx.fetchval("SELECT count(*) FROM policy_activation"):
+        await policy.bring_first(tx, policy_ or bare(), by.by())
     await catalog.create_namespace(tx, ref.namespace, mode, by.by())
     await by.asset(tx, name, **TEAM)
     ci = dataclasses.replace(by, actor=CI)
@@ -85,7 +105,7 @@ async def promoted(
     tx: Tx, by: Catalog, ref: VersionRef, who: Executor = PIPELINE, **more: Any
 ) -> Promoted | Refusal:
     wanted = Promotion(**{"version": ref, "environment": "production", **more})
-    return await lifecycle.promote(tx, wanted, who, by.by())
+    return await lifecycle.promote(tx, wanted, who, by.by(), PORTS)
 
 
 # --- promotion ---------------------------------------------------------------------------------
@@ -145,7 +165,7 @@ async def test_nobody_but_a_pipeline_moves_production_where_rules_are_enforced(
         assert isinstance(answer, Refusal)
         assert [one.id for one in answer.verdict.failed] == ["PROM-001"]
         alias = AliasMove(FRAUD, Alias("Production"), 1, reason="now")
-        assert isinstance(await lifecycle.point_alias(tx, alias, who, by.by()), Refusal)
+        assert isinstance(await lifecycle.point_alias(tx, alias, who, by.by(), PORTS), Refusal)
     async with db.transaction(read_only=True) as tx:
         assert (await acts(tx))[-2:] == ["promotion.refuse"] * 2
         assert await stage(tx, ONE) is Stage.NONE
@@ -158,7 +178,7 @@ async def test_a_free_alias_is_anybody_s(db: PostgresDatabase) -> None:
     async with db.transaction() as tx:
         await made(tx, by)
         moved = await lifecycle.point_alias(
-            tx, AliasMove(FRAUD, Alias("challenger"), 1), PERSON, by.by()
+            tx, AliasMove(FRAUD, Alias("challenger"), 1), PERSON, by.by(), PORTS
         )
         assert isinstance(moved, Moved)
         assert moved.pointer.number == 1
@@ -174,11 +194,13 @@ async def test_where_rules_are_watched_the_move_is_made_and_counted(
     async with db.transaction() as tx:
         await made(tx, by, mode)
         move = AliasMove(FRAUD, Alias("champion"), 1, reason="go")
-        answer = await lifecycle.point_alias(tx, move, PERSON, by.by())
+        answer = await lifecycle.point_alias(tx, move, PERSON, by.by(), PORTS)
         assert isinstance(answer, Moved)
         assert bool(answer.warnings) == (mode is Mode.WARN)
         assert await stage(tx, ONE) is Stage.PRODUCTION
-        back = await lifecycle.point_alias(tx, dataclasses.replace(move, to=None), PERSON, by.by())
+        back = await lifecycle.point_alias(
+            tx, dataclasses.replace(move, to=None), PERSON, by.by(), PORTS
+        )
         assert isinstance(back, Moved)
         assert bool(back.warnings) == (mode is Mode.WARN)
         assert await stage(tx, ONE) is Stage.NONE
@@ -196,10 +218,10 @@ async def test_what_holds_always_is_refused_where_rules_are_watched(db: Postgres
         await lifecycle.quarantine(tx, ONE, "odd", by.by())
         answer = await promoted(tx, by, ONE)
         assert isinstance(answer, Refusal)
-        assert answer.verdict.barred == ("STATE-002",)
+        assert answer.barred == ("STATE-002",)
         with pytest.raises(NotServed):
             await lifecycle.point_alias(
-                tx, AliasMove(FRAUD, Alias("challenger"), 1), PERSON, by.by()
+                tx, AliasMove(FRAUD, Alias("challenger"), 1), PERSON, by.by(), PORTS
             )
         await lifecycle.release(tx, ONE, "checked", by.by())
         assert isinstance(await promoted(tx, by, ONE), Promoted)
@@ -219,7 +241,7 @@ async def test_incomplete_metadata_is_evidence_that_is_missing(db: PostgresDatab
             "DOC-001",
         ]
         dry = Promotion(version=ONE, environment="staging")
-        would = await lifecycle.promote(tx, dry, PERSON, by.by(), dry_run=True)
+        would = await lifecycle.promote(tx, dry, PERSON, by.by(), PORTS, dry_run=True)
         assert isinstance(would, Promoted)
         assert would.entry_id is None
         assert await stage(tx, ONE) is Stage.NONE
@@ -353,7 +375,7 @@ async def test_a_deleted_asset_keeps_everything_and_takes_nothing(db: PostgresDa
     by = Catalog()
     async with db.transaction() as tx:
         await made(tx, by)
-        await lifecycle.point_alias(tx, AliasMove(FRAUD, Alias("x"), 1), PERSON, by.by())
+        await lifecycle.point_alias(tx, AliasMove(FRAUD, Alias("x"), 1), PERSON, by.by(), PORTS)
         gone = await lifecycle.tombstone_asset(tx, FRAUD, "unused", by.by())
         assert gone.tombstoned_at is not None
         one = await catalog.get_version(tx, ONE)
@@ -362,7 +384,7 @@ async def test_a_deleted_asset_keeps_everything_and_takes_nothing(db: PostgresDa
         with pytest.raises(NameReserved):
             await by.asset(tx, "fraud")
         with pytest.raises(NotServed):
-            await lifecycle.point_alias(tx, AliasMove(FRAUD, Alias("x"), 1), PERSON, by.by())
+            await lifecycle.point_alias(tx, AliasMove(FRAUD, Alias("x"), 1), PERSON, by.by(), PORTS)
         with pytest.raises(LifecycleConflict):
             await lifecycle.rename(tx, FRAUD, AssetName("scam"), "", by.by())
         before = await acts(tx)
@@ -485,10 +507,10 @@ async def _do(  # noqa: PLR0911 -- one answer an act
             return await promoted(tx, by, ref, who, environment="staging")
         case "alias":
             move = AliasMove(ref.asset, champion, at.version)
-            return await lifecycle.point_alias(tx, move, who, by.by())
+            return await lifecycle.point_alias(tx, move, who, by.by(), PORTS)
         case "unalias":
             move = AliasMove(ref.asset, champion, None)
-            return await lifecycle.point_alias(tx, move, who, by.by())
+            return await lifecycle.point_alias(tx, move, who, by.by(), PORTS)
         case "withdraw":
             return await lifecycle.withdraw(tx, ref, "production", "stop", by.by())
         case "deprecate":

@@ -23,6 +23,7 @@ from muniment.server.ports.keys import Keys
 from muniment.server.ports.postgres import PostgresDatabase
 from tests.support.app import Client, RegistrySimulator, app_client
 from tests.support.catalog import FULL_METADATA, Catalog
+from tests.support.policies import bare
 
 #: Aliases are read in the catalog and moved above it.
 OPERATIONS = [*CATALOG, *(one for one in LIFECYCLE if one.id == "set_alias")]
@@ -57,7 +58,7 @@ async def registry(
         await made_by.point(tx, "champion", "1.0.0", reason="best")
         await made_by.asset(tx, "risk/secret")
         await made_by.version(tx, "risk/secret")
-    async with app_client(db, blobs, keys, clock, OPERATIONS) as registry:
+    async with app_client(db, blobs, keys, clock, OPERATIONS, first=bare()) as registry:
         yield registry
 
 

@@ -34,6 +34,7 @@ from tests.support.issuer import (
     hs256,
     running_issuer,
 )
+from tests.support.policies import bare
 
 EXCHANGE = "/api/v1/id-tokens/exchange"
 PUBLISHERS = "/api/v1/assets/default/fraud/publishers"
@@ -62,7 +63,9 @@ async def registry(
 ) -> AsyncIterator[RegistrySimulator]:
     """A registry that believes the issuer and trusts one pipeline."""
     private = (issuer.host,)
-    async with app_client(db, blobs, keys, clock, OPERATIONS, outbound_private=private) as registry:
+    async with app_client(
+        db, blobs, keys, clock, OPERATIONS, first=bare(), outbound_private=private
+    ) as registry:
         await believe(registry, issuer)
         await trust(registry)
         yield registry
@@ -490,7 +493,7 @@ async def test_an_issuer_that_misbehaves_lets_nobody_in(
 async def test_a_private_issuer_is_not_called_unless_it_was_named(
     db: PostgresDatabase, blobs: Blobs, keys: Keys, clock: FixedClock, issuer: Issuer
 ) -> None:
-    async with app_client(db, blobs, keys, clock, OPERATIONS) as registry:
+    async with app_client(db, blobs, keys, clock, OPERATIONS, first=bare()) as registry:
         await believe(registry, issuer)
         await trust(registry)
         answer = await exchange(registry, issuer.token())

@@ -37,6 +37,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "withdraw_version": {"environment": "staging", **REASON},
     "set_alias": {"version": "1.0.0"},
     "rename_asset": {"name": "scam"},
+    "roll_back_asset": {"environment": "staging", **REASON},
 }
 
 
@@ -77,6 +78,10 @@ async def test_only_who_has_the_verb_gets_in(
         if operation.needs not in VERBS[role]:
             answer = await call(registry.as_(role), operation)
             assert (answer.status_code, answer.json()["code"]) == (403, "not_allowed"), role
+    if operation.id == "roll_back_asset":
+        for version in (ONE, TWO):
+            to = {"environment": "staging"}
+            await registry.workload(Role.PUBLISHER).post(f"{version}/promote", json=to)
     role = next(role for role in Role if operation.needs in VERBS[role])
     answer = await call(registry.as_(role), operation)
     assert answer.status_code == 200, answer.text

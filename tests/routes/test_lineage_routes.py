@@ -17,6 +17,7 @@ from muniment.server.ports.keys import Keys
 from muniment.server.ports.postgres import PostgresDatabase
 from tests.support.artifacts import House, fine, open_house
 from tests.support.evidence import added
+from tests.support.policies import bare
 from tests.support.signing import BUILDER, bundle_by, p256, pem_of, provenance_of
 
 COMMIT, OTHER = "a" * 40, "d" * 40
@@ -27,7 +28,7 @@ DATA = "sha256:" + "b" * 64
 async def house(
     db: PostgresDatabase, blobs: FakeBlobs, keys: Keys, clock: FixedClock
 ) -> AsyncIterator[House]:
-    async with open_house(db, blobs, keys, clock) as opened:
+    async with open_house(db, blobs, keys, clock, first=bare()) as opened:
         yield opened
 
 

@@ -22,6 +22,7 @@ from muniment.server.wiring import FOLDS, HANDLERS, OPERATIONS
 from tests.support.app import RegistrySimulator, app_client
 from tests.support.other_mlflow import ARTIFACTS, MODEL, RUN, OtherMlflow, answer, other_mlflow
 from tests.support.other_server import Asked, other_server, reply
+from tests.support.policies import bare
 
 API = "/api/2.0/mlflow"
 MLMODEL = b"flavors:\n  sklearn:\n    sklearn_version: 1.7.0\nmodel_uuid: x\n"
@@ -87,7 +88,7 @@ async def registry_with(
     operations = [*OPERATIONS, *mlflow_routes.OPERATIONS]
     dialects = [mlflow_routes.DIALECT]
     async with app_client(
-        db, blobs, keys, clock, operations, dialects=dialects, **settings
+        db, blobs, keys, clock, operations, first=bare(), dialects=dialects, **settings
     ) as simulator:
         registry = Registry(simulator)
         await registry.admin.post(f"{API}/registered-models/create", json={"name": "fraud"})

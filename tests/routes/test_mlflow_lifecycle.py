@@ -18,6 +18,7 @@ from muniment.server.wiring import DIALECTS, FACADES, OPERATIONS
 from tests.routes.test_mlflow_routes import FILES, a_version, error_of, ok
 from tests.support.app import Client, RegistrySimulator, app_client
 from tests.support.folded import agrees
+from tests.support.policies import bare
 
 API = "/api/2.0/mlflow"
 NATIVE = "/api/v1"
@@ -29,7 +30,9 @@ async def registry(
     db: PostgresDatabase, blobs: Blobs, keys: Keys, clock: Clock
 ) -> AsyncIterator[RegistrySimulator]:
     operations = [*OPERATIONS, *FACADES]
-    async with app_client(db, blobs, keys, clock, operations, dialects=DIALECTS) as simulator:
+    async with app_client(
+        db, blobs, keys, clock, operations, first=bare(), dialects=DIALECTS
+    ) as simulator:
         yield simulator
         await agrees(db)
 
@@ -215,7 +218,7 @@ async def test_the_mode_a_fresh_user_meets_is_a_setting(
 ) -> None:
     operations = [*OPERATIONS, *FACADES]
     async with app_client(
-        db, blobs, keys, clock, operations, dialects=DIALECTS, mlflow_mode="enforce"
+        db, blobs, keys, clock, operations, first=bare(), dialects=DIALECTS, mlflow_mode="enforce"
     ) as strict:
         ada = strict.as_(Role.PUBLISHER)
         await a_version(ada)

@@ -17,6 +17,7 @@ from muniment.server.ports.db import Database
 from muniment.server.ports.keys import Keys
 from muniment.server.wiring import DIALECTS, FACADES, OPERATIONS
 from tests.support.app import Client, RegistrySimulator, app_client
+from tests.support.policies import bare
 
 API = "/api/2.0/mlflow"
 FILES = "/api/2.0/mlflow-artifacts/artifacts"
@@ -27,7 +28,9 @@ async def registry(
     db: Database, blobs: Blobs, keys: Keys, clock: Clock
 ) -> AsyncIterator[RegistrySimulator]:
     operations = [*OPERATIONS, *FACADES]
-    async with app_client(db, blobs, keys, clock, operations, dialects=DIALECTS) as simulator:
+    async with app_client(
+        db, blobs, keys, clock, operations, first=bare(), dialects=DIALECTS
+    ) as simulator:
         yield simulator
 
 

@@ -18,6 +18,7 @@ from muniment.server.ports.db import Database
 from muniment.server.ports.keys import Keys
 from muniment.server.wiring import DIALECTS, FACADES, OPERATIONS
 from tests.support.app import RegistrySimulator, app_client
+from tests.support.policies import bare
 from tests.support.receiver import Receiver, hooked, receiving, run_webhooks
 
 API = "/api/2.0/mlflow"
@@ -32,7 +33,14 @@ async def registry(
 ) -> AsyncIterator[RegistrySimulator]:
     operations = [*OPERATIONS, *FACADES]
     async with app_client(
-        db, blobs, keys, clock, operations, dialects=DIALECTS, outbound_private=("127.0.0.1",)
+        db,
+        blobs,
+        keys,
+        clock,
+        operations,
+        first=bare(),
+        dialects=DIALECTS,
+        outbound_private=("127.0.0.1",),
     ) as simulator:
         yield simulator
 

@@ -16,6 +16,7 @@ from muniment.server.ports.keys import Keys
 from muniment.server.ports.postgres import PostgresDatabase
 from tests.support.artifacts import House, Sender, fine, open_house, sha256
 from tests.support.evidence import added
+from tests.support.policies import bare
 from tests.support.vulnerabilities import KEV, imported, made, records, sbom, work
 
 PYPI = records("GHSA-j7hp-h8jx-5ppr", "PYSEC-2023-175", "PYSEC-2023-74", "GHSA-53q9-r3pm-6pq6")
@@ -27,7 +28,7 @@ BOM = sbom(PILLOW, "pkg:pypi/requests@2.32.0", TORCH, "pkg:npm/left-pad@1.0.0", 
 async def house(
     db: PostgresDatabase, blobs: FakeBlobs, keys: Keys, clock: FixedClock, tmp_path: object
 ) -> AsyncIterator[House]:
-    async with open_house(db, blobs, keys, clock, data_dir=tmp_path) as opened:
+    async with open_house(db, blobs, keys, clock, first=bare(), data_dir=tmp_path) as opened:
         await opened.sender().registered({"model.bin": b"weights"})
         yield opened
 

@@ -26,6 +26,7 @@ from muniment.server.ports.keys import Keys
 from muniment.server.wiring import OPERATIONS
 from tests.support.app import RegistrySimulator, app_client
 from tests.support.other_server import other_server, reply
+from tests.support.policies import bare
 from tests.support.receiver import TOLD, Receiver, an_asset, hooked, receiving, run_webhooks
 
 HOOKS = "/api/v1/webhooks"
@@ -36,7 +37,9 @@ LOCAL = ("127.0.0.1",)
 async def registry(
     db: Database, blobs: Blobs, keys: Keys, clock: FixedClock
 ) -> AsyncIterator[RegistrySimulator]:
-    async with app_client(db, blobs, keys, clock, OPERATIONS, outbound_private=LOCAL) as simulator:
+    async with app_client(
+        db, blobs, keys, clock, OPERATIONS, first=bare(), outbound_private=LOCAL
+    ) as simulator:
         yield simulator
 
 
@@ -476,7 +479,7 @@ async def test_deliveries_that_ended_long_ago_or_are_too_many_are_dropped(
 async def test_a_private_address_is_not_called_even_behind_a_public_name(
     db: Database, blobs: Blobs, keys: Keys, clock: FixedClock, receiver: Receiver
 ) -> None:
-    async with app_client(db, blobs, keys, clock, OPERATIONS) as registry:
+    async with app_client(db, blobs, keys, clock, OPERATIONS, first=bare()) as registry:
         made = await hooked(registry, "https://localhost.localdomain:9/hook", events=["asset.*"])
         async with db.transaction() as tx:  # allowed when it was made, no longer
             await tx.execute("UPDATE webhook SET url = $1", receiver.url)
@@ -493,7 +496,7 @@ async def test_a_name_that_is_at_a_private_address_is_refused_when_it_is_called(
     db: Database, blobs: Blobs, keys: Keys, clock: FixedClock
 ) -> None:
     async with (
-        app_client(db, blobs, keys, clock, OPERATIONS) as registry,
+        app_client(db, blobs, keys, clock, OPERATIONS, first=bare()) as registry,
         other_server(lambda _asked: reply(200)) as inside,
     ):
         made = await hooked(registry, f"https://localhost:{inside.port}/", events=["asset.*"])

@@ -43,17 +43,15 @@ from muniment.server.catalog.rules.standing import (
     standing_json,
 )
 from muniment.server.ledger.records import Actor, Recorded, Subject
-from muniment.server.lifecycle.records import (
+from muniment.server.lifecycle.records import DeployMode, Facts, Stage
+from muniment.server.lifecycle.rules import checks, folding, moves, stages
+from muniment.server.lifecycle.rules import verdict as rules
+from muniment.server.policy.records import (
     Decision,
-    DeployMode,
-    Facts,
     Lacks,
     Outcome,
     RuleClass,
-    Stage,
 )
-from muniment.server.lifecycle.rules import folding, moves, stages
-from muniment.server.lifecycle.rules import verdict as rules
 
 TODAY = dt.date(2026, 11, 21)
 NOW = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
@@ -303,8 +301,8 @@ def failed(**changes: Any) -> list[str]:
 
 def test_a_complete_version_may_be_promoted_by_a_pipeline() -> None:
     found = rules.verdict(GOOD)
-    assert (found.decision, found.failed, found.barred) == (Decision.ALLOW, (), ())
-    assert [one.id for one in found.results] == [one.id for one in rules.RULES]
+    assert (found.decision, found.failed, rules.barred(found)) == (Decision.ALLOW, (), ())
+    assert [one.id for one in found.results] == [one.id for one in checks.RULES]
 
 
 def test_a_pipeline_promotes_where_it_is_vouched_for_and_trusted() -> None:
@@ -312,7 +310,7 @@ def test_a_pipeline_promotes_where_it_is_vouched_for_and_trusted() -> None:
     assert failed(executor_environments=("staging",)) == ["TRUST-001"]
     assert failed(environment="staging", stage="Staging", executor_environments=()) == ["TRUST-001"]
     elsewhere = dataclasses.replace(GOOD, executor_environments=())
-    assert rules.verdict(elsewhere).barred == ("TRUST-001",), "in every mode"
+    assert rules.barred(rules.verdict(elsewhere)) == ("TRUST-001",), "in every mode"
 
 
 def test_what_was_registered_by_hand_stays_a_draft() -> None:
@@ -370,24 +368,24 @@ def test_leaving_production_asks_only_who_does_it() -> None:
 
 def test_what_holds_in_every_mode() -> None:
     retired = dataclasses.replace(GOOD, lifecycle="retired", executor_kind="person")
-    assert rules.verdict(retired).barred == ("STATE-001",)
+    assert rules.barred(rules.verdict(retired)) == ("STATE-001",)
     held = dataclasses.replace(GOOD, quarantined=True)
-    assert rules.verdict(held).barred == ("STATE-002",)
-    assert rules.verdict(dataclasses.replace(GOOD, executor_kind="person")).barred == ()
+    assert rules.barred(rules.verdict(held)) == ("STATE-002",)
+    assert rules.barred(rules.verdict(dataclasses.replace(GOOD, executor_kind="person"))) == ()
 
 
 def test_a_refusal_says_what_would_help() -> None:
-    approval = rules.Rule(
+    approval = checks.Rule(
         "X-1",
         RuleClass.CRITICAL_SAFETY,
         "t",
         "s",
-        lambda _facts: rules.Said(Outcome.FAILED, "m", "r", Lacks.APPROVAL),
+        lambda _facts: checks.Said(Outcome.FAILED, "m", "r", Lacks.APPROVAL),
     )
     gaps = dataclasses.replace(GOOD, gaps=("license",))
     assert rules.verdict(GOOD, [approval]).decision is Decision.NEEDS_APPROVAL
     assert rules.refusal_class(rules.verdict(GOOD, [approval])) is ApprovalPending
-    both = rules.verdict(gaps, [*rules.RULES, approval])
+    both = rules.verdict(gaps, [*checks.RULES, approval])
     assert (both.decision, rules.refusal_class(both)) == (Decision.DENY, EvidenceMissing)
     person = rules.verdict(dataclasses.replace(gaps, executor_kind="person"))
     assert rules.refusal_class(person) is Refused
@@ -421,7 +419,7 @@ def test_a_verdict_is_given_again_from_what_is_kept(found: Facts) -> None:
     kept = rules.facts_json(found)
     assert rules.verdict(rules.facts_from(kept)) == rules.verdict(found)
     shown = rules.verdict_json(rules.verdict(found))
-    assert [one["id"] for one in shown["results"]] == [one.id for one in rules.RULES]
+    assert [one["id"] for one in shown["results"]] == [one.id for one in checks.RULES]
 
 
 @given(facts)

@@ -28,12 +28,13 @@ from muniment.server.identity import By, Issued, NewPrincipal, NewToken
 from muniment.server.identity.actions.access import keep_workload_token
 from muniment.server.identity.records import Attestation, Token
 from muniment.server.ledger import Actor
+from muniment.server.policy.records import Bundle
 from muniment.server.ports.blobs import Blobs
 from muniment.server.ports.clock import Clock
 from muniment.server.ports.db import Database, Tx
 from muniment.server.ports.keys import Keys
 from muniment.server.settings import Settings
-from tests.support.policies import shared_engines
+from tests.support.policies import begin, shared_engines
 
 BASE_URL = "http://muniment.test"
 #: What pipelines of tests are trusted with, and where they may promote it.
@@ -180,9 +181,15 @@ async def app_client(
     operations: Sequence[Operation],
     *,
     dialects: Sequence[Dialect] = (),
+    first: Bundle | None = None,
     **settings: Any,
 ) -> AsyncIterator[RegistrySimulator]:
-    """Serve `operations`; `settings` are fields of `Settings` other than the defaults."""
+    """Serve `operations`; `settings` are fields of `Settings` other than the defaults.
+
+    `first` is the policy the registry begins with; without it nothing beyond development is judged.
+    """
+    if first is not None:
+        await begin(db, clock, first)
     chosen = Settings(**{"data_dir": Path("unused"), **settings})
     deps = Deps(
         db=db, blobs=blobs, keys=keys, clock=clock, settings=chosen, engines=shared_engines()

@@ -103,8 +103,7 @@ def seed(url: str, token: str, home: Path, issuer: Issuer) -> Seeded:
         admin.namespaces.create(WATCHED, mode="observe")
         for name in (*OWN_ASSETS.values(), f"{WATCHED}/seen-one"):
             admin.register(name, version="1.0.0", artifact=folder, kind="model", owner="ada")
-        admin.lifecycle.deprecate("ended-one@1.0.0", reason="over")
-        admin.lifecycle.quarantine("held-one@1.0.0", reason="odd")
+        _move(admin, folder)
         kept = _add_evidence(admin, home)
         scan = admin.scans.run("model-one@1.0.0")
         for number, name in enumerate(("alice", "ended")):
@@ -167,6 +166,9 @@ def seed(url: str, token: str, home: Path, issuer: Issuer) -> Seeded:
         "promote_version.namespace": [WATCHED],
         "promote_version.name": ["seen-one"],
         "promote_version.version": ["1.0.0"],
+        "roll_back_asset.namespace": [WATCHED],
+        "roll_back_asset.name": ["rolled-one"],
+        "why_not.environment": ["production", "staging"],
         "name_principals.id": [[str(people["victim"].id)]],
         "principal_id": [str(people["victim"].id)],
         "disable_principal.principal_id": [str(people["doomed"].id)],
@@ -312,6 +314,16 @@ def _told(number: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _move(admin: Client, folder: Path) -> None:
+    """One version deprecated, one quarantined; two in staging, which may go back to either."""
+    admin.lifecycle.deprecate("ended-one@1.0.0", reason="over")
+    admin.lifecycle.quarantine("held-one@1.0.0", reason="odd")
+    for version in ("1.0.0", "1.1.0"):
+        rolled = f"{WATCHED}/rolled-one"
+        admin.register(rolled, version=version, artifact=folder, kind="model", owner="ada")
+        admin.lifecycle.promote(f"{rolled}@{version}", "staging")
+
+
 def _bodies(upload: str) -> dict[str, list[Any]]:
     file = {"path": "m", "sha256": hashlib.sha256(HELD).hexdigest(), "size_bytes": len(HELD)}
     sent = {"path": "sent", "sha256": SHA256, "size_bytes": len(BLOB)}
@@ -338,6 +350,7 @@ def _bodies(upload: str) -> dict[str, list[Any]]:
         "quarantine_version": [{"reason": "odd"}],
         "retire_version": [{"reason": "abandoned"}],
         "promote_version": [{"environment": "staging", "reason": "why"}],
+        "roll_back_asset": [{"environment": "staging", "reason": "drill"}],
         "withdraw_version": [{"environment": "production", "reason": "over"}],
         "run_gates": [{}, {"dry_run": True}],
         "register_mlflow_version": [{"upload_id": upload, "files": [file], "source": "models:/m"}],

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from muniment.server import ledger, policy
@@ -24,6 +25,8 @@ from muniment.server.ports.embedded_rego import EmbeddedRego
 from muniment.server.ports.engine_pool import EnginePool
 from muniment.server.ports.policy_engine import EngineFailed
 
+#: The same where a server process reads it (`MUNIMENT_FIRST_POLICY`).
+BARE = Path(__file__).parent / "bare_policy"
 META = """# METADATA
 # title: A rule
 # custom:
@@ -79,6 +82,12 @@ def shared_engines() -> EnginePool:
 @functools.cache
 def starter() -> Bundle:
     return policy.read_bundle(policy.read_files(policy.STARTER))
+
+
+@functools.cache
+def bare() -> Bundle:
+    """Return a bundle that asks for little: for tests that promote and are about something else."""
+    return policy.read_bundle(policy.read_files(BARE))
 
 
 def rule(body: str = BODY, rule_id: str = "SEC-001", rule_class: str = "waivable") -> bytes:

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Any
 
+from muniment.client import advice
 from muniment.client.assets import asset_path
 from muniment.client.paging import all_items
 from muniment.client.records import Asset, Deployment, Page, Promoted, StageOf, Version
@@ -75,11 +76,13 @@ class Lifecycle:
         alias: str | None = None,
         mode: str = "full",
         reason: str = "",
+        decision: str | None = None,
         dry_run: bool = False,
     ) -> Promoted:
         """Deploy a version; in production, move the alias through which it is found as well.
 
-        With `dry_run` nothing changes, and the answer says what would be.
+        `decision` is the id of the one it is to rest on, which must be the one that stands. With
+        `dry_run` nothing changes, and the answer says what would be.
 
         Raises:
             Refused: the rules do not allow it; `extra["verdict"]` has what each rule says. The
@@ -90,10 +93,47 @@ class Lifecycle:
             "alias": alias,
             "mode": mode,
             "reason": reason,
+            "decision": decision,
             "dry_run": dry_run,
         }
         path = version_path(self._versions.get(ref), "promote")
         return self._transport.send("POST", path, body, Promoted)
+
+    def rollback(
+        self,
+        name: str,
+        environment: str,
+        *,
+        reason: str,
+        to: str | None = None,
+        alias: str | None = None,
+        dry_run: bool = False,
+    ) -> Promoted:
+        """Have an environment go back to a version of `[NAMESPACE/]NAME` that it had before.
+
+        `to` is a version (`1.2.0`); without it, the last one that was there and may be gone back to.
+        `alias` says which, where several versions are found there.
+
+        Raises:
+            LifecycleConflict: nothing is deployed there, or there is nothing to go back to.
+            Refused: the rules do not allow it: production goes back only to what is approved now.
+        """
+        body = {
+            "environment": environment,
+            "reason": reason,
+            "to": to,
+            "alias": alias,
+            "dry_run": dry_run,
+        }
+        path = asset_path(AssetRef.parse(name), "rollback")
+        return self._transport.send("POST", path, body, Promoted)
+
+    def why_not(self, ref: str, environment: str = "production") -> advice.WhyNot:
+        """Say what stands between a version and an environment, and who can mend it.
+
+        Nothing is recorded. Who is no pipeline is told what is in the way of the one that is trusted.
+        """
+        return advice.why_not(self._transport, self._versions, ref, environment)
 
     def withdraw(self, ref: str, environment: str, *, reason: str) -> list[Deployment]:
         """Take a version out of an environment, at once; return the deployments that ended."""

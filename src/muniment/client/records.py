@@ -172,6 +172,7 @@ class Deployment(Record, frozen=True, kw_only=True):
     by: dict[str, Any] = {}
     reason: str = ""
     entry_id: str | None = None
+    decision_id: str | None = None
     ended_at: dt.datetime | None = None
     ended_as: str | None = None
 

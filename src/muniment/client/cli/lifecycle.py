@@ -1,4 +1,4 @@
-"""`muniment deprecate`, `reinstate`, `retire`, `quarantine`, `release`, `promote`, `withdraw`, `deployments`.
+"""`muniment deprecate`, `reinstate`, `retire`, `quarantine`, `release`, `promote`, `rollback`, `withdraw`, `deployments`.
 
 Exit codes: 0 allowed, 3 denied, 4 evidence missing, 5 approval pending, 1 error.
 """
@@ -16,12 +16,13 @@ from muniment.client.cli.screen import Json, Screen, table
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from muniment.client.records import Deployment, Version
+    from muniment.client.records import Deployment, Promoted, Version
 
 app = typer.Typer(add_completion=False)
 
 Ref = Annotated[str, typer.Argument(help="NAME@1.2.0, NAME@alias or NAME@7.")]
 Why = Annotated[str, typer.Option("--reason", help="Why; kept in the history.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be; no more.")]
 Env = Annotated[str, typer.Option("--env", help="development, staging or production.")]
 
 
@@ -104,7 +105,11 @@ def promote(
         str, typer.Option("--mode", help="full, canary, blue-green, shadow, challenger, bandit.")
     ] = "full",
     reason: Why = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be; no more.")] = False,
+    decision: Annotated[
+        str | None,
+        typer.Option("--decision", help="The decision it rests on; the one that stands."),
+    ] = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Deploy a version to an environment, if the rules allow.
@@ -114,10 +119,47 @@ def promote(
     screen = Screen(ctx, as_json=as_json)
     with screen.client() as client:
         done = client.lifecycle.promote(
-            ref, environment, alias=alias, mode=mode, reason=reason, dry_run=dry_run
+            ref,
+            environment,
+            alias=alias,
+            mode=mode,
+            reason=reason,
+            decision=decision,
+            dry_run=dry_run,
         )
-    asset = ref.rpartition("@")[0]
-    verb = "would be" if dry_run else "is"
+    _done(screen, ref.rpartition("@")[0], environment, done)
+
+
+@app.command()
+def rollback(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="NAME of the asset.")],
+    environment: Env,
+    reason: Why,
+    to: Annotated[
+        str | None, typer.Option("--to", help="The version; the last that may be gone back to.")
+    ] = None,
+    alias: Annotated[
+        str | None, typer.Option("--alias", help="Which, where several versions are found.")
+    ] = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Have an environment go back to a version it had before, at once.
+
+    One person may. Production goes back only to what is approved now; in staging it is a drill.
+    """
+    screen = Screen(ctx, as_json=as_json)
+    version = to.rpartition("@")[2] if to else None
+    with screen.client() as client:
+        done = client.lifecycle.rollback(
+            name, environment, reason=reason, to=version, alias=alias, dry_run=dry_run
+        )
+    _done(screen, name, environment, done)
+
+
+def _done(screen: Screen, asset: str, environment: str, done: Promoted) -> None:
+    verb = "would be" if done.dry_run else "is"
     where = f" as {done.deployment.alias}" if done.deployment.alias else ""
     lines = [f"{asset}@{done.version} {verb} in {environment}{where}"]
     if done.would_have_been_refused and not done.warnings:

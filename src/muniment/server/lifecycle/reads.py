@@ -25,7 +25,7 @@ FOLDS: Final[tuple[Fold, ...]] = (
         _timed(folding.fold_deployment),
         """
         SELECT id::text AS key, asset_id, version_id, environment, alias, mode, since, actor_kind,
-               actor_id, reason, entry_id, ended_at, ended_as, ended_actor_kind, ended_actor_id,
+               actor_id, reason, entry_id, decision_id, ended_at, ended_as, ended_actor_kind, ended_actor_id,
                ended_entry_id
         FROM deployment
         """,

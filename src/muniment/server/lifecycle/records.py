@@ -13,6 +13,9 @@ from muniment.core.names import Alias, AssetRef, VersionRef
 from muniment.server.catalog.records import AliasMove, Mode, Pointer, Version
 from muniment.server.http.records import Caller, PrincipalKind
 from muniment.server.ledger.records import Actor
+from muniment.server.policy.records import Judged, Verdict
+from muniment.server.ports.engine_pool import EnginePool
+from muniment.server.ports.keys import Signer
 
 
 class Stage(enum.StrEnum):
@@ -41,6 +44,7 @@ class EndedAs(enum.StrEnum):
 
     SUPERSEDED = "superseded"
     WITHDRAWN = "withdrawn"
+    ROLLED_BACK = "rolled_back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ class Deployment:
     """A version in an environment, from `since` until `ended_at` (None: it is live).
 
     `alias` is how the environment finds it; None where only a stage was set. `version` is its
-    SemVer, `number` MLflow's integer.
+    SemVer, `number` MLflow's integer. `decision_id` is the decision it rests on, if one was needed.
     """
 
     id: uuid.UUID
@@ -72,6 +76,7 @@ class Deployment:
     actor: Actor
     reason: str
     entry_id: uuid.UUID
+    decision_id: uuid.UUID | None = None
     ended_at: dt.datetime | None = None
     ended_as: EndedAs | None = None
     ended_by: Actor | None = None
@@ -103,7 +108,8 @@ class Promotion:
     """What somebody wants deployed, where, found how.
 
     `alias` None with `by_default` is the mode's own alias, else none is moved. `expects` as in
-    `AliasMove`. `ends` are deployments to be ended with it, by id.
+    `AliasMove`. `ends` are deployments to be ended with it, by id. `decision` is the one it is to rest
+    on; None is the one that stands.
     """
 
     version: VersionRef
@@ -114,72 +120,25 @@ class Promotion:
     reason: str = ""
     move: AliasMove | None = None
     ends: tuple[uuid.UUID, ...] = ()
-
-
-class RuleClass(enum.StrEnum):
-    """What a failed rule means. Source: design §2, R-099."""
-
-    CRITICAL_SAFETY = "critical_safety"  # no exception, from anyone
-    WAIVABLE = "waivable"
-    ADVISORY = "advisory"  # said, and never in the way
-    AUTOMATIC = "automatic"
-
-
-class Outcome(enum.StrEnum):
-    """What a rule says."""
-
-    PASSED = "passed"
-    FAILED = "failed"
-    NOT_APPLICABLE = "not_applicable"
-
-
-class Lacks(enum.StrEnum):
-    """What would make a failed rule pass."""
-
-    NOTHING = "nothing"  # another executor, another version: this one is refused
-    EVIDENCE = "evidence"
-    APPROVAL = "approval"
+    decision: uuid.UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class RuleResult:
-    """What one rule says: the message what it found, the remedy what to do about it."""
+class Ports:
+    """What is asked about promotions, and what signs those that are carried out."""
 
-    id: str
-    rule_class: RuleClass
-    outcome: Outcome
-    message: str
-    remedy: str = ""
-    lacks: Lacks | None = None
-
-
-class Decision(enum.StrEnum):
-    """What all rules together say."""
-
-    ALLOW = "allow"
-    NEEDS_APPROVAL = "needs_approval"
-    DENY = "deny"
+    engines: EnginePool
+    record_key: Signer
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the rules answer: one result a rule, in their order.
+class Resting:
+    """The decision a promotion rests on, and what that rests on: digests of what was signed, in hex."""
 
-    `barred` names failed rules that hold whatever the namespace's mode is.
-    """
-
-    decision: Decision
-    results: tuple[RuleResult, ...]
-    barred: tuple[str, ...] = ()
-
-    @property
-    def failed(self) -> tuple[RuleResult, ...]:
-        """The results that are in the way."""
-        return tuple(
-            one
-            for one in self.results
-            if one.outcome is Outcome.FAILED and one.rule_class is not RuleClass.ADVISORY
-        )
+    decision_id: uuid.UUID
+    entry_id: uuid.UUID
+    frozen_sha256: str
+    approvals: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +149,9 @@ class Facts:
     fields due at the step that the environment asks for, those of documentation apart.
     `executor_environments` is where its trusted publishers permit it to promote; None if nobody
     vouched for who executes. `registration_vouched_for`: a pipeline registered the same files.
+    `going_back`: an environment goes back to it; `approved`: whether it is approved there now.
+    `excepted` are the rules an exception holds for, `overdue` conditions of its approval that nobody
+    met in time.
     """
 
     ref: str
@@ -207,17 +169,25 @@ class Facts:
     leaving: bool = False
     executor_environments: tuple[str, ...] | None = None
     registration_vouched_for: bool = False
+    going_back: bool = False
+    approved: bool = False
+    excepted: tuple[str, ...] = ()
+    overdue: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A fair question whose answer is no: which rules, and the entry that says it was asked."""
+    """A fair question whose answer is no: which rules, and the entry that says it was asked.
+
+    `barred` names failed rules that hold whatever the namespace's mode is.
+    """
 
     version: Version
     environment: str
     verdict: Verdict
     mode: Mode
     entry_id: uuid.UUID | None
+    barred: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +195,8 @@ class Promoted:
     """A promotion that was carried out, or (`entry_id` None) stood already, or would be.
 
     `verdict` is what the rules said; what it does not allow was carried out all the same where the
-    namespace does not enforce. `warnings` are for whoever asked, where the namespace warns.
+    namespace does not enforce. `warnings` are for whoever asked, where the namespace warns. `judged`
+    is what the policy in force said, where it was asked.
     """
 
     version: Version
@@ -235,6 +206,7 @@ class Promoted:
     entry_id: uuid.UUID | None
     warnings: tuple[str, ...] = ()
     ended: tuple[Deployment, ...] = ()
+    judged: Judged | None = None
 
 
 @dataclass(frozen=True, slots=True)

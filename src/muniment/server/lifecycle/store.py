@@ -51,7 +51,7 @@ async def environment_at(tx: Tx, stage: Stage) -> Environment:
 
 _DEPLOYMENT: Final[LiteralString] = """
     SELECT d.id, d.asset_id, d.version_id, v.version, v.number, d.environment, d.alias, d.mode,
-           d.since, d.actor_kind, d.actor_id, d.reason, d.entry_id, d.ended_at, d.ended_as,
+           d.since, d.actor_kind, d.actor_id, d.reason, d.entry_id, d.decision_id, d.ended_at, d.ended_as,
            d.ended_actor_kind, d.ended_actor_id, d.ended_entry_id
     FROM deployment d JOIN version v ON v.id = d.version_id"""
 _LATEST_FIRST: Final[LiteralString] = " ORDER BY d.since DESC, d.id DESC"
@@ -102,6 +102,31 @@ async def live_places(tx: Tx, version_ids: Sequence[uuid.UUID]) -> dict[uuid.UUI
     return {row["version_id"]: list(row["places"]) for row in rows}
 
 
+async def last_drill(tx: Tx, asset_id: uuid.UUID) -> dt.datetime | None:
+    """Return when an environment last went back to another version of an asset; None: never."""
+    found: dt.datetime | None = await tx.fetchval(
+        "SELECT max(ended_at) FROM deployment WHERE asset_id = $1 AND ended_as = 'rolled_back'",
+        asset_id,
+    )
+    return found
+
+
+async def before(tx: Tx, asset_id: uuid.UUID, environment: str, limit: int = 10) -> list[uuid.UUID]:
+    """Return the versions of an asset that were deployed in an environment and are not, the latest first."""
+    rows = await tx.fetch(
+        """
+        SELECT version_id FROM deployment
+        WHERE asset_id = $1 AND environment = $2
+        GROUP BY version_id HAVING count(*) FILTER (WHERE ended_at IS NULL) = 0
+        ORDER BY max(ended_at) DESC, max(since) DESC LIMIT $3
+        """,
+        asset_id,
+        environment,
+        limit,
+    )
+    return [row["version_id"] for row in rows]
+
+
 async def deployments(
     tx: Tx,
     asset_id: uuid.UUID,
@@ -143,8 +168,8 @@ async def insert_deployment(tx: Tx, new: Deployment) -> None:
     await tx.execute(
         """
         INSERT INTO deployment (id, asset_id, version_id, environment, alias, mode, since,
-                                actor_kind, actor_id, reason, entry_id)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                                actor_kind, actor_id, reason, entry_id, decision_id)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
         """,
         new.id,
         new.asset_id,
@@ -157,6 +182,7 @@ async def insert_deployment(tx: Tx, new: Deployment) -> None:
         new.actor.id,
         new.reason,
         new.entry_id,
+        new.decision_id,
     )
 
 
@@ -202,6 +228,7 @@ def to_deployment(row: Row) -> Deployment:
         actor=Actor(row["actor_kind"], row["actor_id"]),
         reason=row["reason"],
         entry_id=row["entry_id"],
+        decision_id=row["decision_id"],
         ended_at=row["ended_at"],
         ended_as=EndedAs(row["ended_as"]) if ended else None,
         ended_by=Actor(row["ended_actor_kind"], row["ended_actor_id"]) if ended else None,

@@ -68,6 +68,7 @@ KNOWN: Final = (
     "version.release",
     "version.reserve",
     "version.retire",
+    "version.rollback",
     "version.tombstone",
     "version.withdraw",
     "vulnerabilities.import",

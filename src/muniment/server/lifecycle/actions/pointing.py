@@ -17,27 +17,29 @@ from muniment.server.lifecycle.actions import standings
 from muniment.server.lifecycle.actions.promoting import promote
 from muniment.server.lifecycle.actions.question import Question
 from muniment.server.lifecycle.records import (
-    Decision,
     Deployment,
     EndedAs,
     Executor,
     Moved,
     Payload,
+    Ports,
     Promotion,
     Refusal,
     Stage,
-    Verdict,
 )
 from muniment.server.lifecycle.rules import stages
 from muniment.server.lifecycle.rules import verdict as rules
+from muniment.server.policy.records import Decision, Verdict
 from muniment.server.ports.db import Tx
 
 #: Stopping asks no rule, and nobody who does it.
-_UNASKED: Final = Verdict(Decision.ALLOW, ())
+_UNASKED: Final = Verdict(Decision.ALLOW, (), "", "")
 _ANYBODY: Final = Executor(PrincipalKind.SYSTEM, may=True)
 
 
-async def point_alias(tx: Tx, move: AliasMove, executor: Executor, by: By) -> Moved | Refusal:
+async def point_alias(
+    tx: Tx, move: AliasMove, executor: Executor, by: By, ports: Ports
+) -> Moved | Refusal:
     """Point an alias at a version, or nowhere. One that production resolves is a promotion.
 
     Raises:
@@ -59,7 +61,7 @@ async def point_alias(tx: Tx, move: AliasMove, executor: Executor, by: By) -> Mo
         reason=move.reason,
         move=move,
     )
-    answer = await promote(tx, wanted, executor, by)
+    answer = await promote(tx, wanted, executor, by, ports)
     if isinstance(answer, Refusal):
         return answer
     return Moved(await _pointer(tx, move), answer.verdict, answer.warnings)

@@ -2,9 +2,10 @@
 
 In a namespace that enforces, what the rules do not allow is refused, and the refusal recorded; in
 one that observes or warns it is carried out, and recorded with what would have been refused. Rules
-that hold always (`Verdict.barred`) refuse in every mode.
+that hold always (`rules.verdict.barred`) refuse in every mode. The policy in force is asked too, of
+everything beyond development.
 
-A promotion is one entry in one transaction: the alias moved, the deployment begun, those it
+A promotion is one signed entry in one transaction: the alias moved, the deployment begun, those it
 supersedes ended. Promotions of one asset take turns by the asset's lock.
 """
 
@@ -14,13 +15,16 @@ import dataclasses
 import datetime as dt
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from muniment.core.digest import digest_of
 from muniment.core.errors import BadBody
 from muniment.core.names import Alias
-from muniment.server import catalog
+from muniment.server import catalog, policy
 from muniment.server.catalog.records import AliasMove, GovernedNamespace, Mode
 from muniment.server.identity import By
 from muniment.server.lifecycle import store
+from muniment.server.lifecycle.actions import judging
 from muniment.server.lifecycle.actions import question as questions
 from muniment.server.lifecycle.actions.question import Question
 from muniment.server.lifecycle.records import (
@@ -29,6 +33,7 @@ from muniment.server.lifecycle.records import (
     Environment,
     Executor,
     Payload,
+    Ports,
     Promoted,
     Promotion,
     Refusal,
@@ -40,7 +45,13 @@ from muniment.server.ports.db import Tx
 
 
 async def promote(
-    tx: Tx, wanted: Promotion, executor: Executor, by: By, *, dry_run: bool = False
+    tx: Tx,
+    wanted: Promotion,
+    executor: Executor,
+    by: By,
+    ports: Ports,
+    *,
+    dry_run: bool = False,
 ) -> Promoted | Refusal:
     """Deploy a version, or refuse to; what stands so already is no act.
 
@@ -49,8 +60,9 @@ async def promote(
     Raises:
         NotFound: there is no such version.
         StaleRevision: the alias does not stand where `wanted.move` expects it.
-        BadBody: there is no such environment, the alias is not one production resolves, or the
-            reason is no text. Nothing is written in any of these cases.
+        BadBody: there is no such environment, the alias is not one production resolves, the decision
+            is not the one that stands, or the reason is no text. Nothing is written in any of these
+            cases.
     """
     questions.check_reason(wanted.reason)
     environment = await store.get_environment(tx, wanted.environment)
@@ -60,14 +72,17 @@ async def promote(
     if there is not None:
         mode = question.namespace.state.mode
         return Promoted(question.version, there, question.verdict, mode, None)
+    ended = _superseded(question, wanted, alias)
+    question = await judging.judge(
+        tx, question, executor, ports, by, ended, decision=wanted.decision
+    )
     if question.refused:
         entry_id = None if dry_run else await questions.refuse(tx, question, by, wanted.reason)
         return questions.refusal(question, entry_id)
     if dry_run:
-        ended = _superseded(question, wanted, alias)
-        new = _deployment(question, wanted, alias, by, by.new_id(), by.at)
-        return _promoted(question, new, None, ended)
-    return await _carry_out(tx, question, wanted, alias, by)
+        return promoted_as(question, wanted, alias, by, ended)
+    act = Act("version.promote", EndedAs.SUPERSEDED, tuple(ended))
+    return await carry_out(tx, question, wanted, alias, by, act, ports)
 
 
 def _alias(
@@ -124,11 +139,26 @@ def _superseded(question: Question, wanted: Promotion, at: Alias | None) -> list
     ]
 
 
-async def _carry_out(
-    tx: Tx, question: Question, wanted: Promotion, alias: Alias | None, by: By
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What is done: its name in the log, and what ends with it, as what."""
+
+    name: str
+    ended_as: EndedAs
+    ended: tuple[Deployment, ...]
+
+
+async def carry_out(  # noqa: PLR0917 -- the parts of one act
+    tx: Tx,
+    question: Question,
+    wanted: Promotion,
+    alias: Alias | None,
+    by: By,
+    act: Act,
+    ports: Ports,
 ) -> Promoted:
-    entry_id, act = by.new_id(), "version.promote"
-    ended = _superseded(question, wanted, alias)
+    """Move the alias, begin the deployment, end others; record that as one signed statement."""
+    entry_id, ended = by.new_id(), act.ended
     at = questions.after(question.live, by.at)
     moves: list[Payload] = []
     if alias is not None:
@@ -138,13 +168,12 @@ async def _carry_out(
         )
         look = await catalog.alias_standing(tx, move.asset, move.alias, move.to)
         at = catalog.moment_after(look.updated_at, at)
-        _, event = await catalog.move_alias(tx, move, dataclasses.replace(by, at=at), entry_id, act)
+        whose = dataclasses.replace(by, at=at)
+        _, event = await catalog.move_alias(tx, move, whose, entry_id, act.name)
         if event is not None:
             moves.append(catalog.alias_payload(event))
     new = _deployment(question, wanted, alias, by, entry_id, at)
-    await store.end_deployments(
-        tx, [one.id for one in ended], EndedAs.SUPERSEDED, at, by.actor, entry_id
-    )
+    await store.end_deployments(tx, [one.id for one in ended], act.ended_as, at, by.actor, entry_id)
     await store.insert_deployment(tx, new)
     others = tuple({one.version_id for one in ended} - {new.version_id})
     changes = {
@@ -155,13 +184,40 @@ async def _carry_out(
     payload: Payload = {
         "deployment": folding.deployment_json(new),
         "ended": [str(one.id) for one in ended],
-        "ended_as": EndedAs.SUPERSEDED.value,
+        "ended_as": act.ended_as.value,
         "alias_moves": moves,
+        "promotion": await _statement(tx, question, act),
     }
-    done = questions.act_of(question, act, by, entry_id, at, wanted.reason)
+    done = questions.act_of(question, act.name, by, entry_id, at, wanted.reason)
     done = dataclasses.replace(done, version_ids=(new.version_id, *others), changes=changes)
-    await questions.log(tx, question, done, payload, carried_out=True)
+    await questions.log(tx, question, done, payload, carried_out=True, signer=ports.record_key)
     return _promoted(question, new, entry_id, ended)
+
+
+async def _statement(tx: Tx, question: Question, act: Act) -> Payload:
+    """Return what is said of the promotion to whoever checks it without us."""
+    places = {one.name: one.stage for one in await store.environments(tx)}
+    version, judged, resting = question.version, question.judged, question.resting
+    was = {places[one.environment] for one in question.live if one.version_id == version.id}
+    will_be = was | {question.environment.stage}
+    previous = [
+        str((await catalog.version_by_id(tx, each)).manifest_digest)
+        for each in dict.fromkeys(one.version_id for one in act.ended)
+        if each != version.id
+    ]
+    return {
+        "action": act.name.rpartition(".")[2],
+        "environment": question.environment.name,
+        "from_stage": stages.stage_of(version.lifecycle, was).value,
+        "to_stage": stages.stage_of(version.lifecycle, will_be).value,
+        "verdict_sha256": (
+            None
+            if judged is None
+            else digest_of(policy.verdict_bytes(judged.evaluation.verdict)).hex
+        ),
+        "decision": None if resting is None else folding.resting_json(resting),
+        "previous": previous,
+    }
 
 
 def _deployment(  # noqa: PLR0917 -- the parts of one record
@@ -185,7 +241,20 @@ def _deployment(  # noqa: PLR0917 -- the parts of one record
         actor=by.actor,
         reason=wanted.reason,
         entry_id=entry_id,
+        decision_id=None if question.resting is None else question.resting.decision_id,
     )
+
+
+def promoted_as(
+    question: Question,
+    wanted: Promotion,
+    alias: Alias | None,
+    by: By,
+    ended: Sequence[Deployment],
+) -> Promoted:
+    """Return what the answer would be, without doing it."""
+    new = _deployment(question, wanted, alias, by, by.new_id(), by.at)
+    return _promoted(question, new, None, ended)
 
 
 def _promoted(
@@ -204,4 +273,5 @@ def _promoted(
         entry_id,
         warnings=tuple(warnings),
         ended=tuple(ended),
+        judged=question.judged,
     )

@@ -7,11 +7,11 @@ import datetime as dt
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from muniment.core.errors import BadBody
 from muniment.core.names import VersionRef
-from muniment.server import catalog, ledger
+from muniment.server import catalog, ledger, policy
 from muniment.server.catalog.records import (
     Asset,
     GovernedNamespace,
@@ -31,19 +31,22 @@ from muniment.server.lifecycle.records import (
     Facts,
     Payload,
     Refusal,
+    Resting,
     Stage,
-    Verdict,
 )
 from muniment.server.lifecycle.rules import folding
 from muniment.server.lifecycle.rules import verdict as rules
+from muniment.server.policy.records import Judged, Verdict
 from muniment.server.ports.db import Tx
+from muniment.server.ports.keys import Signer
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """Whether a version may be deployed in an environment, or may leave it.
 
-    `verdict` has no results where no rule is asked.
+    `verdict` has no results where no rule is asked. `judged` is what the policy in force said, and
+    `resting` the decision it is about, if there are any; `request_id` is of an open request for it.
     """
 
     asset: Asset
@@ -53,12 +56,15 @@ class Question:
     live: Sequence[Deployment]
     facts: Facts
     verdict: Verdict
+    judged: Judged | None = None
+    resting: Resting | None = None
+    request_id: str | None = None
 
     @property
     def refused(self) -> bool:
         """Whether the answer is no."""
         enforced = self.namespace.state.mode is Mode.ENFORCE
-        return bool(self.verdict.failed) and (enforced or bool(self.verdict.barred))
+        return bool(self.verdict.failed) and (enforced or bool(rules.barred(self.verdict)))
 
 
 def check_reason(reason: str, *, due_for: str | None = None) -> None:
@@ -85,6 +91,8 @@ async def ask(
     locked: bool = True,
 ) -> Question:
     """Return the question whether `ref` may be deployed there (or leave), judged; lock its asset.
+
+    Only the registry's own rules are asked here.
 
     Raises:
         NotFound: there is no such version.
@@ -138,8 +146,8 @@ def facts_of(
         risk_tier=None if tier is None else tier.value,
         executable=version.executable,
         formats=version.formats,
-        gaps=tuple(gap for gap in gaps if gap not in rules.DOCUMENTATION),
-        documentation_gaps=tuple(gap for gap in gaps if gap in rules.DOCUMENTATION),
+        gaps=tuple(gap for gap in gaps if gap not in catalog.DOCUMENTATION),
+        documentation_gaps=tuple(gap for gap in gaps if gap in catalog.DOCUMENTATION),
         leaving=leaving,
     )
 
@@ -159,6 +167,7 @@ def refusal(question: Question, entry_id: uuid.UUID | None) -> Refusal:
         question.verdict,
         question.namespace.state.mode,
         entry_id,
+        rules.barred(question.verdict),
     )
 
 
@@ -193,9 +202,18 @@ def act_of(  # noqa: PLR0917 -- the parts of one record
 
 
 async def log(
-    tx: Tx, question: Question, done: HigherAct, payload: Payload, *, carried_out: bool
+    tx: Tx,
+    question: Question,
+    done: HigherAct,
+    payload: Payload,
+    *,
+    carried_out: bool,
+    signer: Signer | None = None,
 ) -> None:
-    """Keep the act for the histories, an attempt where the rules said no, and the one entry."""
+    """Keep the act for the histories, an attempt where the rules said no, and the one entry.
+
+    With a `signer` the entry is a signed statement about the version's files (ADR 0006).
+    """
     payload = {
         **payload,
         "event": catalog.higher_payload(done),
@@ -205,21 +223,55 @@ async def log(
         payload["facts"] = rules.facts_json(question.facts)
         payload["verdict"] = rules.verdict_json(question.verdict)
     await catalog.note_act(tx, done)
-    if question.verdict.failed:
-        attempt = Attempt(
-            entry_id=done.entry_id,
-            asset_id=question.asset.id,
-            version_id=question.version.id,
-            namespace=str(question.namespace.name),
-            environment=question.environment.name,
-            at=done.at,
-            actor=done.actor,
-            mode=question.namespace.state.mode,
-            carried_out=carried_out,
-            rules=tuple(one.id for one in question.verdict.failed),
-        )
-        await store.insert_attempt(tx, attempt)
-        payload["attempt"] = folding.attempt_json(attempt)
+    payload |= await _attempted(tx, question, done, carried_out=carried_out)
+    payload |= await _judged(tx, question, done, carried_out=carried_out)
     version = question.version
-    subject = Subject("version", str(version.id), version.name, question.asset.id)
-    await ledger.append(tx, Entry(done.entry_id, done.at, done.act, done.actor, subject, payload))
+    entry = Entry(
+        id=done.entry_id,
+        at=done.at,
+        act=done.act,
+        actor=done.actor,
+        subject=Subject("version", str(version.id), version.name, question.asset.id),
+        payload=payload,
+        digests=() if signer is None else (version.manifest_digest,),
+        predicate_type=None if signer is None else folding.PREDICATE_TYPE,
+    )
+    await ledger.append(tx, entry, signer)
+
+
+async def _attempted(tx: Tx, question: Question, done: HigherAct, *, carried_out: bool) -> Payload:
+    if not question.verdict.failed:
+        return {}
+    attempt = Attempt(
+        entry_id=done.entry_id,
+        asset_id=question.asset.id,
+        version_id=question.version.id,
+        namespace=str(question.namespace.name),
+        environment=question.environment.name,
+        at=done.at,
+        actor=done.actor,
+        mode=question.namespace.state.mode,
+        carried_out=carried_out,
+        rules=tuple(one.id for one in question.verdict.failed),
+    )
+    await store.insert_attempt(tx, attempt)
+    return {"attempt": folding.attempt_json(attempt)}
+
+
+async def _judged(tx: Tx, question: Question, done: HigherAct, *, carried_out: bool) -> Payload:
+    if question.judged is None:
+        return {}
+    about: dict[str, Any] = {
+        "asset_id": question.asset.id,
+        "version_id": question.version.id,
+        "environment": question.environment.name,
+    }
+    await policy.keep(
+        tx,
+        question.judged,
+        entry_id=done.entry_id,
+        at=done.at,
+        carried_out=carried_out,
+        **about,
+    )
+    return {"judged": policy.judged_payload(question.judged, carried_out=carried_out, **about)}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from muniment.server.http.operation import Operation
-from muniment.server.lifecycle.routes import assets, namespaces, versions
+from muniment.server.lifecycle.routes import advice, assets, namespaces, versions
 
 OPERATIONS: list[Operation] = [
     *versions.OPERATIONS,
+    *advice.OPERATIONS,
     *assets.OPERATIONS,
     *namespaces.OPERATIONS,
 ]

@@ -21,7 +21,7 @@ from muniment.core.errors import (
     Refused,
     StaleRevision,
 )
-from muniment.core.names import Alias, AssetName, SemVer, parse_version
+from muniment.core.names import Alias, AssetName, SemVer, VersionRef, parse_version
 from muniment.server import catalog
 from muniment.server.catalog.records import AliasMove
 from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom, TxMode
@@ -29,7 +29,7 @@ from muniment.server.http.paging import Page
 from muniment.server.http.preconditions import expected_revision
 from muniment.server.http.records import Scope, Verb
 from muniment.server.lifecycle import store
-from muniment.server.lifecycle.actions import naming, pointing
+from muniment.server.lifecycle.actions import going_back, naming, pointing
 from muniment.server.lifecycle.records import Refusal, Stage
 from muniment.server.lifecycle.routes import bodies, parts
 from muniment.server.ports.db import Tx
@@ -69,6 +69,20 @@ class DeploymentsQuery(parts.PageQuery, frozen=True, kw_only=True):
     as_of: parts.AsOf | None = None
 
 
+class RollbackBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which environment is to go back, why, and where to.
+
+    `to`: the version; if it is not sent, the last one that was there and may be gone back to. `alias`
+    says which, where several versions are found there. `dry_run` says what would be.
+    """
+
+    environment: Annotated[str, msgspec.Meta(max_length=63)]
+    reason: parts.Reason = ""
+    to: VersionText | None = None
+    alias: Annotated[str, msgspec.Meta(max_length=255)] | None = None
+    dry_run: bool = False
+
+
 class EnvironmentBody(msgspec.Struct, frozen=True, kw_only=True):
     """An environment, and the stage that a deployment there brings about."""
 
@@ -90,7 +104,9 @@ async def put_alias(call: Call, tx: Tx) -> Reply:
         if isinstance(body.expected_version, Unset)
         else _version(body.expected_version),
     )
-    answer = await pointing.point_alias(tx, move, parts.executor(call, move.asset), parts.by(call))
+    answer = await pointing.point_alias(
+        tx, move, parts.executor(call, move.asset), parts.by(call), parts.ports(call)
+    )
     if isinstance(answer, Refusal):
         return bodies.refused(call, answer)
     shown = msgspec.to_builtins(catalog.alias_body(answer.pointer))
@@ -109,6 +125,30 @@ async def rename(call: Call, tx: Tx) -> Reply:
     call.require(Verb.CREATE, Scope(str(ref.namespace), str(name)))
     asset = await naming.rename(tx, ref, name, body.reason, parts.by(call))
     return Reply(catalog.asset_body(asset), headers={"ETag": f'"{asset.revision}"'})
+
+
+async def roll_back(call: Call, tx: Tx) -> Reply:
+    """Have an environment go back to a version it had before; refuse to where the rules do."""
+    body: RollbackBody = call.body
+    asset = parts.asset_ref(call)
+    wanted = going_back.GoingBack(
+        asset=asset,
+        environment=body.environment,
+        to=None if body.to is None else VersionRef(asset, parse_version(body.to)),
+        alias=None if body.alias is None else Alias.parse(body.alias),
+        reason=body.reason,
+    )
+    answer = await going_back.roll_back(
+        tx,
+        wanted,
+        parts.executor(call, asset),
+        parts.by(call),
+        parts.ports(call),
+        dry_run=body.dry_run,
+    )
+    if isinstance(answer, Refusal):
+        return bodies.refused(call, answer)
+    return Reply(bodies.promoted_body(answer, dry_run=body.dry_run))
 
 
 async def list_deployments(call: Call, tx: Tx) -> Reply:
@@ -175,6 +215,28 @@ OPERATIONS: list[Operation] = [
         returns=catalog.AssetBody,
         errors=(NotFound, BadName, BadBody, NameReserved, LifecycleConflict),
         tag="assets",
+    ),
+    Operation(
+        method="POST",
+        path=f"{_ASSET}/rollback",
+        id="roll_back_asset",
+        summary="Have an environment go back to a version it had before",
+        handler=roll_back,
+        needs=Verb.STOP,
+        tx=TxMode.WRITE,
+        body=RollbackBody,
+        returns=bodies.PromotedBody,
+        errors=(
+            NotFound,
+            BadName,
+            BadVersion,
+            BadBody,
+            LifecycleConflict,
+            NotServed,
+            Refused,
+            ApprovalPending,
+        ),
+        tag=_TAG,
     ),
     Operation(
         method="GET",

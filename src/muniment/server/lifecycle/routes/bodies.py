@@ -16,18 +16,16 @@ from muniment.server.ledger.records import Actor
 from muniment.server.lifecycle.records import (
     Attempt,
     Counts,
-    Decision,
     Deployment,
     DeployMode,
     EndedAs,
-    Outcome,
+    Promoted,
     Refusal,
-    RuleClass,
     Stage,
     StageOf,
-    Verdict,
 )
 from muniment.server.lifecycle.rules import verdict as rules
+from muniment.server.policy.records import Decision, Outcome, RuleClass, Verdict
 
 
 class RuleResultBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,10 +40,14 @@ class RuleResultBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VerdictBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What the rules say of a promotion, one result for each."""
+    """What the rules say of a promotion, one result for each.
+
+    `policy_digest` is of the policy that was asked, null where none was.
+    """
 
     decision: Decision
     results: list[RuleResultBody]
+    policy_digest: str | None = None
 
 
 def verdict_body(found: Verdict) -> VerdictBody:
@@ -54,7 +56,10 @@ def verdict_body(found: Verdict) -> VerdictBody:
 
 
 class DeploymentBody(msgspec.Struct, frozen=True, kw_only=True):
-    """A version in an environment, from `since` until `ended_at` (null: it is live)."""
+    """A version in an environment, from `since` until `ended_at` (null: it is live).
+
+    `decision_id` is the decision it rests on, if one was needed.
+    """
 
     id: uuid.UUID
     version: str
@@ -66,6 +71,7 @@ class DeploymentBody(msgspec.Struct, frozen=True, kw_only=True):
     by: Actor
     reason: str
     entry_id: uuid.UUID
+    decision_id: uuid.UUID | None
     ended_at: dt.datetime | None
     ended_as: EndedAs | None
     ended_by: Actor | None
@@ -85,6 +91,7 @@ def deployment_body(one: Deployment) -> DeploymentBody:
         by=one.actor,
         reason=one.reason,
         entry_id=one.entry_id,
+        decision_id=one.decision_id,
         ended_at=one.ended_at,
         ended_as=one.ended_as,
         ended_by=one.ended_by,
@@ -133,6 +140,22 @@ class PromotedBody(msgspec.Struct, frozen=True, kw_only=True):
     superseded: list[DeploymentBody]
     entry_id: uuid.UUID | None
     dry_run: bool
+
+
+def promoted_body(answer: Promoted, *, dry_run: bool) -> PromotedBody:
+    """Return a promotion as the API shows it."""
+    return PromotedBody(
+        version=str(answer.version.version),
+        number=answer.version.number,
+        deployment=deployment_body(answer.deployment),
+        verdict=verdict_body(answer.verdict),
+        enforcement=answer.mode,
+        would_have_been_refused=bool(answer.verdict.failed),
+        warnings=list(answer.warnings),
+        superseded=[deployment_body(one) for one in answer.ended],
+        entry_id=answer.entry_id,
+        dry_run=dry_run,
+    )
 
 
 class AttemptBody(msgspec.Struct, frozen=True, kw_only=True):

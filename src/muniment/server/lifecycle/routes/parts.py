@@ -21,7 +21,7 @@ from muniment.server.http.paging import (
 )
 from muniment.server.http.records import Scope, Verb
 from muniment.server.identity import By
-from muniment.server.lifecycle.records import Executor
+from muniment.server.lifecycle.records import Executor, Ports
 
 Reason = Annotated[str, msgspec.Meta(max_length=2000, description="Why; kept in the history.")]
 AsOf = Annotated[
@@ -73,6 +73,11 @@ def by(call: Call) -> By:
 def executor(call: Call, asset: AssetRef) -> Executor:
     """Return who would carry a promotion of `asset` out."""
     return Executor.of(call.caller, asset, may=call.may(Verb.PROMOTE, scope_of(asset)))
+
+
+def ports(call: Call) -> Ports:
+    """Return what is asked about promotions, and what signs them."""
+    return Ports(call.deps.engines, call.deps.keys.record)
 
 
 def position(cursor: str | None) -> tuple[dt.datetime, uuid.UUID] | None:

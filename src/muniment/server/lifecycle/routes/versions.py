@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Final
 
@@ -56,7 +57,8 @@ class PromotionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Where to deploy the version, and how it is found there.
 
     `alias`: one that production resolves; if it is not sent, that of the `mode`. `expected_version`:
-    where that alias must point now (null: nowhere). `dry_run` says what would be, and changes nothing.
+    where that alias must point now (null: nowhere). `decision`: the one it is to rest on, which must
+    be the one that stands. `dry_run` says what would be, and changes nothing.
     """
 
     environment: Annotated[str, msgspec.Meta(max_length=63)]
@@ -66,6 +68,7 @@ class PromotionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     expected_version: Annotated[str, msgspec.Meta(max_length=128)] | msgspec.UnsetType | None = (
         msgspec.UNSET
     )
+    decision: uuid.UUID | None = None
     dry_run: bool = False
 
 
@@ -138,25 +141,15 @@ async def promote(call: Call, tx: Tx) -> Reply:
         mode=body.mode,
         reason=body.reason,
         move=move,
+        decision=body.decision,
     )
     executor = parts.executor(call, ref.asset)
-    answer = await promoting.promote(tx, wanted, executor, parts.by(call), dry_run=body.dry_run)
+    answer = await promoting.promote(
+        tx, wanted, executor, parts.by(call), parts.ports(call), dry_run=body.dry_run
+    )
     if isinstance(answer, Refusal):
         return bodies.refused(call, answer)
-    return Reply(
-        bodies.PromotedBody(
-            version=str(answer.version.version),
-            number=answer.version.number,
-            deployment=bodies.deployment_body(answer.deployment),
-            verdict=bodies.verdict_body(answer.verdict),
-            enforcement=answer.mode,
-            would_have_been_refused=bool(answer.verdict.failed),
-            warnings=list(answer.warnings),
-            superseded=[bodies.deployment_body(one) for one in answer.ended],
-            entry_id=answer.entry_id,
-            dry_run=body.dry_run,
-        )
-    )
+    return Reply(bodies.promoted_body(answer, dry_run=body.dry_run))
 
 
 async def withdraw(call: Call, tx: Tx) -> Reply:

@@ -8,12 +8,15 @@ Source: design §1 (promise 5), §5.6.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from muniment.server.ledger.records import Fields, Key, Recorded
-from muniment.server.lifecycle.records import Attempt, Deployment
+from muniment.server.lifecycle.records import Attempt, Deployment, Resting
 
 Rows = dict[Key, Fields]
+
+#: What is signed of a promotion that was carried out, and of going back.
+PREDICATE_TYPE: Final = "https://muniment.dev/attestation/promotion/v1"
 
 
 def fold_deployment(rows: Rows, entry: Recorded, at: str) -> None:
@@ -33,6 +36,7 @@ def fold_deployment(rows: Rows, entry: Recorded, at: str) -> None:
         fields = dict(payload["deployment"])
         deployment_id = fields.pop("id")
         rows[deployment_id] = {
+            "decision_id": None,
             **fields,
             "since": at,
             "actor_kind": entry.actor.kind,
@@ -67,6 +71,17 @@ def deployment_json(deployment: Deployment) -> dict[str, Any]:
         "alias": deployment.alias,
         "mode": deployment.mode.value,
         "reason": deployment.reason,
+        **({} if deployment.decision_id is None else {"decision_id": str(deployment.decision_id)}),
+    }
+
+
+def resting_json(resting: Resting) -> dict[str, Any]:
+    """Return the decision a promotion rests on as its statement has it."""
+    return {
+        "id": str(resting.decision_id),
+        "entry_id": str(resting.entry_id),
+        "frozen_sha256": resting.frozen_sha256,
+        "approvals": list(resting.approvals),
     }
 
 

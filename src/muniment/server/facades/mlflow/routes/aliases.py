@@ -61,7 +61,9 @@ async def delete_registered_model_alias(call: Call, tx: Tx) -> Reply:
 
 
 async def _point(call: Call, tx: Tx, move: AliasMove) -> Reply:
-    answer = await lifecycle.point_alias(tx, move, governed.executor(call, move.asset), by(call))
+    answer = await lifecycle.point_alias(
+        tx, move, governed.executor(call, move.asset), by(call), governed.ports(call)
+    )
     if isinstance(answer, Refusal):
         return governed.refused(answer)
     return governed.warned({}, answer.warnings)

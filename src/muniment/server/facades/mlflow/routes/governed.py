@@ -8,13 +8,18 @@ from muniment.core.names import AssetRef
 from muniment.server import lifecycle
 from muniment.server.http.operation import Call, Reply
 from muniment.server.http.records import Scope, Verb
-from muniment.server.lifecycle.records import Executor, Refusal
+from muniment.server.lifecycle.records import Executor, Ports, Refusal
 
 
 def executor(call: Call, ref: AssetRef) -> Executor:
     """Return who would carry a promotion of `ref` out."""
     scope = Scope(str(ref.namespace), str(ref.name))
     return Executor.of(call.caller, ref, may=call.may(Verb.PROMOTE, scope))
+
+
+def ports(call: Call) -> Ports:
+    """Return what is asked about promotions, and what signs them."""
+    return Ports(call.deps.engines, call.deps.keys.record)
 
 
 def refused(answer: Refusal) -> Reply:

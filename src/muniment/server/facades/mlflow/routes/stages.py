@@ -121,7 +121,9 @@ async def _enter(
             reason=WHY,
             ends=tuple(one.id for one in (*left, *others)),
         )
-        answer = await lifecycle.promote(tx, wanted, governed.executor(call, ref.asset), by(call))
+        answer = await lifecycle.promote(
+            tx, wanted, governed.executor(call, ref.asset), by(call), governed.ports(call)
+        )
         if isinstance(answer, Refusal):
             return answer
         warnings = answer.warnings

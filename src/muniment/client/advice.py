@@ -1,0 +1,71 @@
+"""What stands between a version and an environment, and who can mend it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import msgspec
+
+from muniment.client.records import Record
+from muniment.client.transport import Transport
+from muniment.client.versions import Versions, version_path
+
+
+class Way(Record, frozen=True, kw_only=True):
+    """What helps: a command (empty: none does it alone), and who may run it, by role and by name."""
+
+    command: str = ""
+    roles: list[str] = msgspec.field(default_factory=list)
+    people: list[str] = msgspec.field(default_factory=list)
+
+
+class RuleSays(Record, frozen=True, kw_only=True):
+    """What one rule says. `lacks`: what would make a failed one pass."""
+
+    id: str
+    title: str = ""
+    source: str = ""
+    rule_class: str = msgspec.field(name="class")
+    outcome: str
+    message: str = ""
+    remedy: str = ""
+    lacks: str | None = None
+    fault: str | None = None
+
+
+class Unmet(RuleSays, frozen=True, kw_only=True):
+    """A rule that is in the way, and the ways to mend that."""
+
+    ways: list[Way] = msgspec.field(default_factory=list)
+
+
+class WhyNot(Record, frozen=True, kw_only=True):
+    """What stands between a version and an environment at a time.
+
+    `lacks` is what would help in all: `approval`, `evidence`, `nothing` (it is refused); None: it is
+    allowed. A namespace whose `enforcement` is not `enforce` carries out what is not allowed.
+    """
+
+    version: str
+    environment: str
+    at: dt.datetime
+    enforcement: str
+    decision: str
+    lacks: str | None = None
+    policy_digest: str | None = None
+    counts: dict[str, int] = msgspec.field(default_factory=dict)
+    unmet: list[Unmet] = msgspec.field(default_factory=list)
+    results: list[RuleSays] = msgspec.field(default_factory=list)
+
+    @property
+    def allowed(self) -> bool:
+        """Whether nothing is in the way."""
+        return self.lacks is None
+
+
+def why_not(transport: Transport, versions: Versions, ref: str, environment: str) -> WhyNot:
+    """Ask what stands between a version and an environment; nothing is recorded of that."""
+    path = version_path(versions.get(ref), "why-not")
+    params: dict[str, Any] = {"environment": environment}
+    return transport.get(path, WhyNot, params)

@@ -1,0 +1,80 @@
+"""What approval a promotion rests on: from the slice that keeps it, as the rules want it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from muniment.server import approvals
+from muniment.server.approvals.records import Outcome, Standing
+from muniment.server.catalog.records import Asset, Version
+from muniment.server.lifecycle.records import Environment, Ports, Resting
+from muniment.server.ports.db import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """How approval of a version for an environment stands.
+
+    `facts` are put over those of policy. `excepted` are rules an exception holds for, `overdue`
+    conditions nobody met in time. `resting` is None where nothing that holds was decided;
+    `request_id` is of an open request.
+    """
+
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    excepted: tuple[str, ...] = ()
+    overdue: tuple[str, ...] = ()
+    resting: Resting | None = None
+    request_id: str | None = None
+
+
+async def authority(
+    tx: Tx, version: Version, environment: Environment, at: dt.datetime
+) -> Authority:
+    """Return how approval of a version for an environment stands at a moment."""
+    found = await approvals.standing(tx, version.id, environment.name, at)
+    now = int(at.timestamp())
+    held = [one.facts() for one in found.exceptions]
+    still_open = [
+        one for one in (found.pending, found.request) if one is not None and one.ended_as is None
+    ]
+    return Authority(
+        facts=found.facts(),
+        excepted=tuple(
+            one["rule"]
+            for one in held
+            if one["signature_valid"] and one["from"] <= now < one["until"]
+        ),
+        overdue=tuple(one.text for one in found.overdue),
+        resting=_resting(found),
+        request_id=str(still_open[0].id) if still_open else None,
+    )
+
+
+def _resting(found: Standing) -> Resting | None:
+    decision = found.decision
+    if decision is None or decision.outcome is not Outcome.APPROVED:
+        return None
+    if decision.expires_at is None or decision.expires_at <= found.at:
+        return None
+    signed = [
+        one.approval.statement_sha256.hex
+        for one in found.words
+        if one.counts and one.approval.decision == "approve"
+    ]
+    return Resting(decision.id, decision.entry_id, decision.frozen_sha256.hex, tuple(signed))
+
+
+async def approved(  # noqa: PLR0917 -- what the answer depends on
+    tx: Tx,
+    asset: Asset,
+    version: Version,
+    environment: Environment,
+    at: dt.datetime,
+    ports: Ports,
+) -> bool:
+    """Say whether a version is approved for an environment at a moment."""
+    answer = await approvals.approved(tx, ports.engines, version, asset, environment.name, at)
+    return answer.approved
