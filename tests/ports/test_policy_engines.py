@@ -108,6 +108,22 @@ def test_a_broken_rule_is_named_and_the_others_are_asked(opened: Opened) -> None
     assert found[0].message == "found a@1.0.0"
 
 
+def test_rules_are_asked_at_their_steps_alone(opened: Opened) -> None:
+    broken = bundle(CONFLICT, BODY)
+    with opened(broken) as engine:
+        at_promote = policy.evaluate(engine, broken, DOCUMENT).verdict
+        daily = policy.evaluate(engine, broken, {**DOCUMENT, "step": "daily"}).verdict
+    assert [one.fault for one in at_promote.results] == ["engine_error", None]
+    assert [one.outcome for one in daily.results] == ["not_applicable"] * 2
+    assert daily.decision == "allow"
+
+
+def test_what_a_rule_only_reads_itself_is_not_asked_for(opened: Opened) -> None:
+    made = bundle(BODY + "\nunused := 1 / (input.at - input.at)\n")
+    with opened(made) as engine:
+        assert policy.evaluate(engine, made, DOCUMENT).verdict.results[0].fault is None
+
+
 def test_a_built_in_that_fails_is_an_error(opened: Opened) -> None:
     made = bundle(
         'default applies := true\nviolations contains {"args": [x]} if x := 1 / (input.at - input.at)\n'

@@ -72,7 +72,7 @@ fixtures:
     assert "2 of 6 fixtures as expected" in found.stdout
     assert "expected the cases worse, found bad" in found.stdout
     assert "expected failed, found passed" in found.stdout
-    assert "it applies at daily" in found.stdout
+    assert "it is to say something at daily" in found.stdout
     assert "`at`:" in found.stdout
     told = json.loads(run("test", place, "--json").stdout)
     assert [one["ok"] for one in told["fixtures"]] == [True, True, False, False, False, False]

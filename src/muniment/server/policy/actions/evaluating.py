@@ -7,13 +7,13 @@ answer that counts has failed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from muniment.server.policy.records import Bundle, Evaluation, Fixture, Outcome, Rule, RuleResult
 from muniment.server.policy.rules import inputs, verdicts
-from muniment.server.policy.rules.bundles import RULES_PATH
+from muniment.server.policy.rules.bundles import ASKED_PATH, RULES_PATH
 from muniment.server.ports.policy_engine import EngineFailed, EngineFault, PolicyEngine
 
 
@@ -25,7 +25,7 @@ def evaluate(
 ) -> Evaluation:
     """Return the verdict on a document that `read_input` took, and how it was come by.
 
-    One question for all rules. Where that is answered with an error, one for each, so that the rule
+    One question for all rules of the document's step. Where that is answered with an error, one for each, so that the rule
     that is broken is the one that is named. `clock_ns` measures how long it took, and nothing else.
 
     Raises:
@@ -33,26 +33,32 @@ def evaluate(
     """
     started_ns = clock_ns()
     data, digest = inputs.canonical_input(document)
-    answers = _answers(engine, bundle, data)
+    step = document["step"]
+    rules = [rule for rule in bundle.rules if step in rule.steps]
+    answers = _answers(engine, bundle, rules, step, data)
     found = verdicts.verdict(bundle, answers, document, digest)
     duration_us = (clock_ns() - started_ns) // 1000
     return Evaluation(found, engine.name, engine.version, duration_us)
 
 
-def _answers(engine: PolicyEngine, bundle: Bundle, data: bytes) -> Mapping[str, Any]:
+def _answers(
+    engine: PolicyEngine, bundle: Bundle, rules: Sequence[Rule], step: str, data: bytes
+) -> Mapping[str, Any]:
+    if not rules:
+        return {}
     try:
-        told = engine.ask(bundle.program, RULES_PATH, data)
+        told = engine.ask(bundle.program, f"{ASKED_PATH}/{step}", data)
     except EngineFailed as error:
         if error.fault is not EngineFault.ERROR:
-            return {rule.package: error for rule in bundle.rules}
+            return {rule.package: error for rule in rules}
     else:
         return told if isinstance(told, dict) else {}
-    return {rule.package: _answer(engine, bundle, rule, data) for rule in bundle.rules}
+    return {rule.package: _answer(engine, bundle, rule, step, data) for rule in rules}
 
 
-def _answer(engine: PolicyEngine, bundle: Bundle, rule: Rule, data: bytes) -> Any:
+def _answer(engine: PolicyEngine, bundle: Bundle, rule: Rule, step: str, data: bytes) -> Any:
     try:
-        return engine.ask(bundle.program, f"{RULES_PATH}/{rule.package}", data)
+        return engine.ask(bundle.program, f"{ASKED_PATH}/{step}/{rule.package}", data)
     except EngineFailed as error:
         return error
 
@@ -93,14 +99,14 @@ def _try(engine: PolicyEngine, bundle: Bundle, fixture: Fixture) -> Tried:
 
 
 def _difference(fixture: Fixture, result: RuleResult, rule: Rule) -> str:
+    step = fixture.document["step"]
+    if step not in rule.steps and fixture.outcome is not Outcome.NOT_APPLICABLE:
+        return f"it is to say something at {step}, where its annotations do not have it asked"
     if result.fault is not None or result.outcome is not fixture.outcome:
         return f"expected {fixture.outcome}, found {result.outcome}: {result.message}"
     cases = tuple(sorted({one.case for one in result.violations}))
     if fixture.cases and cases != fixture.cases:
         return f"expected the cases {', '.join(fixture.cases)}, found {', '.join(cases) or 'none'}"
-    step = fixture.document["step"]
-    if result.outcome is not Outcome.NOT_APPLICABLE and step not in rule.steps:
-        return f"it applies at {step}, which its annotations do not say"
     return ""
 
 

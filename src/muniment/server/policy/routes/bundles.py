@@ -127,7 +127,7 @@ async def download(call: Call, tx: Tx) -> Reply:
     """Send a bundle as an agent takes it; its ETag is its digest, so that polling costs little."""
     digest = await parts.digest_of(call, tx, call.path["digest"])
     return Reply(
-        await reads.packed(tx, digest),
+        archives.pack(await reads.get_bundle(tx, digest)),
         headers={
             "ETag": f'"{digest}"',
             "Content-Disposition": f'attachment; filename="policy-{digest[:12]}.tar.gz"',

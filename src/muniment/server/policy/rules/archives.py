@@ -16,7 +16,7 @@ from typing import Final
 from muniment.core.canon import canonical
 from muniment.core.errors import BadPolicy
 from muniment.server.policy.records import Bundle
-from muniment.server.policy.rules.bundles import MANIFEST
+from muniment.server.policy.rules.bundles import ASKED, MANIFEST, asked
 
 MAX_PACKED_BYTES: Final = 2 * 1024 * 1024
 MAX_BYTES: Final = 8 * 1024 * 1024
@@ -71,6 +71,7 @@ def pack(bundle: Bundle) -> bytes:
     files = {
         **bundle.files,
         MANIFEST: canonical({"revision": bundle.digest, "roots": roots, "rego_version": 1}),
+        ASKED: asked(bundle.rules).encode(),
     }
     held = io.BytesIO()
     with (

@@ -15,7 +15,7 @@ Source: R-103; requirements §1.11.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from muniment.core.canon import canonical, loads_strict
@@ -26,10 +26,12 @@ from muniment.server.policy.rules import fixtures, words
 from muniment.server.policy.rules.annotations import read_rule
 from muniment.server.ports.policy_engine import Program
 
-#: Where rules are asked for, in an engine.
+#: Where rules are, in an engine; and where those of a step are asked for, all at once.
 RULES_PATH: Final = "muniment/rules"
-#: Written beside the files when a bundle is packed for an agent; not a file of the bundle.
+ASKED_PATH: Final = "muniment/asked"
+#: Written beside the files when a bundle is packed for an agent; not files of the bundle.
 MANIFEST: Final = ".manifest"
+ASKED: Final = "asked.rego"
 _REGO: Final = re.compile(r"(rules|lib)/([A-Za-z0-9_-]{1,100})\.rego")
 _FIXTURE: Final = re.compile(r"fixtures/[A-Za-z0-9_-]{1,100}\.yaml")
 _OTHER: Final = frozenset({"data.json", "README.md", "LICENSE"})
@@ -65,7 +67,7 @@ def bad(problems: list[Problem]) -> BadPolicy:
 
 def look(files: Mapping[str, bytes]) -> tuple[Bundle | None, list[Problem]]:
     """Return the bundle, or all that is wrong."""
-    files = {path: data for path, data in files.items() if path != MANIFEST}
+    files = {path: data for path, data in files.items() if path not in {MANIFEST, ASKED}}
     problems: list[Problem] = []
     texts: dict[str, str] = {}
     for path, data in sorted(files.items()):
@@ -85,9 +87,24 @@ def look(files: Mapping[str, bytes]) -> tuple[Bundle | None, list[Problem]]:
     modules = tuple((path, text) for path, text in texts.items() if _REGO.fullmatch(path))
     digest = manifest_digest(files)
     ordered = tuple(sorted(rules, key=lambda rule: rule.id))
+    modules = (*modules, (ASKED, asked(ordered)))
     return Bundle(
         digest, files, ordered, tables, found, Program(digest, modules, canonical(tables))
     ), []
+
+
+def asked(rules: Sequence[Rule]) -> str:
+    """Return the module through which rules are asked: for each step what its rules answer, no more.
+
+    A rule that is not of a step is not evaluated there, nor what it only reads itself.
+    """
+    lines = ["package muniment.asked"]
+    for rule in rules:
+        for step in dict.fromkeys(rule.steps):
+            for name in ("applies", "violations"):
+                said = f"data.muniment.rules.{rule.package}.{name}"
+                lines.append(f"{step}.{rule.package}.{name} := {said}")
+    return "\n\n".join(lines) + "\n"
 
 
 def _rules(texts: Mapping[str, str], problems: list[Problem]) -> Iterator[Rule]:

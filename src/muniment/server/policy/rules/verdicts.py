@@ -1,10 +1,11 @@
 """From an engine's answers to a verdict. Whatever is not plainly an answer counts as failed.
 
-1. A rule answers `applies`, true or false, and `violations`, each `{"case": …, "args": […]}`; a rule
+1. A rule is asked at the steps of its annotations, and does not apply at others.
+2. A rule answers `applies`, true or false, and `violations`, each `{"case": …, "args": […]}`; a rule
    with one case may leave `case` out. Text is made here, from the templates of its annotations, so
    that all engines say the same.
-2. An exception that holds turns failed into waived, if the class and every case allow it.
-3. Failed rules of class `critical_safety` or `waivable` are in the way; others never are.
+3. An exception that holds turns failed into waived, if the class and every case allow it.
+4. Failed rules of class `critical_safety` or `waivable` are in the way; others never are.
 
 Source: requirements §1.2 (5), §1.11; R-098, R-099, R-104, R-105.
 """
@@ -98,6 +99,8 @@ def _decision(found: Verdict) -> Decision:
 
 
 def _result(rule: Rule, answers: Mapping[str, Any], document: Mapping[str, Any]) -> RuleResult:
+    if document.get("step") not in rule.steps:
+        return RuleResult(rule.id, rule.rule_class, Outcome.NOT_APPLICABLE, rule.not_applicable)
     answer: Any = answers.get(rule.package)
     fault = _fault(rule, answer)
     if fault is not None:
