@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import stat
 from collections.abc import Iterator, Mapping
@@ -9,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner, Result
 
 from muniment import Client
+from muniment.client.cli.app import build
+from muniment.client.cli.screen import Session
 from muniment.server import policy
 from tests.support.approving import quorum_alone
 from tests.support.server_process import TOKEN, ServerProcess
@@ -37,9 +41,14 @@ class Person:
             "MUNIMENT_CONFIG_HOME": str(self.home),
         }
 
+    def say(self, *arguments: str, **environ: str) -> Result:
+        """Run a command line in this process: one of its own costs a second."""
+        known = {**self.environ, "MUNIMENT_URL": self.server.url, **environ}
+        return CliRunner().invoke(build(), list(arguments), env=known, obj=Session())
+
     def run(self, *arguments: str, code: int = 0, **environ: str) -> Any:
-        done = self.server.run([*arguments, "--json"], {**self.environ, **environ}, check=False)
-        assert done.returncode == code, done.stdout + done.stderr
+        done = self.say(*arguments, "--json", **environ)
+        assert done.exit_code == code, (done.output, done.exception)
         return json.loads(done.stdout)
 
 
@@ -90,7 +99,7 @@ def test_three_people_approve_and_a_stranger_checks_it(server: ServerProcess) ->
     assert waiting["decision"] is None
     done = product.run("resolve", asked["id"], remark["id"], "--how", "measured")["decision"]
     assert done["outcome"] == "approved"
-    shown = platform.server.run(["decision", "show", done["id"]], platform.environ).stdout
+    shown = platform.say("decision", "show", done["id"]).stdout
     assert "Holds now" in shown
     assert "pia" in shown
     bundle, keys = server.home / "decision.json", server.home / "keys.json"
@@ -105,7 +114,67 @@ def test_three_people_approve_and_a_stranger_checks_it(server: ServerProcess) ->
     (server.home / "changed.json").write_text(changed.replace('"treeSize"', '"treeSizes"'))
     broken = product.run("decision", "verify", str(server.home / "changed.json"), "--key", str(keys), code=1, **alone)  # fmt: skip
     assert [one["step"] for one in broken["steps"] if one["holds"] is False] == [2]
+    broken_text = product.say(
+        "decision", "verify", str(bundle), "--key", str(keys), "--at", "2099-01-01"
+    )
+    assert "6. It has not run out: FAILED" in broken_text.output
     server.cli("fsck", "--data", str(server.data))
+
+
+def test_what_people_read(server: ServerProcess) -> None:
+    """The same commands without `--json`; a rejection; an exception nobody may grant."""
+    maker = Person(server, "mia", "contributor")
+    files = server.home / "other"
+    files.mkdir()
+    (files / "m.bin").write_bytes(b"weights")
+    for version in ("1.0.0", "2.0.0"):
+        maker.run("register", "scorer", "--version", version, "--artifact", str(files), "--kind", "model", "--owner", "ada")  # fmt: skip
+    asker = Person(server, "amy", "contributor")
+    security = Person(server, "sam", "approver_security", "auditor")
+
+    def said(who: Person, *arguments: str, code: int = 0) -> str:
+        done = who.say(*arguments)
+        assert done.exit_code == code, (done.output, done.exception)
+        return str(done.output)
+
+    assert "There are none" in said(asker, "request", "list", "--version", "scorer@1.0.0")
+    asked = said(asker, "request", "scorer@1.0.0", "--to", "production", "--reason", "better")
+    assert "scorer@1.0.0 is to be approved for production: request" in asked
+    assert "amy" in said(security, "request", "list", "--version", "scorer@1.0.0")
+    shown = said(security, "request", "show", "scorer@1.0.0")
+    assert "Own key needed  yes" in shown
+    assert "Wanting: 1 more with the role legal (0 of 1)" in shown
+    assert "needs a reference to its conformity assessment" in shown
+    assert "have somebody" not in shown
+    assert "There are none yet" in said(security, "key", "list")
+    assert "it stays on this machine" in said(security, "key", "create")
+    given = said(
+        security, "approve", "scorer@1.0.0", "--as", "security", "--sign-off", "entry-verified"
+    )
+    assert "You approved scorer@1.0.0 for production as security, signed with your own key" in given
+    assert "Wanting: 1 more with the role platform" in given
+    assert "deferred" in said(
+        security, "defer", "scorer@1.0.0", "--as", "security", "--reason", "wait"
+    )
+    rejected = said(
+        security, "reject", "scorer@1.0.0", "--as", "security", "--reason", "no", "--session"
+    )
+    assert ": rejected" in rejected
+    assert "rejected" in said(security, "decision", "list", "--version", "scorer@1.0.0")
+    gone = said(security, "approve", "scorer@1.0.0", "--as", "security", code=1)
+    assert "nobody asks for scorer@1.0.0 to be approved" in gone
+    until = ("--until", str(dt.datetime.now(dt.UTC).date() + dt.timedelta(days=3)))
+    waived = said(
+        security, "exception", "grant", "APPR-001", "--for", "scorer@2.0.0", "--env", "production",
+        *until, "--reason", "late", "--control", "none", code=3,
+    )  # fmt: skip
+    assert "takes no exception, from anyone" in waived
+    assert "No exception holds" in said(security, "exception", "list")
+    assert "No approval ends within 5 days" in said(
+        security, "approvals", "expiring", "--days", "5"
+    )
+    again = json.loads(said(asker, "request", "scorer@2.0.0", "--to", "staging", "--json"))
+    assert "is withdrawn" in said(asker, "request", "withdraw", again["id"])
 
 
 def test_a_key_is_made_here_and_known_there(server: ServerProcess) -> None:

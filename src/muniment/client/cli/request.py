@@ -191,10 +191,13 @@ def wanting(missing: list[dict[str, Any]], verdict: dict[str, Any] | None) -> li
         bars = result["class"] in {"critical_safety", "waivable"} or result["fault"]
         if result["outcome"] != "failed" or not bars:
             continue
-        if {one["case"] for one in result["violations"]} == {"role"}:
+        # What is said above of roles is not said again.
+        others = [one for one in result["violations"] if one["case"] != "role"]
+        if result["violations"] and not others:
             continue
-        lines.append(f"{result['id']} ({result['class']}): {safe(result['message'])}")
-        if result["remedy"]:
+        said = "; ".join(one["message"] for one in others) or result["message"]
+        lines.append(f"{result['id']} ({result['class']}): {safe(said)}")
+        if result["remedy"] and len(others) == len(result["violations"]):
             lines.append(f"  {safe(result['remedy'])}")
     return lines
 
