@@ -83,16 +83,9 @@ async def _replay(
             for number, document in piece
         )
 
-    numbered = itertools.islice(itertools.cycle(enumerate(documents)), count)
-    pieces = iter(lambda: list(itertools.islice(numbered, PIECE)), [])
-
-    async def work() -> int:
-        same = 0
-        for piece in pieces:
-            same += await engines.run(functools.partial(ask, piece=piece))
-        return same
-
-    return sum(await asyncio.gather(*(work() for _ in range(SIZE))))
+    numbered = list(itertools.islice(itertools.cycle(enumerate(documents)), count))
+    pieces = [numbered[start : start + PIECE] for start in range(0, count, PIECE)]
+    return sum(await engines.run_all([functools.partial(ask, piece=one) for one in pieces]))
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import threading
@@ -87,6 +88,35 @@ async def test_the_loop_goes_on_while_two_are_asked_at_most() -> None:
     assert Idle.closed == closed + 2
     with pytest.raises(RuntimeError):
         await pool.run(work)
+
+
+async def test_many_are_asked_in_order_and_a_single_question_does_not_wait_for_all() -> None:
+    pool = EnginePool(Idle)
+    began, let = threading.Event(), threading.Event()
+    done: list[int] = []
+
+    def work(_: PolicyEngine, number: int) -> int:
+        began.set()
+        assert let.wait(30)
+        done.append(number)
+        return number
+
+    works = [functools.partial(work, number=number) for number in range(8)]
+    many = asyncio.create_task(pool.run_all(works))
+    await asyncio.to_thread(began.wait, 30)
+    single = asyncio.create_task(pool.run(lambda _: len(done)))
+    await asyncio.sleep(0)
+    let.set()
+    assert await many == list(range(8))
+    assert await single < 6
+
+    def broken(_: PolicyEngine) -> int:
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        await pool.run_all([broken] * 9)
+    assert await pool.run_all([]) == []
+    await asyncio.to_thread(pool.close)
 
 
 async def test_drafts_are_tried_with_engines_of_their_own_where_an_agent_is_asked() -> None:

@@ -153,12 +153,22 @@ async def test_a_simulation_says_what_would_change(
     fine = {"subject": {**DOCUMENT["subject"], "quarantined": False}}
     prompt = {"step": "approve", "subject": {**fine["subject"], "kind": "prompt"}}
     ids = await judged(registry, first, {}, fine, prompt)
+    async with db.transaction() as tx:
+        await tx.execute(
+            """
+            INSERT INTO deployment (id, asset_id, version_id, environment, mode, since, actor_kind,
+                                    actor_id, reason, entry_id)
+            SELECT gen_random_uuid(), asset_id, id, 'production', 'full', now(), 'person', 'ada', '',
+                   gen_random_uuid()
+            FROM version
+            """
+        )
     digest = (await push(registry.as_(Role.ADMIN), LAX)).json()["digest"]
     found = await simulated(registry, digest)
     result = found["result"]
     assert (found["done_count"], found["total_count"], result["verdict_count"]) == (3, 3, 3)
     assert (result["blocked_count"], result["let_through_count"]) == (1, 1)
-    assert (result["approval_count"], result["live_count"]) == (1, 0)
+    assert (result["approval_count"], result["live_count"]) == (1, 1)
     assert result["safety"] == result["to_acknowledge"] == ["SEC-001"]
     ada = registry.as_(Role.ADMIN)
     url = f"{SIMULATIONS}/{found['id']}/differences"
@@ -168,6 +178,8 @@ async def test_a_simulation_says_what_would_change(
     assert [one["verdict_id"] for one in listed] == [ids[0], ids[2]]
     assert [one["kind"] for one in listed] == ["let_through", "blocked"]
     assert [one["loses_approval"] for one in listed] == [False, True]
+    assert [one["live"] for one in listed] == [["production"]] * 2
+    assert [one["newest"] for one in listed] == [False, True]
     assert listed[0]["safety"] == ["SEC-001"]
     assert listed[1]["newly_failed"][0]["id"] == "SEC-001"
     again = (await ada.post(SIMULATIONS, json={"digest": digest})).json()

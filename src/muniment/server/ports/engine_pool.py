@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
@@ -34,7 +34,7 @@ class EnginePool:
         *,
         drafts: Callable[[], PolicyEngine] | None = None,
     ) -> None:
-        self._make = make
+        self._make, self._size = make, size
         self.trial: EnginePool = self if drafts is None else EnginePool(drafts, size)
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="policy")
         self._mine = threading.local()
@@ -47,6 +47,29 @@ class EnginePool:
             Unavailable: the engine is not installed. And whatever `work` raises.
         """
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, work)
+
+    async def run_all(self, works: Sequence[Callable[[PolicyEngine], T]]) -> list[T]:
+        """Return what each of `works` returns, in their order; no more at once than there are engines.
+
+        So whoever asks a single question meanwhile waits for one of them, not for all.
+
+        Raises:
+            Exception: whatever one of `works` raises; those not begun by then are not.
+        """
+        waiting = iter(enumerate(works))
+        done: dict[int, T] = {}
+
+        async def take() -> None:
+            for number, work in waiting:
+                done[number] = await self.run(work)
+
+        takers = [asyncio.create_task(take()) for _ in range(self._size)]
+        try:
+            await asyncio.gather(*takers)
+        finally:
+            for one in takers:
+                one.cancel()
+        return [done[number] for number in range(len(works))]
 
     def close(self) -> None:
         """Wait for what is being answered, drop what waits, and close the engines."""

@@ -59,7 +59,7 @@ async def _failing(engines: EnginePool, bundle: Bundle) -> list[Problem]:
         Problem(
             f"{one.fixture.place} ({one.fixture.name})", one.wrong, "mend the rule or the fixture"
         )
-        for tried in await asyncio.gather(*map(engines.run, pieces))
+        for tried in await engines.run_all(pieces)
         for one in tried
         if one.wrong
     ]

@@ -7,7 +7,6 @@ of acts: no agent serves a draft.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import uuid
 from collections.abc import Mapping, Sequence
@@ -77,10 +76,11 @@ async def compare(
     Raises:
         Unavailable: an engine could not be asked.
     """
-    pieces = [kept[start : start + PIECE] for start in range(0, len(kept), PIECE)]
-    found = await asyncio.gather(
-        *(engines.run(functools.partial(_compare, both=both, kept=piece)) for piece in pieces)
-    )
+    works = [
+        functools.partial(_compare, both=both, kept=kept[start : start + PIECE])
+        for start in range(0, len(kept), PIECE)
+    ]
+    found = await engines.run_all(works)
     return [one for piece in found for one in piece]
 
 
