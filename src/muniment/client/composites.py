@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,7 +26,7 @@ class Composite(Record, frozen=True, kw_only=True):
     namespace: str = "default"
     system: str = ""
     component_count: int = 0
-    registered_at: str | None = None
+    registered_at: dt.datetime | None = None
     registered_by: dict[str, str] | None = None
     entry_id: str | None = None
     manifest: dict[str, Any] = msgspec.field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -66,12 +67,12 @@ class LineageEvent(Record, frozen=True, kw_only=True):
     about: str
     job: str | None = None
     event_type: str | None = None
-    event_time: str = ""
+    event_time: dt.datetime | None = None
     producer: str = ""
     inputs: list[dict[str, Any]] = msgspec.field(default_factory=list)
     outputs: list[dict[str, Any]] = msgspec.field(default_factory=list)
     sha256: str = ""
-    recorded_at: str = ""
+    recorded_at: dt.datetime | None = None
     recorded_by: dict[str, str] = msgspec.field(default_factory=dict)
     entry_id: str = ""
     created: bool | None = None

@@ -10,6 +10,7 @@ from muniment.client.assets import asset_path
 from muniment.client.paging import all_items
 from muniment.client.records import Change, Completeness, Page, Version
 from muniment.client.transport import Transport, api
+from muniment.core.errors import BadReference
 from muniment.core.names import Alias, AssetRef, VersionRef
 
 
@@ -29,7 +30,10 @@ class Versions:
 
         Raises:
             NotFound: there is no such version, or the alias points to nothing.
+            BadReference: it is no reference of a version, or a composite.
         """
+        if ref.startswith("cvi1-"):
+            raise BadReference(f"expected a version (NAME@1.2.0), found the composite {ref[:80]}")
         at = VersionRef.parse(ref)
         params = {"as_of": as_of.isoformat() if as_of else None}
         if isinstance(at.at, Alias):

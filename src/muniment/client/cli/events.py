@@ -56,7 +56,7 @@ def _events(file: Path) -> list[Any]:
                 msgspec.json.decode(line)
             return [msgspec.Raw(line) for line in lines]
         return [msgspec.Raw(data)]
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadBody(
             f"`{file}`: expected OpenLineage events as JSON, found a mistake: {error}"
         ) from None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from muniment.client.cli.people import add_names
 from muniment.client.cli.screen import Json, Screen, safe, table
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def add(
     at = None if expires is None else expires.replace(tzinfo=dt.UTC)
     with screen.client() as client:
         done = client.vulnerabilities.add_vex(ref, file, expires_at=at, dry_run=dry_run)
+        add_names(client, (one.added_by for one in done.items))
     screen.result(done.as_json(), *_shown(done.items))
     if any(not one.about for one in done.items):
         screen.note("Some statements are about nothing that is found in this version now")
@@ -58,6 +60,7 @@ def list_(ctx: typer.Context, ref: Ref, as_json: Json = False) -> None:
     screen = Screen(ctx, as_json=as_json)
     with screen.client() as client:
         found = client.vulnerabilities.vex(ref)
+        add_names(client, (one.added_by for one in found))
     hint = f"Nothing was said. Add a document: `muniment vex add {ref} FILE`"
     screen.result([one.as_json() for one in found], *(_shown(found) if found else [hint]))
 
