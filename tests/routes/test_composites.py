@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from muniment.core.composite import SCHEMA, cvi, verify_component
+from muniment.core.digest import Digest
 from muniment.server.http.records import Role, Scope
 from muniment.server.ports.blobs_fake import FakeBlobs
 from muniment.server.ports.clock import FixedClock
 from muniment.server.ports.keys import Keys
 from muniment.server.ports.postgres import PostgresDatabase
 from tests.support.artifacts import House, fine, open_house, sha256
+from tests.support.signing import bundle_by, p256, provenance_of
 
 URL = "/api/v1/composites"
 DATA = "d" * 64
@@ -150,6 +152,13 @@ async def test_evidence_of_a_composite_and_what_contains_what(house: House) -> N
     assert (await viewer.get(f"{url}/{one['entry_id']}")).status_code == 404
     assert (await viewer.post(url, json=request)).status_code == 403
     version = fine(await viewer.get(sender.url("fraud", "1.0.0")))
+    about = Digest.parse(version["manifest_digest"])
+    proof = json.dumps(bundle_by(provenance_of(about), p256(2))).encode()
+    sent = await sender.send(proof)
+    signed = {"files": [{"name": "p.json", "sha256": sha256(proof)}], "upload_id": sent}
+    [said] = fine(await sender.client.post(url, json=signed))["items"]
+    assert (said["kind"], said["assurance"]) == ("provenance", "asserted")
+    assert "of versions" in said["assurance_reason"]
 
     async def impact(what: str, client: Any = viewer) -> Any:
         return fine(await client.get("/api/v1/impact", params={"what": what}))

@@ -27,6 +27,7 @@ from tests.support.signing import (
     pem_of,
     provenance_of,
 )
+from tests.support.sigstore import ISSUER, WORKFLOW, Sigstore
 
 TREE = {"model.bin": b"weights", "config/a.json": b"{}"}
 DIGESTS = {path: sha256(data) for path, data in TREE.items()}
@@ -268,3 +269,26 @@ async def test_nothing_of_a_signer_can_be_changed(house: House, owner_db: Postgr
         await tx.execute("ALTER TABLE signer ENABLE TRIGGER remove_only")
     with pytest.raises(AssertionError, match="signer"):
         await house.check()
+
+
+async def test_a_keyless_bundle_is_verified_by_its_log(house: House) -> None:
+    sigstore, sender = Sigstore(), house.sender()
+    said = provenance_of(*(Digest.parse(one) for one in DIGESTS.values()))
+    file = as_file(sigstore.bundle(said))
+    [first] = await added(sender, {"p.json": file})
+    assert (first["assurance"], first["flags"]) == ("asserted", ["unknown_signer"])
+    through = {
+        "name": "actions", "kind": "sigstore", "pem": json.dumps(sigstore.trusted_root()),
+        "uses": ["provenance"], "builders": [BUILDER], "identities": [WORKFLOW], "issuer": ISSUER,
+    }  # fmt: skip
+    refused = await house.registry.as_(Role.ADMIN).post(SIGNERS, json=through | {"issuer": ""})
+    assert [one["field"] for one in refused.json()["problems"]] == ["issuer"]
+    await believe(house, through)
+    listed = fine(await house.registry.as_(Role.VIEWER).get(SIGNERS))["items"]
+    assert [one["issuer"] for one in listed] == [ISSUER]
+    [second] = await added(sender, {"p.json": file})
+    assert (second["assurance"], second["signer"]) == ("verified", f"signer:actions {WORKFLOW}")
+    assert "as its log says at 2026-06-01 00:03:00Z" in second["assurance_reason"]
+    await house.check()
+    fine(await house.registry.as_(Role.ADMIN).post(f"{SIGNERS}/actions/remove"))
+    await house.check()

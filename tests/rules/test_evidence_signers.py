@@ -35,6 +35,7 @@ from tests.support.signing import (
     pem_of,
     provenance_of,
 )
+from tests.support.sigstore import ISSUER, Sigstore
 
 KEY: dict[str, Any] = {
     "name": "ci", "kind": SignerKind.KEY, "pem": pem_of(p256(1)), "uses": frozenset({SignerUse.SIGNATURE}),
@@ -66,6 +67,31 @@ AUTHORITY = {"kind": SignerKind.CERTIFICATE, "pem": Authority().pem}
 def test_what_a_signer_must_be(change: dict[str, Any], fields: list[str]) -> None:
     found = list(signers.signer_problems(Signer(**{**KEY, **change})))
     assert [one["field"] for one in found] == fields
+
+
+THROUGH = {
+    **KEY, "kind": SignerKind.SIGSTORE, "pem": json.dumps(Sigstore().trusted_root()),
+    "identities": ("https://github.com/acme/fraud/*",), "issuer": ISSUER,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "fields"),
+    [
+        ({}, []),
+        ({"issuer": ""}, ["issuer"]),
+        ({"identities": ()}, ["identities"]),
+        ({"identities": ("*",)}, ["identities"]),
+        ({"identities": ("https://*",)}, ["identities"]),
+        ({"pem": KEY["pem"]}, ["pem"]),
+        ({"kind": SignerKind.KEY, "pem": KEY["pem"]}, ["identities", "issuer"]),
+    ],
+)
+def test_what_a_signer_through_sigstore_must_be(change: dict[str, Any], fields: list[str]) -> None:
+    found = list(signers.signer_problems(Signer(**{**THROUGH, **change})))
+    assert [one["field"] for one in found] == fields
+    known = KnownSigner(uuid.UUID(int=9), Signer(**THROUGH), NOW, None)
+    assert signers.payload(known)["issuer"] == ISSUER
 
 
 def recorded(act: str, known: KnownSigner, payload: Any) -> Recorded:

@@ -15,7 +15,10 @@ from muniment.core.signers import Signer, SignerKind, SignerUse
 
 
 class SignerRecord(Record, frozen=True, kw_only=True):
-    """A signer as a registry has it: a public key (`key`), or an authority (`certificate`)."""
+    """A signer as a registry has it: a public key (`key`), or an authority (`certificate`).
+
+    Of `sigstore`, `pem` is a trusted root.
+    """
 
     id: str = ""
     name: str
@@ -24,6 +27,7 @@ class SignerRecord(Record, frozen=True, kw_only=True):
     uses: list[str] = msgspec.field(default_factory=list)
     builders: list[str] = msgspec.field(default_factory=list)
     identities: list[str] = msgspec.field(default_factory=list)
+    issuer: str = ""
     added_at: dt.datetime | None = None
     removed_at: dt.datetime | None = None
 
@@ -43,11 +47,13 @@ class SignerCalls:
         kind: str = "key",
         builders: Sequence[str] = (),
         identities: Sequence[str] = (),
+        issuer: str = "",
     ) -> SignerRecord:
         """Believe a signer from now on, for `signature`, `provenance` or both. Repeatable.
 
         `builders` are the builder ids whose provenance it may sign, a `*` at the end standing for any
         rest; `identities` the names that certificates of an authority may be in.
+        Of kind `sigstore`, `pem` is a trusted root and `issuer` whose ID tokens the names are of.
 
         Raises:
             BadBody: it cannot be one; `problems` says all that is wrong.
@@ -60,6 +66,7 @@ class SignerCalls:
             "uses": list(uses),
             "builders": list(builders),
             "identities": list(identities),
+            "issuer": issuer,
         }
         return self._transport.send("POST", api("signers"), body, SignerRecord)
 
@@ -92,6 +99,7 @@ def as_signers(records: Iterable[SignerRecord]) -> list[Signer]:
                 uses=frozenset(map(SignerUse, each.uses)),
                 builders=tuple(each.builders),
                 identities=tuple(each.identities),
+                issuer=each.issuer,
             )
             for each in records
             if each.removed_at is None

@@ -20,6 +20,7 @@ _BUNDLE: Final = "application/vnd.dev.sigstore.bundle"
 _PAYLOAD: Final = "application/vnd.in-toto"
 _SIGNATURES_MAX: Final = 16
 _CERTIFICATES_MAX: Final = 16
+_ENTRIES_MAX: Final = 8
 _RSA_BITS_MIN: Final = 2048
 
 
@@ -36,6 +37,7 @@ class Envelope:
     """An envelope: what is signed, by whom it says it is, and what it brings to check that.
 
     `hint` and the signatures' key ids are unsigned. `certificates` are DER, the signer's first.
+    `entries` are those of transparency logs, as they came.
     """
 
     payload_type: str
@@ -43,6 +45,7 @@ class Envelope:
     signatures: tuple[Signature, ...]
     hint: str = ""
     certificates: tuple[bytes, ...] = ()
+    entries: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def message(self) -> bytes:
@@ -71,20 +74,24 @@ def read_envelope(value: Any) -> Envelope:
     if not is_envelope(value):
         raise BadProof("expected a DSSE envelope or a Sigstore bundle, found neither")
     if "dsseEnvelope" not in value:
-        return _read(value, "", ())
+        return _read(value, "", (), ())
     kind = value.get("mediaType")
     if not (isinstance(kind, str) and kind.startswith(_BUNDLE)):
         raise BadProof(f"expected a bundle ({_BUNDLE}…) as `mediaType`, found another")
     material = value.get("verificationMaterial")
     if not isinstance(material, Mapping):
         raise BadProof("expected `verificationMaterial` in the bundle, found none")
-    envelope = _read(value["dsseEnvelope"], _hint(material), _certificates(material))
+    envelope = _read(
+        value["dsseEnvelope"], _hint(material), _certificates(material), _entries(material)
+    )
     if len(envelope.signatures) != 1:
         raise BadProof("expected exactly one signature in the bundle's dsseEnvelope")
     return envelope
 
 
-def _read(value: Any, hint: str, certificates: tuple[bytes, ...]) -> Envelope:
+def _read(
+    value: Any, hint: str, certificates: tuple[bytes, ...], entries: tuple[Mapping[str, Any], ...]
+) -> Envelope:
     if not isinstance(value, Mapping):
         raise BadProof("expected an envelope as `dsseEnvelope`, found something else")
     kind = value.get("payloadType")
@@ -94,7 +101,7 @@ def _read(value: Any, hint: str, certificates: tuple[bytes, ...]) -> Envelope:
     if not isinstance(listed, list) or len(listed) > _SIGNATURES_MAX:
         raise BadProof(f"expected a list of at most {_SIGNATURES_MAX} `signatures`")
     signatures = tuple(_signature(one) for one in listed)
-    return Envelope(kind, _bytes(value.get("payload")), signatures, hint, certificates)
+    return Envelope(kind, _bytes(value.get("payload")), signatures, hint, certificates, entries)
 
 
 def _signature(value: Any) -> Signature:
@@ -126,6 +133,15 @@ def _certificates(material: Mapping[str, Any]) -> tuple[bytes, ...]:
     if not all(isinstance(one, Mapping) for one in listed):
         raise BadProof("expected objects as certificates, found something else")
     return tuple(from_base64(one.get("rawBytes")) for one in listed)
+
+
+def _entries(material: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    listed = material.get("tlogEntries") or []
+    if not isinstance(listed, list) or len(listed) > _ENTRIES_MAX:
+        raise BadProof(f"expected a list of at most {_ENTRIES_MAX} `tlogEntries`")
+    if not all(isinstance(one, Mapping) for one in listed):
+        raise BadProof("expected objects as `tlogEntries`, found something else")
+    return tuple(listed)
 
 
 def _bytes(text: Any) -> bytes:

@@ -7,7 +7,9 @@
    a forgery or a broken file.
 3. A signer's authority that issued the certificate vouches, if the certificate is for signing,
    valid at the moment asked about, and in one of the names the signer may have.
-4. Of provenance, the signer must be one that may speak for the builder it names.
+4. So does a signer known through Sigstore, if a log of its trusted root shows that the certificate
+   was used while it was valid (`core.keyless`), and it is of the signer's issuer and names.
+5. Of provenance, the signer must be one that may speak for the builder it names.
 
 Source: R-068, R-087; OpenSSF Model Signing v1.0; SLSA v1.0, Verifying artifacts.
 """
@@ -22,16 +24,18 @@ from typing import TYPE_CHECKING, Any
 
 from muniment.core.envelope import Envelope, names_of, read_public_key, verifies
 from muniment.core.errors import BadProof, BadSignature
+from muniment.core.keyless import NotProven, issuer_of, read_trusted_root, signed_at
 
 if TYPE_CHECKING:
     from cryptography import x509
 
 
 class SignerKind(enum.StrEnum):
-    """How a signer is known: by its key, or by who issues its certificates."""
+    """How a signer is known: by its key, by who issues its certificates, or through Sigstore."""
 
     KEY = "key"
     CERTIFICATE = "certificate"
+    SIGSTORE = "sigstore"
 
 
 class SignerUse(enum.StrEnum):
@@ -45,9 +49,11 @@ class SignerUse(enum.StrEnum):
 class Signer:
     """Somebody whose signatures are believed.
 
-    `pem` is a public key, or the certificates of authorities. `builders` are the builder ids it may
+    `pem` is a public key, or the certificates of authorities; of Sigstore its trusted root, in JSON.
+    `builders` are the builder ids it may
     speak for, a `*` at the end standing for any rest; `identities` the names (e-mail, URI, DNS;
-    without any, the common name) that certificates it issued may be in.
+    without any, the common name) that certificates it issued may be in, of Sigstore with a `*` at
+    the end for any rest. `issuer` is whose ID tokens Sigstore's certificates are for.
     """
 
     name: str
@@ -56,6 +62,7 @@ class Signer:
     uses: frozenset[SignerUse]
     builders: tuple[str, ...] = ()
     identities: tuple[str, ...] = ()
+    issuer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,18 +152,47 @@ def _by_certificate(
     issued = [
         signer
         for signer in signers
-        if signer.kind is SignerKind.CERTIFICATE and _issued(signer, chain, at)
+        if signer.kind is SignerKind.CERTIFICATE
+        and _issued(read_authorities(signer.pem), chain, at)
     ]
     for signer in issued:
         for name in names:
             if name in signer.identities:
                 reason = f"signed by {name}, with a certificate issued by {signer.name}"
                 return signer, Vouched(signer.name, reason, name)
+    through = [signer for signer in signers if signer.kind is SignerKind.SIGSTORE]
+    if through and not issued:
+        return _through_sigstore(envelope, chain, through)
     if issued:
         reason = f"the certificate of {shown} was issued by {issued[0].name}, but for another name"
         return Vouched(None, reason)
     reason = f"no authority known here issued a certificate for {shown} that was valid then"
     return Vouched(None, reason)
+
+
+def _through_sigstore(
+    envelope: Envelope, chain: Sequence[x509.Certificate], signers: Sequence[Signer]
+) -> tuple[Signer, Vouched] | Vouched:
+    """Look for a signer whose trusted root shows that the certificate signed while it was valid."""
+    names, issuer = identities_of(chain[0]), issuer_of(chain[0]) or "nobody"
+    shown = names[0] if names else "nobody"
+    why = ""
+    for signer in signers:
+        try:
+            at = signed_at(envelope, chain, read_trusted_root(signer.pem), _issued)
+        except (NotProven, BadProof) as error:
+            why = why or str(error)
+            continue
+        for name in names:
+            if issuer == signer.issuer and _named(name, signer.identities):
+                reason = f"signed by {name} ({issuer}), as its log says at {at:%Y-%m-%d %H:%M:%SZ}"
+                return signer, Vouched(signer.name, reason, name)
+        why = f"{shown}, for whom {issuer} vouches, is nobody who is believed here"
+    return Vouched(None, f"the certificate of {shown}: {why}")
+
+
+def _named(name: str, allowed: Iterable[str]) -> bool:
+    return any(name.startswith(one[:-1]) if one.endswith("*") else name == one for one in allowed)
 
 
 def _unreadable() -> tuple[type[Exception], ...]:
@@ -247,13 +283,15 @@ def read_authorities(pem: str) -> list[x509.Certificate]:
     return found
 
 
-def _issued(signer: Signer, chain: Sequence[x509.Certificate], at: dt.datetime) -> bool:
-    """Say whether an authority of `signer` issued the first of `chain`, valid at `at`."""
+def _issued(
+    authorities: Sequence[x509.Certificate], chain: Sequence[x509.Certificate], at: dt.datetime
+) -> bool:
+    """Say whether one of `authorities` issued the first of `chain`, valid at `at`."""
     from cryptography.x509 import verification  # noqa: PLC0415 -- slow to import
 
     verifier = (
         verification.PolicyBuilder()
-        .store(verification.Store(read_authorities(signer.pem)))
+        .store(verification.Store(list(authorities)))
         .time(at.astimezone(dt.UTC).replace(tzinfo=None))
         .extension_policies(
             ca_policy=_authorities(), ee_policy=verification.ExtensionPolicy.permit_all()

@@ -30,6 +30,13 @@ def add(
         Path | None,
         typer.Option(help="Instead: certificates of the authority that issues its, in PEM."),
     ] = None,
+    trusted_root: Annotated[
+        Path | None,
+        typer.Option(
+            help="Instead: Sigstore's trusted_root.json; with --issuer and --identity.",
+            metavar="JSON",
+        ),
+    ] = None,
     use: Annotated[
         list[str] | None, typer.Option(help="`signature`, `provenance`; may be repeated.")
     ] = None,
@@ -39,23 +46,36 @@ def add(
     ] = None,
     identity: Annotated[
         list[str] | None,
-        typer.Option(help="With --authority: an e-mail, URI or DNS name of its certificates."),
+        typer.Option(
+            help="With --authority or --trusted-root: an e-mail, URI or DNS name of certificates;"
+            " with the latter `…*` for any rest."
+        ),
     ] = None,
+    issuer: Annotated[
+        str,
+        typer.Option(help="With --trusted-root: whose ID tokens, https://accounts.google.com."),
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Believe a signer from now on; the act is in the log."""
     screen = Screen(ctx, as_json=as_json)
-    if (key is None) == (authority is None):
-        raise typer.BadParameter("give either `--key PUBLIC.pem` or `--authority CA.pem`")
+    given = {"key": key, "certificate": authority, "sigstore": trusted_root}
+    files = {kind: file for kind, file in given.items() if file is not None}
+    if len(files) != 1:
+        raise typer.BadParameter(
+            "give one of `--key PUBLIC.pem`, `--authority CA.pem` and `--trusted-root JSON`"
+        )
+    [(kind, file)] = files.items()
     uses = use or (["provenance"] if builder else ["signature"])
     with screen.client() as client:
         done = client.signers.add(
             name,
-            _pem(key or authority),
+            _pem(file),
             uses=uses,
-            kind="certificate" if key is None else "key",
+            kind=kind,
             builders=builder or [],
             identities=identity or [],
+            issuer=issuer,
         )
     said = f"`{done.name}` is believed for {' and '.join(done.uses)}"
     screen.result(
@@ -63,12 +83,11 @@ def add(
     )
 
 
-def _pem(file: Path | None) -> str:
-    assert file is not None
+def _pem(file: Path) -> str:
     try:
         return file.read_text(encoding="ascii")
     except (OSError, ValueError) as error:
-        raise BadPath(f"cannot read PEM from `{file}`: {error}") from error
+        raise BadPath(f"cannot read text from `{file}`: {error}") from error
 
 
 @app.command("list")

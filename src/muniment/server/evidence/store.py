@@ -171,7 +171,7 @@ async def insert_components(tx: Tx, new: Evidence, components: Sequence[Componen
 # --- signers -------------------------------------------------------------------------------------
 
 SIGNERS: Final[LiteralString] = """
-    SELECT s.id, s.name, s.kind, s.pem, s.uses, s.builders, s.identities, s.added_at, s.removed_at
+    SELECT s.id, s.name, s.kind, s.pem, s.uses, s.builders, s.identities, s.issuer, s.added_at, s.removed_at
     FROM signer s"""
 
 
@@ -184,6 +184,7 @@ def to_signer(row: Row) -> KnownSigner:
         uses=frozenset(map(SignerUse, row["uses"])),
         builders=tuple(row["builders"]),
         identities=tuple(row["identities"]),
+        issuer=row["issuer"],
     )
     return KnownSigner(row["id"], signer, row["added_at"], row["removed_at"])
 
@@ -197,8 +198,8 @@ async def insert_signer(tx: Tx, new: KnownSigner) -> None:
     signer = new.signer
     made = await tx.fetchval(
         """
-        INSERT INTO signer (id, name, kind, pem, uses, builders, identities, added_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        INSERT INTO signer (id, name, kind, pem, uses, builders, identities, issuer, added_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         ON CONFLICT (name) WHERE removed_at IS NULL DO NOTHING RETURNING true
         """,
         new.id,
@@ -208,6 +209,7 @@ async def insert_signer(tx: Tx, new: KnownSigner) -> None:
         sorted(signer.uses),
         list(signer.builders),
         list(signer.identities),
+        signer.issuer,
         new.added_at,
     )
     if not made:

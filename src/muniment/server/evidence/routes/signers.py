@@ -28,7 +28,8 @@ _Texts = Annotated[list[_Text], msgspec.Meta(max_length=100)]
 class SignerBody(msgspec.Struct, frozen=True, kw_only=True):
     """A signer: a public key, or an authority and the names its certificates may be in.
 
-    `builders` are the builder ids whose provenance it may sign.
+    Or, through Sigstore, a trusted root (as `pem`), the issuer of ID tokens and the names it vouches
+    for. `builders` are the builder ids whose provenance it may sign.
     """
 
     id: uuid.UUID
@@ -38,12 +39,17 @@ class SignerBody(msgspec.Struct, frozen=True, kw_only=True):
     uses: list[SignerUse]
     builders: list[str]
     identities: list[str]
+    issuer: str
     added_at: dt.datetime
     removed_at: dt.datetime | None
 
 
 class NewSignerBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A signer to believe. `pem`: its public key, or the certificates of the authority."""
+    """A signer to believe. `pem`: its public key, or the certificates of the authority.
+
+    Of kind `sigstore`: the trusted root (`trusted_root.json`), with `issuer` and `identities`, in which
+    a `*` at the end stands for any rest.
+    """
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=63)]
     kind: SignerKind = SignerKind.KEY
@@ -51,6 +57,7 @@ class NewSignerBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     uses: Annotated[list[SignerUse], msgspec.Meta(min_length=1, max_length=2)]
     builders: _Texts = []
     identities: _Texts = []
+    issuer: Annotated[str, msgspec.Meta(max_length=500)] = ""
 
 
 class SignersBody(msgspec.Struct, frozen=True):
@@ -75,6 +82,7 @@ def _body(known: KnownSigner) -> SignerBody:
         uses=sorted(signer.uses),
         builders=list(signer.builders),
         identities=list(signer.identities),
+        issuer=signer.issuer,
         added_at=known.added_at,
         removed_at=known.removed_at,
     )
@@ -96,6 +104,7 @@ async def add_signer(call: Call, tx: Tx) -> Reply:
         uses=frozenset(body.uses),
         builders=tuple(body.builders),
         identities=tuple(body.identities),
+        issuer=body.issuer,
     )
     by = By(ledger.actor_of(call.caller), call.now, call.new_id)
     known, new = await actions.add_signer(tx, signer, by)

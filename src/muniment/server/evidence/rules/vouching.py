@@ -44,6 +44,8 @@ def check_statement(
     """
     if parsed.kind not in _SIGNED or parsed.statement is None:
         return None
+    if about.kind != "version":
+        return Check(Assurance.ASSERTED, None, _OF_VERSIONS, frozenset())
     manifest = next(one for part, one in about.components.items() if part in _FILES)
     model = Model(about.name, Digest.parse(manifest), about.files)
     try:
@@ -59,6 +61,7 @@ def check_statement(
     return _check(judged, signed=bool(parsed.details["signed"]))
 
 
+_OF_VERSIONS: Final = "who vouches is judged of versions: add it to the version it is of"
 _AGAIN: Final = "have it made again from the files of this version"
 
 
