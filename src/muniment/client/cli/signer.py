@@ -59,13 +59,7 @@ def add(
 ) -> None:
     """Believe a signer from now on; the act is in the log."""
     screen = Screen(ctx, as_json=as_json)
-    given = {"key": key, "certificate": authority, "sigstore": trusted_root}
-    files = {kind: file for kind, file in given.items() if file is not None}
-    if len(files) != 1:
-        raise typer.BadParameter(
-            "give one of `--key PUBLIC.pem`, `--authority CA.pem` and `--trusted-root JSON`"
-        )
-    [(kind, file)] = files.items()
+    kind, file = _only({"key": key, "certificate": authority, "sigstore": trusted_root})
     uses = use or (["provenance"] if builder else ["signature"])
     with screen.client() as client:
         done = client.signers.add(
@@ -81,6 +75,15 @@ def add(
     screen.result(
         done.as_json(), f"{said}. Files that were added before are judged again when added again."
     )
+
+
+def _only(given: dict[str, Path | None]) -> tuple[str, Path]:
+    files = [(kind, file) for kind, file in given.items() if file is not None]
+    if len(files) != 1:
+        raise typer.BadParameter(
+            "give one of `--key PUBLIC.pem`, `--authority CA.pem` and `--trusted-root JSON`"
+        )
+    return files[0]
 
 
 def _pem(file: Path) -> str:
