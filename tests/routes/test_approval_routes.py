@@ -274,6 +274,20 @@ async def test_the_same_word_again_is_no_act(room: Council) -> None:
     assert len(await room.acts("decision.")) == 1
 
 
+async def test_the_same_word_again_decides_once_nothing_else_is_in_the_way(room: Council) -> None:
+    at = await room.version()
+    request = (await room.ask(at))["id"]
+    await room.approve(request, "product")
+    fine(await room.admin.post(f"{at}/quarantine", json={"reason": "odd"}))
+    stuck = await room.approve(request, "platform")
+    assert (stuck["decision"], stuck["missing"]) == (None, [])
+    fine(await room.admin.post(f"{at}/release", json={"reason": "looked at"}))
+    done = await room.say(room.person("platform"), request, "platform")
+    assert (done.status_code, done.json()["decision"]["outcome"]) == (200, "approved")
+    assert len(await room.acts("approval.approve")) == 2
+    await room.house.check()
+
+
 async def test_an_open_comment_blocks_and_resolving_it_decides(room: Council) -> None:
     request = (await room.ask(await room.version()))["id"]
     product, platform = room.person("product"), room.person("platform")
@@ -701,6 +715,35 @@ async def test_many_ask_at_once_and_one_request_is_open(room: Council) -> None:
     )
     assert {one.json()["id"] for one in answers} == {answers[0].json()["id"]}
     assert sorted(one.status_code for one in answers) == [200] * 7 + [201]
+
+
+async def test_a_decision_is_whole_or_not_at_all(room: Council) -> None:
+    """Whatever statement fails, and if only the answer is lost: the same request again ends it well."""
+    watch = room.house.watch
+    product, platform = room.person("product"), room.person("platform")
+    for client in (product, platform):
+        await me(client)
+
+    async def fresh(number: int) -> str:
+        request = (await room.ask(await room.version(f"f{number}")))["id"]
+        fine(await room.say(product, request, "product"))
+        return str(request)
+
+    measured = await fresh(0)
+    watch.start()
+    fine(await room.say(platform, measured, "platform"))
+    count = len(watch.writes)
+    assert watch.writes[-1] == "COMMIT"
+    strikes = [(at, False) for at in range(1, count + 1, 3)] + [(count, False), (count, True)]
+    for number, (at, persisted) in enumerate(strikes, 1):
+        request = await fresh(number)
+        watch.start(at, persisted=persisted)
+        assert (await room.say(platform, request, "platform")).status_code == 503
+        watch.start()
+        again = fine(await room.say(platform, request, "platform"))
+        assert again["decision"]["outcome"] == "approved"
+    assert len(await room.acts("decision.")) == len(strikes) + 1
+    await room.house.check()
 
 
 # --- tables --------------------------------------------------------------------------------------

@@ -50,6 +50,17 @@ violations contains {"case": "bad", "args": [input.asset.name]} if {
 """
 
 
+_HELD = """
+default applies := false
+applies if input.step == "approve"
+
+violations contains {"case": "bad", "args": [input.subject.ref]} if {
+	applies
+	input.subject.quarantined
+}
+"""
+
+
 def council(number: int = 0, **profile: Any) -> Bundle:
     """A bundle that asks for the quorum, and has a rule of each class; `profile` is of every tier.
 
@@ -63,7 +74,7 @@ def council(number: int = 0, **profile: Any) -> Bundle:
     rules = {
         "rules/APPR-001.rego": files["rules/APPR-001.rego"],
         "rules/WAIV-001.rego": rule(_FLAWED, "WAIV-001", "waivable"),
-        "rules/SAFE-001.rego": rule("default applies := false\nviolations := set()\n", "SAFE-001", "critical_safety"),
+        "rules/SAFE-001.rego": rule(_HELD, "SAFE-001", "critical_safety"),
         "rules/HINT-001.rego": rule("default applies := false\nviolations := set()\n", "HINT-001", "advisory"),
         "lib/facts.rego": files["lib/facts.rego"],
         "data.json": json.dumps(data).encode(),

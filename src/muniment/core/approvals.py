@@ -38,6 +38,8 @@ SIGN_OFFS: Final = ("entry-verified", "metrics-reviewed", "production-approved")
 KEY, REGISTRY = "key", "registry"
 TEXT_MAX_CHARS: Final = 2000
 CONDITIONS_MAX: Final = 20
+#: More pieces of evidence are not listed one by one: what is signed names them all anyway.
+EVIDENCE_LISTED: Final = 50
 
 _NONCE: Final = re.compile(r"[0-9a-f]{32}")
 _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
@@ -107,6 +109,8 @@ def approval_statement(document: Mapping[str, Any], said: Said) -> dict[str, Any
     Raises:
         BadJson: the document has no canonical form.
     """
+    evidence = document["evidence"]
+    listed = evidence if len(evidence) <= EVIDENCE_LISTED else []
     predicate = {
         **_signed_json(said),
         "requestId": str(said.request_id),
@@ -116,8 +120,7 @@ def approval_statement(document: Mapping[str, Any], said: Said) -> dict[str, Any
         "conditions": [{"text": one.text, "due": one.due.isoformat()} for one in said.conditions],
         "policy": {"digest": {"sha256": document["policy_sha256"]}},
         "evidence": [
-            {"uri": f"urn:uuid:{one['id']}", "digest": {"sha256": one["sha256"]}}
-            for one in document["evidence"]
+            {"uri": f"urn:uuid:{one['id']}", "digest": {"sha256": one["sha256"]}} for one in listed
         ],
     }
     ref = document["version"]["ref"]

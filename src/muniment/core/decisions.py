@@ -159,9 +159,9 @@ def _summary(entry: Mapping[str, Any], statement: Mapping[str, Any]) -> str:
     expected = ACTS[entry["act"]]
     if predicate["verificationResult"] != expected:
         raise BadProof(f"expected the result {expected}, found another")
-    decided = predicate["payload"]["judged"]["verdict"]["policy_digest"].removeprefix("sha256:")
+    decided = predicate["payload"]["frozen"]["policy_sha256"]
     if predicate["policy"]["digest"]["sha256"] != decided:
-        raise BadProof("names another policy than the one that judged it")
+        raise BadProof("names another policy than the one that was frozen")
     return f"{expected} under policy {decided[:16]}… by {predicate['verifier']['id']}"
 
 

@@ -135,6 +135,13 @@ def test_what_is_signed_is_the_digest_of_what_was_shown() -> None:
     assert end_of(dt.date(2026, 6, 1)) == dt.datetime(2026, 6, 2, tzinfo=dt.UTC)
 
 
+def test_a_long_list_of_evidence_is_named_by_its_digest_alone() -> None:
+    many = {**FROZEN, "evidence": FROZEN["evidence"] * 51}
+    statement = approval_statement(many, SAID)
+    assert statement["predicate"]["evidence"] == []
+    assert statement["subject"][0]["digest"]["sha256"] == frozen_sha256(many).hex
+
+
 def bundle(said: Any = None, number: int = 1) -> dict[str, Any]:
     key = p256(number)
     statement = approval_statement(FROZEN, SAID) if said is None else said

@@ -75,7 +75,6 @@ def payload_of(act: str = "decision.approve") -> dict[str, Any]:
         },
         "frozen": FROZEN,
         "approvals": said,
-        "judged": {"verdict": {"policy_digest": "1" * 64}},
         "predicate": {
             "verifier": {"id": "https://registry.example"},
             "policy": {"digest": {"sha256": "1" * 64}},
@@ -150,7 +149,7 @@ def at(*path: Any, value: Any) -> Change:
     [
         (at("predicate", "verificationResult", value="FAILED"), 3),
         (at("predicate", "policy", "digest", "sha256", value="2" * 64), 3),
-        (at("judged", value={}), 3),
+        (at("predicate", "verifier", value=None), 3),
         (at("frozen", "requester", value=BOB), 4),
         (at("approvals", value=[]), 5),
         (at("approvals", value=[approval(ADA, "security", 1)] * 2), 5),

@@ -86,7 +86,7 @@ def show(
         )
         for one in signed
     ]
-    verdict: dict[str, Any] = found.record.get("judged", {}).get("verdict", {})
+    verdict: dict[str, Any] = (found.record.get("judged") or {}).get("verdict", {})
     said = [
         (one["id"], one["class"], one["outcome"], one["message"])
         for one in verdict.get("results", [])

@@ -25,7 +25,7 @@ from muniment.core.digest import digest_of
 from muniment.core.errors import BadProof, BadSignature, LifecycleConflict
 from muniment.core.statement import read_bundle
 from muniment.server import identity, ledger, policy
-from muniment.server.approvals.actions.deciding import decide, keep, somebody_approves
+from muniment.server.approvals.actions.deciding import decide, keep, settle, somebody_approves
 from muniment.server.approvals.actions.recording import Act, Barred, Tools, record, refuse
 from muniment.server.approvals.actions.requesting import about_of
 from muniment.server.approvals.reads import standing as reads
@@ -91,7 +91,8 @@ async def give(
 ) -> Given | Barred:
     """Take somebody's word on a request, and decide what is due; or refuse it, and record that.
 
-    A word that was taken already is taken again without an act.
+    A word that was taken already is taken again without an act of its own; what is due by now is
+    decided all the same.
 
     Raises:
         NotFound: there is no such request.
@@ -104,7 +105,7 @@ async def give(
     word = await _read(tx, request, sent, caller, by, tools)
     again = _taken_before(word, last, approvals, by_session=sent.bundle is None)
     if again is not None:
-        return await _as_before(tx, request, again)
+        return await _as_before(tx, request, again, by, tools)
     version, asset = await reads.subject_of(tx, request)
     scope = reads.scope_of(asset)
     signer = signing.Signer(caller.id, caller.kind, signing.roles_in(caller.grants, scope))
@@ -124,6 +125,7 @@ async def give(
     payload: dict[str, Any] = {
         "approval": decisions.approval_json(approval),
         "conditions": [decisions.condition_json(one) for one in conditions],
+        "token_id": None if caller.token_id is None else str(caller.token_id),
     }
     if outcome is None:
         payload["judged"] = await keep(
@@ -304,10 +306,14 @@ def _taken_before(
     return last if same else None
 
 
-async def _as_before(tx: Tx, request: Request, approval: Approval) -> Given:
+async def _as_before(tx: Tx, request: Request, approval: Approval, by: By, tools: Tools) -> Given:
+    """Return a word that was taken before; what was in the way then may be gone."""
     listed = await store.conditions_of(tx, request.id)
     mine = tuple(one for one in listed if one.approval_id == approval.id)
-    decision = await decision_store.decision_on(tx, request.id)
+    if request.ended_as is None:
+        decision = await settle(tx, request, by, tools)
+    else:
+        decision = await decision_store.decision_on(tx, request.id)
     return Given(approval, mine, decision, None, (), new=False)
 
 

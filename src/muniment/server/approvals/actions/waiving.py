@@ -113,7 +113,10 @@ async def grant(
         },
         digests=(new.statement_sha256,),
     )
-    payload = {"exception": decisions.exception_json(new)}
+    payload = {
+        "exception": decisions.exception_json(new),
+        "token_id": None if caller.token_id is None else str(caller.token_id),
+    }
     await record(tx, _about(where), act, payload, by, entry_id=new.entry_id, at=by.at)
     decision = None if request is None else await settle(tx, request, by, tools)
     return Granted(new, decision, new=True)

@@ -9,7 +9,7 @@ import msgspec
 
 from muniment.core.errors import BadName, BadReference, BadVersion, LogBusy, NotFound
 from muniment.core.names import VersionRef
-from muniment.server import catalog, ledger
+from muniment.server import catalog, ledger, policy
 from muniment.server.approvals.reads import standing as reads
 from muniment.server.approvals.records import DecisionOf
 from muniment.server.approvals.routes import bodies, parts
@@ -81,6 +81,7 @@ async def show_decision(call: Call, tx: Tx) -> Reply:
     entry = await ledger.entry(tx, found.entry_id)
     left_out = {"event", "predicate"}
     record = {name: each for name, each in (entry.payload or {}).items() if name not in left_out}
+    record["judged"] = policy.judged_in(entry.payload)
     return Reply(bodies.shown_decision(found, answer, record))
 
 

@@ -219,12 +219,12 @@ async def find_exception(tx: Tx, nonce: str) -> RuleException | None:
 async def exceptions_of(
     tx: Tx, version_id: uuid.UUID, environment: str, today: dt.date
 ) -> list[RuleException]:
-    """Return the exceptions of a version and environment that hold on a day, in order."""
+    """Return the exceptions of a version and environment that hold on a day, newest first, at most 100."""
     rows = await tx.fetch(
         _EXCEPTIONS
         + """
         WHERE x.version_id = $1 AND x.environment = $2 AND x.revoked_at IS NULL AND x.until >= $3
-        ORDER BY x.id
+        ORDER BY x.id DESC LIMIT 100
         """,
         version_id,
         environment,

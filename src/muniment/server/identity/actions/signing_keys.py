@@ -56,6 +56,7 @@ async def create_key(
         "public_key": public_key.hex(),
         "key_sha256": called,
         "created_at": time_text(by.at),
+        "token_id": None if caller.token_id is None else str(caller.token_id),
     }
     await _record(tx, by, "signing_key.create", key.id, payload)
     return key, True
@@ -70,11 +71,13 @@ async def revoke_key(tx: Tx, key: SigningKey, by: By) -> SigningKey:
     actor = uuid.UUID(by.actor.id)
     at = max(by.at, key.created_at)
     await store.revoke_key(tx, key.id, at, actor)
-    payload = {"revoked_at": time_text(at), "revoked_by": str(actor)}
+    payload: dict[str, str | None] = {"revoked_at": time_text(at), "revoked_by": str(actor)}
     await _record(tx, by, "signing_key.revoke", key.id, payload)
     return await store.get_key(tx, key.id)
 
 
-async def _record(tx: Tx, by: By, act: str, key_id: uuid.UUID, payload: dict[str, str]) -> None:
+async def _record(
+    tx: Tx, by: By, act: str, key_id: uuid.UUID, payload: dict[str, str | None]
+) -> None:
     subject = Subject("signing_key", str(key_id), str(key_id))
     await ledger.append(tx, Entry(by.new_id(), by.at, act, by.actor, subject, payload))
