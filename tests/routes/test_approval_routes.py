@@ -490,6 +490,8 @@ async def test_an_approval_ends_by_itself_and_says_so_before(
     for days, count in ((30, 1), (29, 1), (14, 2), (3, 3), (1, 3)):
         clock.at = ends - days * DAY
         assert await told() == count
+    body = {"name": "hook", "url": "https://localhost:9/", "events": ["approval.expiring"]}
+    assert (await room.admin.post("/api/v1/webhooks", json=body)).status_code == 201
     listed = fine(await room.asker.get("/api/v1/approvals/expiring", params={"days": 3}))["items"]
     assert [one["id"] for one in listed] == [decision["id"]]
     clock.at = ends - dt.timedelta(seconds=1)

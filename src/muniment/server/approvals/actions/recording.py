@@ -90,7 +90,11 @@ async def record(
         act=act.name,
         actor=by.actor,
         subject=Subject(act.kind, str(act.id), about.ref, about.asset_id),
-        payload={**payload, "event": catalog.higher_payload(done)},
+        payload={
+            **payload,
+            "version_id": str(about.version_id),
+            "event": catalog.higher_payload(done),
+        },
         digests=act.digests,
         predicate_type=act.predicate_type,
     )

@@ -3,7 +3,8 @@
 1. An event is an act of the ledger under its own name (`version.promote`). An act that moves aliases
    beside what else it does tells `alias.set` for each move as well.
 2. A webhook asks for names, for all of a noun (`version.*`), or for everything (`*`).
-3. Principals, roles, tokens, webhooks themselves and corrections of the log are told to nobody.
+3. Principals, roles, tokens, people's keys, webhooks themselves and corrections of the log are told
+   to nobody.
 4. A payload of more than 64 KiB is left out: the entry has it.
 5. The message is Standard Webhooks' (`webhook-id`, `webhook-timestamp`, `webhook-signature`): `type`,
    `timestamp`, `data`. The same delivery has the same id and body in every attempt.
