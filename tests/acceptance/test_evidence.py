@@ -29,7 +29,7 @@ from openlineage.client.transport.http import (
 from openlineage.client.uuid import generate_new_uuid
 
 from muniment import Client
-from muniment.core.errors import BadEvidence, BadPath
+from muniment.core.errors import BadEvidence, BadPath, BadReference
 from tests.support.evidence import SAMPLES, sample
 from tests.support.server_process import TOKEN, ServerProcess
 
@@ -184,3 +184,30 @@ def test_the_client_of_openlineage_sends_events(
     assert "0 recorded, 2 told before" in server.cli("lineage-events", "add", str(file)).stdout
     shown = data_of(server, "lineage-events", "show", told[0]["id"])
     assert shown == kept[1]
+
+
+def test_what_runs_together(server: ServerProcess, ref: str, tmp_path: Path) -> None:
+    system = f"system-{ref.partition('@')[0]}"
+    absent = [f"--none={kind}=none" for kind in ("code", "adapter", "prompt", "config", "env")]
+    data = f"--component=data:tx=sha256:{'d' * 64}@s3://lake/tx"
+    cvi = server.cli("composite", "create", system, "--pin", ref, data, *absent).stdout.strip()
+    shown = data_of(server, "composite", "show", cvi)
+    file = tmp_path / "manifest.json"
+    file.write_text(json.dumps(shown["manifest"]))
+    again = data_of(server, "composite", "create", "--manifest", str(file))
+    assert (again["cvi"], again["created"]) == (cvi, False)
+    assert [one["cvi"] for one in data_of(server, "composite", "list", "--system", system)] == [cvi]
+    proof = data_of(server, "composite", "prove", cvi, "data", "tx")
+    assert proof["component"]["ref"] == "s3://lake/tx"
+    assert "recorded" in server.cli("evidence", "add", cvi, str(BOM)).stdout
+    assert BOM.name in server.cli("evidence", "list", cvi).stdout
+    with Client(server.url, TOKEN) as client:
+        [held] = client.evidence.list_(cvi)
+        assert client.evidence.read(cvi, str(held.id)) == BOM.read_bytes()
+        assert [
+            one.cvi
+            for one in client.impact(f"sha256:{'d' * 64}").composites
+            if one.system == system
+        ]
+        with pytest.raises(BadReference, match="composite"):
+            client.versions.get(cvi)
