@@ -107,8 +107,17 @@ def test_a_policy_is_brought_into_force_by_command(server: ServerProcess, tmp_pa
     table.write_text(table.read_text().replace('"grace_days": 60', '"grace_days": 30'))
     changed = server.cli("policy", "diff", "active", str(draft)).stdout
     assert "data.json changed: life.grace_days: 60 -> 30" in changed
+    refused = server.cli("promote", "fraud@2.0.0", "--env", "production", check=False)
+    assert refused.returncode == 3
+    verdict = seen(server, "policy", "verdicts", "--ref", "fraud@2.0.0")[0]
+    assert (
+        "fraud@2.0.0, promote to production"
+        in server.cli("policy", "verdict", verdict["id"]).stdout
+    )
+    assert "The same bytes: deny" in server.cli("policy", "replay", verdict["id"]).stdout
     simulated = seen(server, "policy", "simulate", str(draft))
-    assert simulated["result"]["verdict_count"] == 0
+    assert simulated["result"]["verdict_count"] >= 1
+    assert simulated["result"]["differing_count"] == 0
     digest = simulated["digest"]
     assert server.cli("policy", "diff", "active", digest).stdout == changed
     made = server.cli("policy", "activate", digest, "--reason", "shorter", "--quiet").stdout
@@ -125,7 +134,6 @@ def test_a_policy_is_brought_into_force_by_command(server: ServerProcess, tmp_pa
     file = tmp_path / "active.tar.gz"
     server.cli("policy", "download", "-o", str(file))
     assert policy.read_bundle(policy.read_files(file)).digest == digest
-    assert server.cli("policy", "verdicts").stdout == "Nothing was judged yet.\n"
     gone = server.cli("policy", "withdraw-activation", one["id"], "--reason", "no", check=False)
     assert (gone.returncode, "is to replace it" in gone.stderr) == (1, True)
 

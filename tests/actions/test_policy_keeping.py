@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from pathlib import Path
 
@@ -16,11 +17,14 @@ from muniment.server.policy.actions import adding
 from muniment.server.policy.records import Decision
 from muniment.server.ports.clock import FixedClock
 from muniment.server.ports.postgres import PostgresDatabase
+from muniment.server.settings import Settings
+from muniment.server.wiring import open_engines
 from tests.support.catalog import Catalog
 from tests.support.folded import agrees
 from tests.support.policies import (
     DOCUMENT,
     act,
+    agent,
     begin,
     bundle,
     rule,
@@ -125,3 +129,20 @@ async def test_a_bundle_that_is_there_is_no_act(db: PostgresDatabase, clock: Fix
         _, new = await adding.add(tx, starter(), By(ADMIN, clock.now(), clock.new_id))
         assert new
     await agrees(db)
+
+
+async def test_an_agent_is_asked_of_acts_and_drafts_are_tried_here() -> None:
+    served, draft = bundle(), policy.read_bundle(small_files())
+    with agent(served) as url:
+        engines = open_engines(Settings(data_dir=Path("unused"), opa_url=url))
+        try:
+            said = await policy.judge(engines, served, DOCUMENT)
+            here = await policy.judge(engines.trial, served, DOCUMENT)
+            other = await policy.judge(engines, draft, DOCUMENT)
+            tried = await adding.check(engines.trial, dict(draft.files))
+        finally:
+            await asyncio.to_thread(engines.close)
+    assert (said.engine, here.engine) == ("opa", "regopy")
+    assert policy.verdict_bytes(said.verdict) == policy.verdict_bytes(here.verdict)
+    assert other.verdict.results[0].fault == "engine_other_bundle"
+    assert tried.digest == draft.digest
