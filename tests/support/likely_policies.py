@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from pathlib import Path
 from typing import Any
 
 from muniment import Client
+from muniment.core.errors import Refused
 from muniment.server import policy
 from tests.support.policies import small_files
 
@@ -30,7 +32,11 @@ def seed_policies(
                 made = governor.policies.propose(digests[-1], reason="why", effective_from=soon)
                 proposals.append(made.id)
     assert simulated.result is not None
+    with contextlib.suppress(Refused):
+        admin.lifecycle.promote("model-one@1.0.0", "production")
+    [verdict, *_] = admin.policies.verdicts("model-one@1.0.0", step="promote")
     values: dict[str, list[Any]] = {
+        "verdict_id": [verdict.id],
         "digest": ["active", *digests],
         "from": ["active", digests[0]],
         "simulation_id": [simulated.id],
