@@ -14,13 +14,17 @@ import pytest
 from muniment.core.approvals import Condition, frozen_sha256
 from muniment.core.decisions import check_decision, log_key_of
 from muniment.core.receipt import Receipt, TrustedKeys
+from muniment.server import policy
 from muniment.server.approvals.jobs import warn_all
 from muniment.server.http.records import Grant, PrincipalKind, Role, Scope
+from muniment.server.policy import jobs as policy_jobs
+from muniment.server.policy.records import Bundle
 from muniment.server.ports.blobs_fake import FakeBlobs
 from muniment.server.ports.clock import FixedClock
 from muniment.server.ports.keys import Keys
 from muniment.server.ports.postgres import PostgresDatabase
-from tests.support.approving import ASK, Council, council, me, open_council
+from muniment.server.ports.queue_inline import InlineWorker
+from tests.support.approving import ASK, Council, council, me, open_council, quorum_alone
 from tests.support.artifacts import fine
 from tests.support.signing import p256
 
@@ -530,6 +534,39 @@ async def test_later_evidence_leaves_a_decision_standing(room: Council) -> None:
     fine(await room.admin.patch("/api/v1/assets/default/thing", json={"risk_tier": "high"}))
     changed = fine(await room.asker.get(url))
     assert [one["code"] for one in changed["reasons"]][:1] == ["changed"]
+
+
+async def test_another_policy_voids_what_is_open_and_judges_what_is_decided(
+    room: Council, clock: FixedClock
+) -> None:
+    """The new one takes people's own keys only: what a session signed does not count under it."""
+    _, decision = await room.approved()
+    pending = await room.ask(await room.version("other"))
+    await _bring(room, quorum_alone(own_key=True), clock)
+    shown = await room.show(pending["id"])
+    assert [one["what"] for one in shown["changed"]] == ["policy_sha256"]
+    late = await room.say(room.person("legal"), pending["id"], "legal", "defer")
+    assert "another policy is in force" in late.json()["detail"]
+    over = fine(await room.asker.get(f"/api/v1/decisions/{decision['id']}"))
+    assert "no_approver" in {one["code"] for one in over["reasons"]}
+    assert "changed" not in {one["code"] for one in over["reasons"]}
+    await room.house.check()
+
+
+async def _bring(room: Council, made: Bundle, clock: FixedClock) -> None:
+    """Have two people bring a bundle into force."""
+    at = "/api/v1/policy"
+    fine(await room.admin.post(f"{at}/bundles", content=policy.pack(made)))
+    fine(await room.admin.post(f"{at}/simulations", json={"digest": made.digest}))
+    deps = room.house.registry.deps
+    await InlineWorker(deps.db, policy_jobs.HANDLERS, context=deps).run_due()
+    asked = {"digest": made.digest, "reason": "own keys"}
+    proposed = fine(await room.admin.post(f"{at}/activations", json=asked))
+    url = f"{at}/activations/{proposed['id']}/approve"
+    governor = room.house.registry.as_(Role.APPROVER_GOVERNANCE)
+    yes = {"reason": "yes", "weakens": ["SAFE-001"]}
+    fine(await governor.post(url, json=yes))
+    clock.advance(dt.timedelta(seconds=1))
 
 
 async def test_nothing_is_called_approved_where_rules_are_only_observed(room: Council) -> None:
