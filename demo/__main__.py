@@ -15,6 +15,7 @@ import urllib.request
 from pathlib import Path
 
 from demo import flaws, forge, pipeline, train, vouch
+from demo.council import Council
 from demo.story import MUNIMENT, Story, console
 from tests.support.issuer import Issuer
 
@@ -148,14 +149,14 @@ def register_and_find(story: Story, home: Path, job: dict[str, str]) -> None:
 def vouch_for_it(story: Story, home: Path) -> None:
     """What it is made of, who built it, who signed it, how good and how fair it is: as files."""
     story.step("Believe a builder and a person: two public keys, two acts in the log")
-    for name in ("builder", "ada"):
-        vouch.make_key(home, name)
     story.run(
         "signer", "add", "builder", "--key", str(home / "builder.pub"), "--builder", vouch.BUILDER
     )
     story.run("signer", "add", "ada", "--key", str(home / "ada.pub"), "--use", "signature")
 
     story.step("Add what tools wrote: SBOM, provenance, evaluation, fairness; and sign the files")
+    story.run("evidence", "add", REF, str(vouch.write_plan(home)))
+    story.say("thresholds come first: a plan counts only for what is measured after it")
     components = vouch.write_sbom(home)
     story.say(f"cyclonedx-py listed this environment: {components} components")
     files = (path for path in (home / "model").rglob("*") if path.is_file())
@@ -171,10 +172,18 @@ def vouch_for_it(story: Story, home: Path) -> None:
     vouch.write_evaluation(home, truth, scores)
     vouch.write_fairness(home, truth, scores > 0.5, texture)  # noqa: PLR2004 -- even odds
     story.say("scikit-learn and fairlearn measured the test set, with bootstrap intervals")
+    manifest = json.loads(story.run("show", REF, "--json", quiet=True))["manifest_digest"]
     names = ("sbom.json", "provenance.json", "evaluation.json", "fairness.json")
+    contexts = [
+        f"--context={name}={vouch.write_context(home, name, manifest)}"
+        for name in names
+        if name != "provenance.json"
+    ]
     story.run(
-        "evidence", "add", REF, *(str(home / name) for name in names), shows="provenance.json"
-    )
+        "evidence", "add", REF, *(str(home / name) for name in names), *contexts,
+        shows="provenance.json",
+    )  # fmt: skip
+    story.run("evidence", "gates", REF)
     story.run(
         "sign", REF, "--key", str(home / "ada.pem"), "-o", str(home / "model.sig"), shows="verified"
     )
@@ -185,6 +194,9 @@ def vouch_for_it(story: Story, home: Path) -> None:
 
     flaws.find_and_answer(story, home, REF)
 
+
+def refuse_what_is_forged(story: Story, home: Path) -> None:
+    """Evidence and files that are not what they say."""
     story.step(
         "Somebody else's signature in the builder's name, and a pickle with a gadget: refused"
     )
@@ -208,15 +220,17 @@ def get_it_back(story: Story, home: Path) -> None:
     story.say("byte-identical, and the loaded copy predicts what the original predicts")
 
 
-def prove_it_offline(story: Story, home: Path, server: Server) -> None:
+def prove_it_offline(story: Story, home: Path, server: Server, council: Council) -> None:
     """Keep the receipt, stop the server, verify with nothing but a public key."""
     story.step("Keep the receipt and the public keys, stop the server, verify offline")
     receipt = home / "fraud-detector.receipt.json"
     story.run("log", "receipt", REF, "--out", str(receipt))
     story.run("log", "keys", "--out", str(home / "keys.json"), quiet=True)
     (home / "signers.json").write_text(story.run("signer", "list", "--json", quiet=True))
+    council.export()
     server.stop()
     story.say("server stopped")
+    council.verify(home / "keys.json")
     story.run(
         "verify",
         str(receipt),
@@ -269,6 +283,11 @@ def main() -> None:
     server = Server(story, home / "data", free_port())
     issuer = Issuer()
     story.environ["MUNIMENT_OUTBOUND_PRIVATE"] = issuer.host
+    for name in ("builder", "ada"):
+        vouch.make_key(home, name)
+    story.environ["MUNIMENT_EVIDENCE_KEYS"] = (home / "builder.pub").read_text()
+    story.environ["MUNIMENT_URL"] = f"http://127.0.0.1:{server.port}"
+    council = Council(story, home, REF)
     try:
         story.step("Start a registry on an empty directory (its own PostgreSQL included)")
         server.start()
@@ -277,8 +296,12 @@ def main() -> None:
         job = pipeline.job(story, home, f"http://127.0.0.1:{server.port}", issuer)
         register_and_find(story, home, job)
         vouch_for_it(story, home)
+        refuse_what_is_forged(story, home)
+        council.admit()
+        council.decide()
+        council.promote(job)
         get_it_back(story, home)
-        prove_it_offline(story, home, server)
+        prove_it_offline(story, home, server, council)
         catch_forgeries(story, home, server)
         console.print(f"\n[bold green]Every step went as told[/], in {story.seconds:.0f} s.")
     finally:

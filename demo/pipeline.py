@@ -17,6 +17,7 @@ def trust(story: Story, issuer: Issuer) -> None:
         "trust", "add", "fraud-detector", "--issuer", "ci", "--repository", "acme/fraud",
         "--repository-id", GITHUB_RULE["repository_id"], "--owner-id", GITHUB_RULE["owner_id"],
         "--workflow", workflow, "--environment", "production", "--permit", "register",
+        "--permit", "promote:production",
     )  # fmt: skip
 
 

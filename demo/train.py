@@ -17,7 +17,11 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.model_selection import train_test_split
 
+from tests.support.issuer import SHA
+
 _SEED = 7
+#: The run of the pipeline, as its CI system vouches for it.
+RUN_ID = "21561244697"
 
 
 class Trained(NamedTuple):
@@ -45,7 +49,13 @@ def fit(home: Path) -> Trained:
     joblib.dump(model, folder / "model.joblib")
     lock = f"scikit-learn=={sklearn.__version__}\njoblib=={joblib.__version__}\n"
     (folder / "requirements.txt").write_text(lock)
-    metadata = describe(parameters, auc, accuracy, hashlib.sha256(lock.encode()).hexdigest())
+    right = model.predict(test_x) == test_y
+    groups = _texture(test_x)
+    shares = [float(right[groups == group].mean()) for group in ("coarse", "fine")]
+    metrics = {"roc_auc": auc, "accuracy": accuracy}
+    metadata = describe(
+        parameters, metrics, abs(shares[0] - shares[1]), hashlib.sha256(lock.encode()).hexdigest()
+    )
     (home / "model.yaml").write_text(yaml.safe_dump(metadata, sort_keys=False))
     size_bytes = sum(path.stat().st_size for path in folder.iterdir())
     return Trained(size_bytes, auc)
@@ -65,12 +75,18 @@ def test_set(folder: Path) -> tuple[Any, Any, Any]:
     """
     _, test_x, _, test_y = _split()
     scores = joblib.load(folder / "model.joblib").predict_proba(test_x)[:, 1]
-    texture = np.where(test_x[:, 1] > np.median(test_x[:, 1]), "coarse", "fine")
-    return test_y, scores, texture
+    return test_y, scores, _texture(test_x)
+
+
+def _texture(samples: Any) -> Any:
+    return np.where(samples[:, 1] > np.median(samples[:, 1]), "coarse", "fine")
 
 
 def describe(
-    parameters: dict[str, object], auc: float, accuracy: float, lock_sha256: str
+    parameters: dict[str, object],
+    metrics: dict[str, float],
+    accuracy_difference: float,
+    lock_sha256: str,
 ) -> dict[str, object]:
     """Return the metadata of the model, as `muniment register --metadata` reads it.
 
@@ -91,11 +107,17 @@ def describe(
         "owner": "Ada Lovelace",
         "backup_owner": "Grace Hopper",
         "escalation_contact": "ml-oncall@example.com",
-        "risk_tier": "high",
+        "risk_tier": "limited",
+        "generative": False,
         "intended_use": "Second reading of cell measurements by a pathologist.",
         "limitations": "569 samples from one hospital; not a diagnosis.",
         "out_of_scope": "Any decision without a physician.",
         "ethical_considerations": "False negatives cost most; review the threshold.",
+        "rollback_plan": {
+            "description": "Withdraw it: physicians read alone, as before.",
+            "tested_at": dt.datetime.now(dt.UTC).date().isoformat(),
+        },
+        "deployment_notes": "One replica beside the viewer; no traffic from outside.",
         "license": "Apache-2.0",
         "allowed_use_cases": ["second-reading"],
         "prohibited_use_cases": ["diagnosis-without-review"],
@@ -106,8 +128,16 @@ def describe(
         },
         "training_datasets": [{**dataset, "name": "breast-cancer-wisconsin (70 % train)"}],
         "evaluation_datasets": [{**dataset, "name": "breast-cancer-wisconsin (30 % test)"}],
+        "fairness_metrics": {"accuracy_difference": accuracy_difference},
+        "code": {
+            "repository": "https://git.example/acme/fraud",
+            "commit": SHA,
+            "dirty": False,
+        },
+        "pipeline": {"provider": "github", "run_id": RUN_ID},
+        "run": {"id": "demo-1", "tracker_uri": "https://runs.example"},
         "hyperparameters": parameters,
-        "metrics": {"roc_auc": auc, "accuracy": accuracy},
+        "metrics": metrics,
         "training_date": dt.datetime.now(dt.UTC).date().isoformat(),
         "frameworks": [{"name": "scikit-learn", "version": sklearn.__version__}],
         "environment": {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import hashlib
 import json
 import subprocess
@@ -52,7 +53,13 @@ def write_sbom(home: Path) -> int:
         ],
         check=True, capture_output=True,
     )  # fmt: skip
-    return len(json.loads(out.read_text())["components"])
+    document = json.loads(out.read_text())
+    for one in document["components"]:
+        if "purl" not in one:  # installed from its folder: the tool cannot know whose it is
+            one["purl"] = f"pkg:pypi/{one['name']}@{one['version']}"
+            one["supplier"] = {"name": "the maintainers of this repository"}
+    out.write_text(json.dumps(document))
+    return len(document["components"])
 
 
 def write_provenance(home: Path, digests: dict[str, str], key: str) -> None:
@@ -72,16 +79,20 @@ def write_provenance(home: Path, digests: dict[str, str], key: str) -> None:
             "runDetails": {"builder": {"id": BUILDER}, "metadata": {"invocationId": "demo-1"}},
         },
     }
+    (home / "provenance.json").write_text(json.dumps(_signed(home, statement, key)))
+
+
+def _signed(home: Path, statement: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return a DSSE envelope around a statement, signed with `home/KEY.pem`."""
     body = json.dumps(statement).encode()
     message = b"DSSEv1 %d %s %d %s" % (len(_PAYLOAD), _PAYLOAD.encode(), len(body), body)
     private: Any = serialization.load_pem_private_key((home / f"{key}.pem").read_bytes(), None)
     made = private.sign(message, ec.ECDSA(hashes.SHA256()))
-    envelope = {
+    return {
         "payload": base64.b64encode(body).decode(),
         "payloadType": _PAYLOAD,
         "signatures": [{"sig": base64.b64encode(made).decode(), "keyid": ""}],
     }
-    (home / "provenance.json").write_text(json.dumps(envelope))
 
 
 def forge_provenance(file: Path, public: Path) -> None:
@@ -94,8 +105,53 @@ def forge_provenance(file: Path, public: Path) -> None:
     file.write_text(json.dumps(envelope))
 
 
+def write_plan(home: Path) -> Path:
+    """Write the thresholds, before anything is measured; return the file."""
+    plan = {
+        "schema": "muniment/gate-plan/v1",
+        "gates": [
+            {"gate": "baseline", "checks": [_above("accuracy", 0.85)]},
+            {"gate": "performance", "checks": [_above("roc_auc", 0.95)]},
+            {"gate": "fairness", "checks": [_above("demographic_parity_ratio", 0.4)]},
+        ],
+    }
+    (home / "gates.json").write_text(json.dumps(plan))
+    return home / "gates.json"
+
+
+def _above(metric: str, threshold: float) -> dict[str, Any]:
+    return {"metric": metric, "direction": "higher", "threshold": threshold}
+
+
+def write_context(home: Path, name: str, manifest: str) -> Path:
+    """Write what the builder says of how `home/NAME` came to be, signed; return the file."""
+    data = (home / name).read_bytes()
+    digest, now = hashlib.sha256(data).hexdigest(), _now()
+    predicate = {
+        "schema": "muniment/evidence/v1",
+        "original": {"sha256": digest, "bytes": len(data), "name": name},
+        "subject": {"digests": [manifest]},
+        "tool": {"name": "demo", "version": "1"},
+        "run": {"started": now, "ended": now},
+    }
+    statement = {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"name": name, "digest": {"sha256": digest}}],
+        "predicateType": "https://muniment.dev/attestation/evidence-context/v1",
+        "predicate": predicate,
+    }
+    file = home / f"{name}.context.json"
+    file.write_text(json.dumps(_signed(home, statement, "builder")))
+    return file
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat()
+
+
 def write_evaluation(home: Path, truth: Any, scores: Any) -> None:
     """Write what scikit-learn measures on the test set, with bootstrap intervals."""
+    started = _now()
     rows, dice = np.arange(len(truth)), np.random.default_rng(0)
     draws = [dice.choice(rows, len(rows)) for _ in range(_TIMES)]
     measures = {
@@ -113,8 +169,15 @@ def write_evaluation(home: Path, truth: Any, scores: Any) -> None:
     document = {
         "schema": "muniment/evaluation/v1",
         "tool": {"name": "scikit-learn", "version": sklearn.__version__},
+        "run": {"started": started, "ended": _now()},
         "dataset": {"name": "breast-cancer-wisconsin (30 % test)", "n": len(rows)},
         "metrics": metrics,
+        "not_applicable": {
+            "toxicity": "it writes no text",
+            "jailbreak": "it takes no instructions",
+            "latency": "a reading waits for a physician, not for this",
+            "cost": "it runs on a machine that is there anyway",
+        },
     }
     (home / "evaluation.json").write_text(json.dumps(document))
 
