@@ -40,3 +40,13 @@ def _file(registry: FakeState, request: httpx.Request, named: dict[str, str]) ->
 @route("GET", "/api/v1/signers")
 def _signers(registry: FakeState, request: httpx.Request, named: dict[str, str]) -> Any:
     return {"items": registry.signers}
+
+
+@route("GET", "/api/v1/decisions")
+def _decisions(registry: FakeState, request: httpx.Request, named: dict[str, str]) -> Any:
+    return {"items": registry.decisions, "next_cursor": None}
+
+
+@route("GET", "/api/v1/decisions/{decision_id}")
+def _decision(registry: FakeState, request: httpx.Request, named: dict[str, str]) -> Any:
+    return next(one for one in registry.decisions if one["id"] == named["decision_id"])

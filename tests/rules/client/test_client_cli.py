@@ -136,6 +136,32 @@ def test_showing_a_version_lists_its_files(run: Run, registered: str) -> None:
     found = data_of(run("show", registered, "--json"))
     assert found["files"][0]["path"] == "config.json"
     assert found["completeness"]["present_percent"] == 100.0
+    assert found["approvals"] == []
+
+
+def test_showing_a_version_says_where_it_is_approved(
+    run: Run, registered: str, registry: FakeRegistry
+) -> None:
+    made = {
+        "request_id": "r", "version": registered, "outcome": "approved",
+        "decided_at": "2026-05-01T10:00:00Z", "expires_at": "2026-07-30T10:00:00Z",
+    }  # fmt: skip
+    registry.decisions += [
+        {**made, "id": "d3", "environment": "production", "holds": True},
+        {**made, "id": "d2", "environment": "production", "holds": False},
+        {
+            **made, "id": "d1", "environment": "staging", "holds": False,
+            "reasons": [{"code": "expired", "message": "it ended"}],
+        },
+    ]  # fmt: skip
+    shown = run("show", registered).output
+    assert "for production until 2026-07-30 (d3)" in shown
+    assert "not for staging any more: it ended" in shown
+    told = data_of(run("show", registered, "--json"))["approvals"]
+    assert [(one["environment"], one["decision_id"], one["holds"]) for one in told] == [
+        ("production", "d3", True),
+        ("staging", "d1", False),
+    ]
 
 
 def test_showing_an_asset_lists_its_versions(run: Run, registered: str) -> None:

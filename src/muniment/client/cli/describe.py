@@ -12,6 +12,8 @@ from muniment.client.records import Asset, Change, Completeness, Fetch, Version
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from muniment.client.approval_records import ShownDecision
+
 _FILES_SHOWN = 50
 
 
@@ -41,8 +43,8 @@ def asset_fields(asset: Asset) -> RenderableType:
     )
 
 
-def version_fields(version: Version) -> RenderableType:
-    """Return one version."""
+def version_fields(version: Version, approved: Sequence[ShownDecision] = ()) -> RenderableType:
+    """Return one version, and where it is or was approved for."""
     return fields(
         [
             ("Version", version.ref),
@@ -50,6 +52,7 @@ def version_fields(version: Version) -> RenderableType:
             ("Kind", version.kind),
             ("Lifecycle", version.lifecycle),
             ("Quarantined", "yes" if version.quarantined else None),
+            ("Approved", [approval_line(one) for one in approved]),
             *standing_fields(version.standing or {}),
             ("Aliases", version.aliases),
             ("Description", version.description),
@@ -64,6 +67,14 @@ def version_fields(version: Version) -> RenderableType:
             ("Log entry", version.entry_id),
         ]
     )
+
+
+def approval_line(decision: ShownDecision) -> str:
+    """Return in words whether a version is approved by a decision, as of now."""
+    if decision.holds:
+        return f"for {decision.environment} until {decision.expires_at:%Y-%m-%d} ({decision.id})"
+    why = "; ".join(one["message"] for one in decision.reasons)
+    return f"not for {decision.environment} any more: {why}"
 
 
 def standing_fields(standing: Mapping[str, Any]) -> list[tuple[str, object]]:
