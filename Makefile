@@ -28,7 +28,7 @@ demo: $(STAMP)  ## Register, sign, download and prove a real model; then catch f
 
 test: $(STAMP) $(BENCH_STAMP) $(MLFLOW2_STAMP)  ## Every test, with the coverage gates
 	@rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -q -n 2 --dist loadfile
+	$(BIN)/coverage run -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=90 --skip-covered --skip-empty --sort=cover
 	$(BIN)/coverage report --fail-under=100 --include='src/muniment/core/*,src/muniment/scan/formats/*,*/rules.py,*/rules/*.py'

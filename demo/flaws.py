@@ -66,6 +66,7 @@ def find_and_answer(story: Story, home: Path, ref: str) -> None:
     write_database(home / "osv")
     story.run("vulndb", "import", str(home / "osv"), "--ecosystem", "PyPI", quiet=True)
     story.run("vulns", ref, "--open", exit_code=3, shows=FLAW)
+    story.run("impact", FLAW, shows=ref)
     story.say("no rule of class critical_safety is waived by anybody; this one stands in the way:")
     story.run("why-not", ref, "--for", "production", exit_code=3, shows=FLAW)
     story.say("an OpenVEX statement, kept as evidence until it ends, says why it does not matter:")

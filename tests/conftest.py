@@ -34,6 +34,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.basetemp = str(directory_of_this_run(memory))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow ones, in whatever order: begun last, one would run alone at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Give the memory back; what failed may be looked at until the next run."""
     made = Path(session.config.option.basetemp or "/nowhere")

@@ -115,6 +115,7 @@ async def test_the_tables_follow_from_the_log(db: PostgresDatabase, clock: Fixed
         "trusted_publisher": 0,
         "login_issuer": 0,
         "person_identity": 0,
+        "signing_key": 0,
     }
 
 

@@ -28,7 +28,7 @@ from muniment.core.signers import Signer, SignerKind, SignerUse, Vouched, vouch
 from tests.support.signing import BUILDER, NOW, p256, provenance_of
 from tests.support.sigstore import ISSUER, LOGGED_AT, WORKFLOW, Sigstore
 
-PUBLIC = Path(__file__).parents[2] / "samples" / "sigstore-public-0.3.json"
+PUBLIC = Path(__file__).parents[2] / "samples" / "signed" / "sigstore-public-0.3.json"
 SAID = provenance_of(digest_of(b"model"))
 LATER = NOW + dt.timedelta(days=30)
 
