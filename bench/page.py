@@ -63,7 +63,6 @@ def render(found: dict[str, Any]) -> str:
         ("registry", "### Registry calls", registry_table),
         ("files", "### Files", files_table),
         ("ledger", "### Ledger", _ledger),
-        ("policy", "### Policy", _policy),
         ("http_stack", "### HTTP stack", render_stack),
     )
     for name, title, draw in sections:
@@ -98,11 +97,45 @@ def render_scanning(found: dict[str, Any]) -> str:
     )
 
 
+def render_policy(found: dict[str, Any]) -> str:
+    """Return what verdicts cost, and asking for kept ones again, beside the goals."""
+    median, again = found["median_ms"], found["replay_10k_s"]
+    goals = [
+        (
+            f"verdict, {found['rules']} rules, embedded",
+            "below 10 ms",
+            f"{number(median)} ms (95 %: {number(found['p95_ms'])} ms)",
+            median < 10,
+        ),
+        ("replay of 10,000 verdicts", "below 60 s", f"{number(again)} s", again < 60),
+    ]
+    rows = [
+        (
+            f"replay of {found['replays']:,} by {found['engines']} engines",
+            f"{number(found['replay_s'])} s",
+        ),
+        ("of those, the same bytes", f"{found['same']:,}"),
+    ]
+    return (
+        f"Measured {_today()} on {_machine()}.\n\n"
+        + _met(goals)
+        + "\n\n"
+        + table(f"{found['rules']} rules, {found['documents']} documents | ", rows)
+    )
+
+
 def render_matching(found: dict[str, Any]) -> str:
     """Return how long matching takes, beside the goal."""
     versions, components, distinct = found["sizes"]
-    first = found["rows"][1][1]
-    goals = [("first matching", "below 60 s", f"{first:.1f} s", first < 60)]
+    again = [seconds for _, seconds, _ in found["rows"][3::2]]
+    goals = [
+        (
+            "matching again, another snapshot",
+            "below 60 s",
+            " and ".join(f"{seconds:.1f} s" for seconds in again),
+            max(again) < 60,
+        )
+    ]
     rows = ((name, f"{seconds:.1f}", said) for name, seconds, said in found["rows"])
     return (
         f"Measured {_today()} on {_machine()}: {versions:,} versions of {components} components each,"
@@ -150,36 +183,9 @@ def _times(value: float) -> str:
 def _goals(found: dict[str, Any]) -> str:
     rows = [*_registry_goals(found.get("registry", ()), found.get("flat", ()))]
     rows += [*_file_goals(found.get("files", ()))]
-    rows += [*_ledger_goals(found.get("ledger")), *_policy_goals(found.get("policy"))]
+    rows += [*_ledger_goals(found.get("ledger"))]
     rows += [*_start_goals(found)]
     return _met(rows)
-
-
-def _policy_goals(found: dict[str, Any] | None) -> Iterable[Goal]:
-    if found is None:
-        return
-    told = f"{number(found['median_ms'])} ms (95 %: {number(found['p95_ms'])} ms)"
-    yield (
-        f"verdict, {found['rules']} rules, embedded",
-        "below 10 ms",
-        told,
-        found["median_ms"] < 10,
-    )
-    told = f"{number(found['replay_10k_s'])} s"
-    yield "replay of 10,000 verdicts", "below 60 s", told, found["replay_10k_s"] < 60
-
-
-def _policy(found: dict[str, Any]) -> str:
-    rows = [
-        ("verdict, median", f"{number(found['median_ms'])} ms"),
-        ("verdict, 95 %", f"{number(found['p95_ms'])} ms"),
-        (
-            f"replay of {found['replays']:,} by {found['engines']} engines",
-            f"{number(found['replay_s'])} s",
-        ),
-        ("of those, the same bytes", f"{found['same']:,}"),
-    ]
-    return table(f"{found['rules']} rules, {found['documents']} documents | ", rows)
 
 
 def _registry_goals(rows: Rows, larger: Rows) -> Iterable[Goal]:

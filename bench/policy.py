@@ -1,4 +1,4 @@
-"""How long a verdict takes, and replaying many: `python -m bench.policy [REPLAYS]`.
+"""How long a verdict takes, and replaying many: `python -m bench.policy [REPLAYS] [--write PAGE]`.
 
 The starter bundle over its own fixtures, in the embedded engine. A verdict is one question at a
 time, as an act asks it. Replaying is what a simulation does: documents in pieces to all engines,
@@ -8,15 +8,17 @@ from one question to the next. Goals: design §7.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import functools
 import itertools
 import statistics
-import sys
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from bench import page
 from muniment.server import policy
 from muniment.server.policy.actions.simulating import PIECE
 from muniment.server.policy.records import Bundle
@@ -89,8 +91,15 @@ async def _replay(
 
 
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
-    asyncio.run(measure(count))
+    """Measure, print, and write what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m bench.policy", description=__doc__)
+    parser.add_argument("replays", nargs="?", type=int, default=10_000, metavar="REPLAYS")
+    parser.add_argument("--write", type=Path, help="renew the table in this page")
+    args = parser.parse_args()
+    told = page.render_policy(asyncio.run(measure(args.replays)))
+    print(told)
+    if args.write:
+        page.write(args.write, told, "policy figures")
 
 
 if __name__ == "__main__":
