@@ -103,6 +103,9 @@ def test_what_is_no_envelope_is_said_to_be_none(value: Any) -> None:
         (["verificationMaterial", "certificate"], 1),
         (["verificationMaterial", "x509CertificateChain"], {"certificates": []}),
         (["verificationMaterial", "x509CertificateChain"], {"certificates": [{}] * 17}),
+        (["verificationMaterial", "tlogEntries"], "an entry"),
+        (["verificationMaterial", "tlogEntries"], [{}] * 1_000),
+        (["verificationMaterial", "tlogEntries"], ["an entry"]),
     ],
 )
 def test_a_malformed_bundle_is_refused(path: list[Any], value: Any) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from hypothesis import given
 from hypothesis import strategies as st
 from sigstore.models import Bundle, TrustedRoot
@@ -215,6 +217,22 @@ def test_whose_it_is() -> None:
     assert judged(unlogged.bundle(SAID), signer(root)).signer == "actions"
 
 
+def test_a_promise_is_enough_where_no_inclusion_was_proved() -> None:
+    bundle = copy.deepcopy(Sigstore().bundle(SAID))
+    del entry_of(bundle)["inclusionProof"]
+    assert judged(bundle).signer == "actions"
+
+
+def test_an_authority_whose_certificate_nobody_can_read_is_passed_over() -> None:
+    bundle, root = Sigstore().bundle(SAID), Sigstore().trusted_root()
+    unread = copy.deepcopy(root["certificateAuthorities"][0])
+    unread["certChain"]["certificates"] = [{"rawBytes": to_base64(b"no certificate")}]
+    both = root | {"certificateAuthorities": [unread, *root["certificateAuthorities"]]}
+    assert judged(bundle, signer(both)).signer == "actions"
+    alone = root | {"certificateAuthorities": [unread]}
+    assert "no authority" in judged(bundle, signer(alone)).reason
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -232,6 +250,37 @@ def test_what_is_no_trusted_root(text: str) -> None:
 def test_who_vouched_for_whoever_got_it() -> None:
     assert issuer_of(Sigstore().certificate()) == ISSUER
     assert issuer_of(Sigstore().root_certificate()) is None
+
+
+def certificate_with(raw: bytes) -> x509.Certificate:
+    """A certificate that says who vouched in these bytes."""
+    name = x509.Name([])
+    said = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.8"), raw)
+    return (
+        x509.CertificateBuilder(issuer_name=name, subject_name=name)
+        .public_key(p256(51).public_key())
+        .serial_number(9)
+        .not_valid_before(NOW)
+        .not_valid_after(LATER)
+        .add_extension(said, critical=False)
+        .sign(p256(51), hashes.SHA256())
+    )
+
+
+@pytest.mark.parametrize(
+    ("raw", "issuer"),
+    [
+        (b"\x0c\x03abc", "abc"),
+        (b"\x0c\x81\x80" + b"a" * 128, "a" * 128),
+        (b"\x04\x03abc", None),
+        (b"\x0c\x05abc", None),
+        (b"\x0c\x81\x05abc", None),
+        (b"\x0c\x01\xff", None),
+        (b"\x0c", None),
+    ],
+)
+def test_how_an_issuer_is_written(raw: bytes, issuer: str | None) -> None:
+    assert issuer_of(certificate_with(raw)) == issuer
 
 
 _json = st.recursive(
