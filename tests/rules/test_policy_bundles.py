@@ -74,13 +74,16 @@ def test_any_bytes_are_refused_in_words(data: bytes, path: str) -> None:
         ("# METADATA", "# NOTHING", "expected annotations"),
         ("#   id: SEC-001\n", "", "`custom.id`"),
         ("#   class: waivable", "#   class: optional", "`custom.class`"),
+        ("#   class: waivable", "#   class: [waivable]", "`custom.class`"),
+        ('remedy: "mend {0}"', "remedy: x, lacks: {}", "`custom.violations.bad.lacks`"),
+        ('remedy: "mend {0}"', 'remedy: "a\\0b"', "text that can be shown"),
         ("#   source: nowhere\n", "", "`custom.source`"),
         ("# title: A rule", "# title: ' '", "`title`"),
         ("# title: A rule", "# titel: A rule", "`titel`: unknown"),
         ("# title: A rule", "# title: A rule\n# description: [a]", "`description`"),
         ("# title: A rule", "# title: A rule\n# scope: rule", "`scope`"),
-        ("#   steps: [approve, promote]", "#   steps: [sometimes]", "`custom.steps`"),
-        ("#   steps: [approve, promote]", "#   steps: [promote]\n#   severity: high", "`custom.severity`"),
+        ("#   steps: [candidate, approve, promote]", "#   steps: [sometimes]", "`custom.steps`"),
+        ("#   steps: [candidate, approve, promote]", "#   steps: [promote]\n#   severity: high", "`custom.severity`"),
         ("    bad:", "    Bad:", "expected a name of"),
         ('{message: "found {0}", remedy: "mend {0}"}', "no", "expected message and remedy"),
         ('remedy: "mend {0}"', 'remedy: ""', "`custom.violations.bad.remedy`"),
@@ -122,6 +125,8 @@ def test_annotations_are_read_strictly(before: str, after: str, said: str) -> No
         ({"fixtures/a.yaml": b"[]"}, "expected `rule`"),
         ({"fixtures/a.yaml": b"{rule: SEC-001, fixtures: [], more: 1}"}, "expected `rule`"),
         ({"fixtures/a.yaml": b"{rule: SEC-009, fixtures: []}"}, "a rule of this bundle"),
+        ({"fixtures/a.yaml": b"{rule: [SEC-001], fixtures: []}"}, "a rule of this bundle"),
+        ({"fixtures/a.yaml": b"{rule: SEC-001, fixtures: [{name: a, outcome: [failed]}]}"}, "`outcome`"),
         ({"fixtures/a.yaml": b"{rule: SEC-001, fixtures: [1]}"}, "fixtures[0]: expected cases"),
         ({"fixtures/a.yaml": b"{rule: SEC-001, fixtures: [{outcome: passed}]}"}, "`name`"),
         ({"fixtures/a.yaml": b"{rule: SEC-001, fixtures: [{name: a, outcome: x}]}"}, "`outcome`"),
@@ -162,9 +167,19 @@ def archive(*members: tuple[str, bytes], kind: bytes = tarfile.REGTYPE, link: st
     return held.getvalue()
 
 
+def headers(kind: bytes, count: int) -> bytes:
+    """So many headers of a kind that only says something of the next one, and no next one."""
+    one = tarfile.TarInfo("x")
+    one.type, one.size = kind, 512
+    return gzip.compress((one.tobuf(tarfile.GNU_FORMAT) + b"a" * 512) * count)
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
+        (headers(tarfile.GNUTYPE_LONGNAME, 3_000), "a .tar.gz"),
+        (archive(("a\nb", b"")), "relative, plain paths"),
+        (archive(("a\udcff", b"")), "a .tar.gz"),
         (b"no archive", "a .tar.gz"),
         (gzip.compress(b"no tar at all" * 100), "a .tar.gz"),
         (policy.pack(starter())[:-40], "a .tar.gz"),
@@ -243,6 +258,7 @@ def test_criteria_are_in_words_and_tables_are_escaped() -> None:
     assert all(f"## {one.id}: {one.title}" in shown for one in starter().rules)
     plain = policy.criteria(bundle(data=b'{"quorum": {"high": 1}}'))
     assert "Who has to approve" in plain
+    assert "major" not in policy.criteria(bundle(data=b'{"quorum": {"high": {"major": 2}}}'))
     described = GOOD.replace("# title: A rule", "# title: A | rule\n# description: Long words.")
     shown = policy.criteria(policy.read_bundle({"rules/a.rego": described.encode()}))
     assert "A \\| rule" in shown

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from muniment.core.errors import BadBody, LifecycleConflict, NotFound
+from muniment.server import policy
 from muniment.server.ledger.records import Actor, Recorded, Subject
 from muniment.server.policy.records import (
     Activation,
@@ -27,7 +28,7 @@ from muniment.server.policy.records import (
 )
 from muniment.server.policy.rules import activating, folding, simulating, verdicts
 from muniment.server.policy.rules.simulating import Kind
-from tests.support.policies import BODY, DOCUMENT, bundle
+from tests.support.policies import BODY, DOCUMENT, bundle, rule
 
 AT = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
 ADA, BOB, CAROL = (Actor("person", name) for name in ("ada", "bob", "carol"))
@@ -110,6 +111,13 @@ def test_a_simulation_sums_up() -> None:
     assert simulating.result_digest(other) != simulating.result_digest(found)
     assert simulating.weakened(now, bundle(BODY, BODY)) == ["SEC-001", "SEC-002"]
     assert simulating.weakened(bundle(), now) == []
+    text = rule(rule_class="critical_safety").decode()
+    less = policy.read_bundle(
+        {"rules/a.rego": text.replace("[candidate, approve, promote]", "[approve]").encode()}
+    )
+    whole = policy.read_bundle({"rules/a.rego": text.encode()})
+    assert simulating.weakened(whole, less) == ["SEC-001"]
+    assert simulating.weakened(less, whole) == []
 
 
 def test_an_engine_that_was_not_there_says_nothing_of_rules() -> None:
@@ -215,6 +223,9 @@ def test_what_it_was_simulated_against_and_what_it_weakens() -> None:
     activating.check_base(proposal(), "0" * 64)
     with pytest.raises(LifecycleConflict, match="simulate and propose anew"):
         activating.check_base(proposal(), "2" * 64)
+    activating.check_alone(None)
+    with pytest.raises(LifecycleConflict, match="takes force later"):
+        activating.check_alone(uuid.UUID(int=3))
     activating.check_acknowledged(proposal(), ["SEC-003", "SEC-001", "X-1"])
     with pytest.raises(BadBody, match="--weakens SEC-001"):
         activating.check_acknowledged(proposal(), ["SEC-003"])

@@ -46,6 +46,8 @@ def result(answer: Any, rule_class: str = "waivable", **document: Any) -> RuleRe
         ({"applies": True, "violations": [{"args": [1.5]}]}, "rule_wrong_shape"),
         ({"applies": True, "violations": [{"args": [["x"]]}]}, "rule_wrong_shape"),
         ({"applies": True, "violations": [{"args": "x"}]}, "rule_wrong_shape"),
+        ({"applies": True, "violations": [{"args": [2**53 + 1]}]}, "rule_wrong_shape"),
+        ({"applies": True, "violations": [{"args": ["\ud800"]}]}, "rule_wrong_shape"),
         ({"applies": True, "violations": [{"args": ["x"] * 17}]}, "rule_wrong_shape"),
         (EngineFailed(EngineFault.TIMEOUT, "late\x1b[2J"), "engine_timeout"),
     ],

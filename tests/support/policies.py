@@ -33,7 +33,7 @@ META = """# METADATA
 #   id: {id}
 #   class: {rule_class}
 #   source: nowhere
-#   steps: [approve, promote]
+#   steps: [candidate, approve, promote]
 #   passed: it holds
 #   not_applicable: it is not asked
 #   violations:

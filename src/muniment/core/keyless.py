@@ -108,7 +108,7 @@ def read_trusted_root(text: str) -> TrustedRoot:
             tuple(_authorities(told.get("certificateAuthorities", ()))),
             dict(_logs(told.get("ctlogs", ()))),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise BadProof(f"the trusted root cannot be read: {error!r:.200}") from None
     if not root.logs or not root.authorities:
         raise BadProof("expected at least one of `tlogs` and `certificateAuthorities`, found none")
@@ -170,7 +170,7 @@ def signed_at(
             wrong.append(str(error))
         except (BadProof, BadJson) as error:
             wrong.append(f"its entry of the log does not hold: {error.message}")
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, OSError):
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError, OSError):
             wrong.append("its entry of the log cannot be read")
         else:
             _check_issued(chain, root, at, issued)

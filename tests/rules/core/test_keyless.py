@@ -167,6 +167,9 @@ ATTACKS: dict[str, tuple[Changed, str]] = {
             "checkpoint"]["envelope"].replace("rekor.example - 1", "rekor.example - 2"))(b), "sign the checkpoint",
     ),
     "no checkpoint": (gone("inclusionProof", "checkpoint"), "cannot be read"),
+    "a checkpoint of one line": (
+        set_at("inclusionProof", "checkpoint", "envelope", value="x\n\n"), "cannot be read",
+    ),
     "another statement": (
         logged_otherwise(lambda body: body["spec"]["payloadHash"].update(value="0" * 64)), "another statement",
     ),

@@ -42,10 +42,13 @@ async def simulate(deps: Deps, job: Job) -> None:
         )
     try:
         await _simulate(deps, simulation, both)
-    except MunimentError as error:
+    except Exception as error:
         if job.is_last:
+            problem = "it failed in the registry; see its log"
+            if isinstance(error, MunimentError):
+                problem = error.message
             async with deps.db.transaction() as tx:
-                await store.end(tx, simulation_id, deps.clock.now(), problem=error.message)
+                await store.end(tx, simulation_id, deps.clock.now(), problem=problem)
         raise
 
 

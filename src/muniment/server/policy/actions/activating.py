@@ -106,7 +106,8 @@ async def approve(
     Raises:
         NotFound: there is no such proposal.
         BadBody: the reason is no text, or rules that it weakens are not named.
-        LifecycleConflict: it is not open, or what it was simulated against is in force no longer.
+        LifecycleConflict: it is not open, what it was simulated against is in force no longer, or
+            another that is approved takes force later: it was not simulated against this one.
     """
     _check_reason(reason)
     await store.lock(tx)
@@ -120,6 +121,7 @@ async def approve(
     if refusal:
         return await _refuse(tx, one, one.digest, refusal, by)
     rules.check_base(one, await store.digest_in_force(tx, by.at))
+    rules.check_alone(await store.scheduled(tx, by.at))
     rules.check_acknowledged(one, weakens)
     approved = Decided(by.at, by.actor, reason, by.new_id())
     effective = rules.effective_at(one, by.at)

@@ -21,7 +21,7 @@ from muniment.server.policy.store import bundles as store
 from muniment.server.policy.store.files import STARTER, read_files
 from muniment.server.ports.clock import Clock
 from muniment.server.ports.db import Tx
-from muniment.server.ports.engine_pool import EnginePool
+from muniment.server.ports.engine_pool import SIZE, EnginePool
 
 _BEGINNING = Actor("system", "bootstrap")
 _FIRST = "the policy this registry began with"
@@ -55,14 +55,23 @@ async def _failing(engines: EnginePool, bundle: Bundle) -> list[Problem]:
         )
         for start in range(0, len(bundle.fixtures), _PIECE)
     ]
-    return [
-        Problem(
-            f"{one.fixture.place} ({one.fixture.name})", one.wrong, "mend the rule or the fixture"
-        )
-        for tried in await engines.run_all(pieces)
-        for one in tried
-        if one.wrong
-    ]
+    problems: list[Problem] = []
+    for start in range(0, len(pieces), SIZE):
+        tried = [
+            one for each in await engines.run_all(pieces[start : start + SIZE]) for one in each
+        ]
+        problems += [
+            Problem(
+                f"{one.fixture.place} ({one.fixture.name})",
+                one.wrong,
+                "mend the rule or the fixture",
+            )
+            for one in tried
+            if one.wrong
+        ]
+        if any(one.endless for one in tried):
+            break  # each more of them holds an engine for seconds
+    return problems
 
 
 async def add(tx: Tx, bundle: Bundle, by: By) -> tuple[StoredBundle, bool]:

@@ -81,10 +81,20 @@ class Tried:
     result: RuleResult | None
     wrong: str
 
+    @property
+    def endless(self) -> bool:
+        """Whether no answer came in time."""
+        return self.result is not None and self.result.fault == EngineFault.TIMEOUT
+
 
 def run_fixtures(engine: PolicyEngine, bundle: Bundle) -> list[Tried]:
-    """Return every fixture of a bundle with what came of it."""
-    return [_try(engine, bundle, fixture) for fixture in bundle.fixtures]
+    """Return the fixtures of a bundle with what came of them; those after one without an end are left out."""
+    tried = []
+    for fixture in bundle.fixtures:
+        tried.append(_try(engine, bundle, fixture))
+        if tried[-1].endless:
+            break
+    return tried
 
 
 def _try(engine: PolicyEngine, bundle: Bundle, fixture: Fixture) -> Tried:

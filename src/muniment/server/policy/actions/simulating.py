@@ -92,11 +92,9 @@ def _compare(
         if judged is None:
             continue
         would = _asked(engine, both.would, judged["document"])
-        now = (
-            verdicts.read_verdict(judged["verdict"])
-            if one.policy_digest == both.now.digest
-            else _asked(engine, both.now, judged["document"])
-        )
+        now = verdicts.read_verdict(judged["verdict"])
+        if one.policy_digest != both.now.digest or simulating.could_not_be_asked(now):
+            now = _asked(engine, both.now, judged["document"])
         difference = simulating.compare(now, would)
         if difference is not None:
             found.append((one, difference))

@@ -12,6 +12,7 @@ Source: R-110.
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Sequence
 
 from muniment.core.errors import BadBody, LifecycleConflict
@@ -80,6 +81,19 @@ def check_base(one: Activation, in_force: str | None) -> None:
         raise LifecycleConflict(
             f"the policy in force changed since this was proposed: it was simulated against"
             f" {against[:12]}, found {str(in_force)[:12]}; withdraw it, simulate and propose anew"
+        )
+
+
+def check_alone(scheduled: uuid.UUID | None) -> None:
+    """Go on only if nothing else is going to take force: it would over a policy nobody tried it on.
+
+    Raises:
+        LifecycleConflict: something is.
+    """
+    if scheduled is not None:
+        raise LifecycleConflict(
+            f"{scheduled} is approved and takes force later; withdraw it first"
+            f" (`muniment policy withdraw-activation {scheduled}`), or wait until it has"
         )
 
 

@@ -97,7 +97,7 @@ def _wrong(value: Any) -> Iterator[tuple[str, str]]:
         yield from _text(custom, name, "custom.")
     if not _ID.fullmatch(str(custom.get("id"))):
         yield f"`custom.id`: expected the form SEC-001, found {custom.get('id')!r:.80}", ""
-    if custom.get("class") not in set(RuleClass):
+    if custom.get("class") not in list(RuleClass):
         known = ", ".join(RuleClass)
         yield f"`custom.class`: expected one of {known}, found {custom.get('class')!r:.80}", ""
     steps = custom.get("steps")
@@ -121,7 +121,7 @@ def _wrong_cases(cases: Any) -> Iterator[tuple[str, str]]:
         for member in ("message", "remedy"):
             yield from _text(one, member, at)
             yield from _fields(one, member, at)
-        if one.get("lacks", "nothing") not in set(Lacks):
+        if one.get("lacks", "nothing") not in list(Lacks):
             yield f"`{at}lacks`: expected one of {', '.join(Lacks)}", ""
         if not isinstance(one.get("waivable", True), bool):
             yield f"`{at}waivable`: expected true or false", ""
@@ -136,6 +136,8 @@ def _text(found: Mapping[str, Any], name: str, at: str) -> Iterator[tuple[str, s
     value = found.get(name)
     if not isinstance(value, str) or not value.strip():
         yield f"`{at}{name}`: expected text, found {'none' if value is None else 'no text'}", ""
+    elif not value.replace("\n", " ").isprintable():
+        yield f"`{at}{name}`: expected text that can be shown, found other characters in it", ""
 
 
 def _fields(found: Mapping[str, Any], name: str, at: str) -> Iterator[tuple[str, str]]:

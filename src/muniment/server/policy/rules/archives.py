@@ -41,9 +41,17 @@ def unpack(data: bytes) -> dict[str, bytes]:
     if len(plain) > most:
         raise BadPolicy(f"expected at most {MAX_BYTES:,} bytes unpacked, found more")
     try:
-        with tarfile.open(fileobj=io.BytesIO(plain), mode="r:") as archive:
+        with tarfile.open(fileobj=io.BytesIO(plain), mode="r:", errors="strict") as archive:
             return _members(archive)
-    except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
+    # The library answers what is hostile in many ways: chains of headers by RecursionError.
+    except (
+        tarfile.TarError,
+        ValueError,
+        ArithmeticError,
+        EOFError,
+        LookupError,
+        RecursionError,
+    ) as error:
         raise BadPolicy(f"expected a .tar.gz, found something else: {str(error)[:200]}") from None
 
 
@@ -96,7 +104,8 @@ def _members(archive: tarfile.TarFile) -> dict[str, bytes]:
         shown = ascii(path[:200])
         if not member.isreg() or member.issparse():
             raise BadPolicy(f"expected plain files alone, found {shown}, which is something else")
-        if not path or path.startswith("/") or "\\" in path or ".." in path.split("/"):
+        plain = path.isprintable() and "\\" not in path and ".." not in path.split("/")
+        if not path or path.startswith("/") or not plain:
             raise BadPolicy(f"expected relative, plain paths, found {shown}")
         if path in files:
             raise BadPolicy(f"expected each file once, found {shown} again")

@@ -57,7 +57,7 @@ def _file(
         problems.append(Problem(path, "expected `rule`, `fixtures`, and `base` or none"))
         return
     rule = value.get("rule")
-    if rule not in rules:
+    if not isinstance(rule, str) or rule not in rules:
         problems.append(
             Problem(path, f"`rule`: expected a rule of this bundle, found {rule!r:.80}")
         )
@@ -84,7 +84,7 @@ def _wrong(one: Any) -> str:
         return f"expected {', '.join(sorted(_MEMBERS))}"
     if not isinstance(one.get("name"), str):
         return "`name`: expected text"
-    if one.get("outcome") not in set(Outcome):
+    if one.get("outcome") not in list(Outcome):
         return f"`outcome`: expected one of {', '.join(Outcome)}"
     if not isinstance(one.get("with", {}), dict):
         return "`with`: expected members"

@@ -119,6 +119,8 @@ def _quorum(table: Any) -> list[str]:
     lines = ["", "## Who has to approve", "", "| Risk tier | Change | Roles |", "|---|---|---|"]
     for tier, changes in table.items():
         for change, roles in changes.items() if isinstance(changes, Mapping) else ():
+            if not isinstance(roles, Mapping):
+                continue
             said = ", ".join(f"{count} {role}" for role, count in roles.items())
             lines.append(f"| {_cell(tier)} | {_cell(change)} | {_cell(said)} |")
     return [*lines, "", "Distinct people, none of whom asked for it or made it."]

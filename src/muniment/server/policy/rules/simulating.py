@@ -79,13 +79,21 @@ def could_not_be_asked(found: Verdict) -> str:
 
 
 def weakened(now: Bundle, would: Bundle) -> list[str]:
-    """Return the `critical_safety` rules that the other bundle lacks or has in another class."""
-    classes = {rule.id: rule.rule_class for rule in would.rules}
+    """Return the `critical_safety` rules that the other bundle lacks, has in another class, or asks less."""
+    others = {rule.id: rule for rule in would.rules}
     return [
         rule.id
         for rule in now.rules
-        if _is_safety(rule) and classes.get(rule.id) is not rule.rule_class
+        if _is_safety(rule) and not _as_strict(rule, others.get(rule.id))
     ]
+
+
+def _as_strict(rule: Rule, other: Rule | None) -> bool:
+    return (
+        other is not None
+        and other.rule_class is rule.rule_class
+        and set(rule.steps) <= set(other.steps)
+    )
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from muniment.core.canon import canonical
+from muniment.core.errors import BadJson
 from muniment.server.policy.records import (
     Bundle,
     Case,
@@ -164,7 +165,13 @@ def _wrong(rule: Rule, one: Any) -> str:
 
 
 def _is_plain(arg: Any) -> bool:
-    return arg is None or isinstance(arg, str | int)
+    if not (arg is None or isinstance(arg, str | int)):
+        return False
+    try:
+        canonical(arg)
+    except BadJson:  # a number or a character that no JSON holds
+        return False
+    return True
 
 
 def _case(rule: Rule, one: Mapping[str, Any]) -> Case | None:

@@ -35,6 +35,15 @@ async def in_force(tx: Tx, at: dt.datetime) -> Activation | None:
     return None if row is None else _activation(row)
 
 
+async def scheduled(tx: Tx, at: dt.datetime) -> uuid.UUID | None:
+    """Return the activation that is approved and takes force after a time; None if none does."""
+    found: uuid.UUID | None = await tx.fetchval(
+        "SELECT id FROM policy_activation WHERE effective_at > $1 AND withdrawn_at IS NULL LIMIT 1",
+        at,
+    )
+    return found
+
+
 async def any_there(tx: Tx) -> bool:
     """Say whether there is an activation at all."""
     return bool(await tx.fetchval("SELECT EXISTS (SELECT FROM policy_activation)"))
