@@ -16,6 +16,7 @@ from muniment.core.decisions import check_decision, log_key_of
 from muniment.core.receipt import Receipt, TrustedKeys
 from muniment.server import policy
 from muniment.server.approvals.jobs import warn_all
+from muniment.server.http.paging import encode_cursor
 from muniment.server.http.records import Grant, PrincipalKind, Role, Scope
 from muniment.server.policy import jobs as policy_jobs
 from muniment.server.policy.records import Bundle
@@ -710,6 +711,85 @@ async def test_an_exception_signed_with_an_own_key(strict: Council, clock: Fixed
     [held] = fine(await security.get("/api/v1/exceptions"))["items"]
     assert held["state"] == "key_revoked"
     await strict.house.check()
+
+
+async def test_nobody_waives_a_rule_for_what_they_ask_for(room: Council, clock: FixedClock) -> None:
+    at = await room.version("flawed")
+    security = room.person("security")
+    fine(await security.post(f"{at}/exceptions", json=exception(clock)))
+    # The request comes after: the bar is the same.
+    request = fine(await security.post(f"{at}/approval-requests", json=ASK))["id"]
+    assert (await room.approve(request, "product", "platform"))["decision"] is None
+    other = room.person("governance")
+    granted = await other.post(f"{at}/exceptions", json=exception(clock, role="governance"))
+    assert granted.json()["decision"]["outcome"] == "approved"
+    carried = fine(await room.asker.get(f"/api/v1/decisions/{granted.json()['decision']['id']}"))
+    assert [one["role"] for one in carried["record"]["exceptions"]] == ["governance"]
+    await room.house.check()
+
+
+async def test_an_exception_lapses_with_the_role_of_who_granted_it(
+    room: Council, clock: FixedClock
+) -> None:
+    at = await room.version("flawed")
+    request = (await room.ask(at))["id"]
+    await room.approve(request, "product", "platform")
+    security = room.person("security")
+    made = fine(await security.post(f"{at}/exceptions", json=exception(clock)))
+    role = {"role": "approver_security", "namespace": "default"}
+    principal = f"/api/v1/principals/{await me(security)}/roles/revoke"
+    fine(await room.admin.post(principal, json=role))
+    [held] = fine(await room.asker.get("/api/v1/exceptions"))["items"]
+    assert held["state"] == "not_eligible"
+    shown = fine(await room.asker.get(f"/api/v1/decisions/{made['decision']['id']}"))
+    assert [one["code"] for one in shown["reasons"]] == ["WAIV-001"]
+
+
+async def test_a_nonce_says_one_thing(strict: Council, clock: FixedClock) -> None:
+    at = await strict.version("flawed")
+    security, request = strict.person("security"), (await strict.ask(at))["id"]
+    key = await strict.key(security, 3)
+    yes = await strict.signed(security, request, "security", key, nonce="ab" * 16)
+    for status in (201, 200):
+        assert (await strict.send(security, request, yes)).status_code == status
+    no = await strict.signed(
+        security, request, "security", key, nonce="ab" * 16, decision="defer", comment="wait"
+    )
+    assert (await strict.send(security, request, no)).status_code == 422
+    later = await strict.signed(
+        security, request, "security", key, decision="defer", comment="wait"
+    )
+    assert (await strict.send(security, request, later)).status_code == 201
+    assert (await strict.send(security, request, yes)).status_code == 422  # not the last word
+    for reason, status in (("one", 201), ("one", 200), ("another", 422)):
+        bundle = await strict.waiver(security, at, key, nonce="cd" * 16, reason=reason)
+        body = {"environment": "production", "bundle": bundle}
+        assert (await security.post(f"{at}/exceptions", json=body)).status_code == status
+
+
+async def test_a_decision_carries_what_counted_alone(room: Council) -> None:
+    request = (await room.ask(await room.version()))["id"]
+    product, other = room.person("product"), room.person("product", "legal")
+    fine(await room.say(product, request, "product"))
+    role = {"role": "approver_product", "namespace": "default"}
+    principal = f"/api/v1/principals/{await me(product)}/roles/revoke"
+    fine(await room.admin.post(principal, json=role))
+    fine(await room.say(other, request, "product"))
+    done = await room.approve(request, "platform")
+    shown = fine(await room.asker.get(f"/api/v1/decisions/{done['decision']['id']}"))
+    signed = {one["person_id"] for one in shown["record"]["approvals"]}
+    assert await me(other) in signed
+    assert await me(product) not in signed
+    assert len(signed) == 2
+
+
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59-01:00", "2026-01-01T00:00:00"])
+async def test_a_time_made_up_in_a_cursor_is_refused(room: Council, at: str) -> None:
+    cursor = encode_cursor({"at": at, "id": str(uuid.UUID(int=1))})
+    await room.version()
+    for url in ("/api/v1/approvals/expiring", "/api/v1/assets/default/thing/deployments"):
+        answer = await room.asker.get(url, params={"cursor": cursor})
+        assert (answer.status_code, answer.json()["code"]) == (422, "bad_cursor"), url
 
 
 # --- many at once --------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from muniment.server.approvals.records import (
     Outcome,
     Place,
     Request,
+    RuleException,
     Standing,
     Wanted,
     Word,
@@ -230,6 +231,46 @@ def test_whether_a_word_counts_now(
     assert (found.signature_valid, found.eligible) == expected
     assert found.counts == all(expected)
     assert bool(found.why_not) != found.counts
+
+
+WAIVED = RuleException(
+    id=IDS[1], asset_id=IDS[2], version_id=IDS[3], environment="production", rule="SEC-004", reason="r",
+    control="c", until=NOW.date(), person_id=IDS[0], role="security", signed_by="key", key_id=IDS[5],
+    nonce="n", statement_sha256=digest_of(b""), bundle={}, granted_at=NOW, entry_id=IDS[4], ref="a@1.0.0",
+)  # fmt: skip
+SECURITY = dataclasses.replace(PERSON, grants=(Grant(Role.APPROVER_SECURITY, Scope("default")),))
+
+
+@pytest.mark.parametrize(
+    ("one", "person", "key", "more", "said"),
+    [
+        (WAIVED, SECURITY, KEY, {}, ""),
+        (WAIVED, SECURITY, KEY, {"own_key": True}, ""),
+        (WAIVED, SECURITY, None, {}, "key_revoked"),
+        (WAIVED, SECURITY, dataclasses.replace(KEY, revoked_at=NOW), {}, "key_revoked"),
+        (dataclasses.replace(WAIVED, key_id=None), SECURITY, None, {}, ""),
+        (dataclasses.replace(WAIVED, key_id=None), SECURITY, None, {"own_key": True}, "own_key_needed"),
+        (WAIVED, None, KEY, {}, "not_eligible"),
+        (WAIVED, dataclasses.replace(SECURITY, disabled_at=NOW), KEY, {}, "not_eligible"),
+        (WAIVED, dataclasses.replace(SECURITY, grants=()), KEY, {}, "not_eligible"),
+        (WAIVED, SECURITY, KEY, {"requester": str(IDS[0])}, "requester_or_author"),
+        (WAIVED, SECURITY, KEY, {"authors": ["x", str(IDS[0])]}, "requester_or_author"),
+    ],
+)  # fmt: skip
+def test_whether_an_exception_holds_now(
+    one: RuleException,
+    person: Principal | None,
+    key: SigningKey | None,
+    more: dict[str, Any],
+    said: str,
+) -> None:
+    now = waiving.Grounds(scope=Scope("default", "a"), **{"own_key": False, **more})
+    assert waiving.lapsed(one, person, key, now) == said
+
+
+def test_no_policy_makes_an_approval_for_ever() -> None:
+    data = {"profiles": {"high": {"approval_days": 10**9}}}
+    assert signing.profile(data, "high").approval_days == 3650
 
 
 def test_a_request_that_ended_says_so() -> None:

@@ -96,7 +96,10 @@ class Given(Record, frozen=True, kw_only=True):
 
 
 class RuleException(Record, frozen=True, kw_only=True):
-    """A waived rule; `state` is `holds`, `ended`, `revoked` or `key_revoked`."""
+    """A waived rule; `state` is `holds`, `ended`, `revoked`, or why it lapsed.
+
+    That is `key_revoked`, `own_key_needed`, `not_eligible` or `requester_or_author`.
+    """
 
     id: str
     version: str

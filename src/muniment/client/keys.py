@@ -14,7 +14,7 @@ from muniment.client.records import Page, Record
 from muniment.client.transport import Transport, api
 from muniment.core.canon import to_base64
 from muniment.core.errors import BadPath, NotFound
-from muniment.core.own_keys import possession
+from muniment.core.own_keys import NAME, possession
 from muniment.core.statement import public_key_pem
 
 if TYPE_CHECKING:
@@ -98,8 +98,32 @@ class Keys:
 
 
 def key_file(name: str = DEFAULT) -> Path:
-    """Where the private key of that name is kept on this machine, whether it exists or not."""
+    """Where the private key of that name is kept on this machine, whether it exists or not.
+
+    Raises:
+        BadPath: a key is not called that.
+    """
+    if not NAME.fullmatch(name):
+        raise BadPath(
+            f"expected a name of lower-case letters, digits, `.`, `_`, `-`, at most 63, found {name[:80]!a}"
+        )
     return places.config_home() / "keys" / f"{name}.pem"
+
+
+def only_key() -> Path | None:
+    """Where the key to sign with is: the default one, else the only one; None if there is none.
+
+    Raises:
+        BadPath: there are several, and none is the default.
+    """
+    file = key_file()
+    if file.exists():
+        return file
+    there = sorted(file.parent.glob("*.pem")) if file.parent.is_dir() else []
+    if len(there) > 1:
+        names = ", ".join(each.stem for each in there)
+        raise BadPath(f"there are several keys of yours here ({names}): say which with `--key`")
+    return there[0] if there else None
 
 
 def make_key(file: Path, password: str | None = None) -> None:

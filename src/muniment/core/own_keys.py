@@ -6,11 +6,15 @@ The private key never leaves the machine of who it belongs to; the registry know
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Final
 
 from muniment.core.envelope import read_public_key
 from muniment.core.errors import BadProof
 from muniment.core.statement import public_key_pem, verify_p256
+
+#: What a key may be called: a file on its owner's machine has that name too.
+NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 _CONTEXT: Final = "muniment/signing-key/v1"
 _P256_BYTES: Final = 91

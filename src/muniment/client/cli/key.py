@@ -110,7 +110,7 @@ def revoke(
 
 
 def own_key(file: Path | None) -> OwnKey | None:
-    """Return the key to sign with: in `file`, or the default one; None if there is neither.
+    """Return the key to sign with: in `file`, or the default or only one; None if there is none.
 
     Raises:
         BadProof: it cannot be read.
@@ -118,8 +118,8 @@ def own_key(file: Path | None) -> OwnKey | None:
     from muniment.client import keys  # noqa: PLC0415 -- slow to import
 
     if file is None:
-        file = keys.key_file()
-        if not file.exists():
+        file = keys.only_key()
+        if file is None:
             return None
     return read_own(file, _password(file, new=False))
 

@@ -253,10 +253,10 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Waived:
-    """An exception and whether what signed it holds now."""
+    """An exception, and why it does not hold although nobody revoked it (empty: it does)."""
 
     exception: RuleException
-    signature_valid: bool
+    lapsed: str = ""
 
     def facts(self) -> dict[str, Any]:
         """Return what policy is told of it."""
@@ -264,7 +264,7 @@ class Waived:
             "rule": self.exception.rule,
             "from": int(self.exception.granted_at.timestamp()),
             "until": int(end_of(self.exception.until).timestamp()),
-            "signature_valid": self.signature_valid,
+            "signature_valid": not self.lapsed,
             "reason": self.exception.reason[:1000],
         }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -77,3 +78,17 @@ def cut(
     if len(items) <= limit or position is None:
         return list(items[:limit]), None
     return list(items[:limit]), encode_cursor(position)
+
+
+def in_utc(at: dt.datetime) -> dt.datetime:
+    """Return a cursor's time in UTC.
+
+    Raises:
+        BadCursor: it has no zone, or is a time that UTC does not have.
+    """
+    if at.tzinfo is None:
+        raise BadCursor
+    try:
+        return at.astimezone(dt.UTC)
+    except OverflowError:
+        raise BadCursor from None

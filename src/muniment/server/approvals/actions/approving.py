@@ -295,10 +295,13 @@ def _taken_before(
         BadBody: its nonce was used for something else.
     """
     if not by_session:
-        for one in approvals:
-            if one.nonce == word.said.nonce:
-                return one
-        return None
+        used = next((one for one in approvals if one.nonce == word.said.nonce), None)
+        if used is None:
+            return None
+        said = digest_of(read_bundle(word.bundle)[0])
+        if last is None or used.id != last.id or used.statement_sha256 != said:
+            signing.refuse_problems([signing.USED_NONCE])
+        return used
     if last is None or not last.by_session:
         return None
     before = read_said(read_statement(last.bundle))

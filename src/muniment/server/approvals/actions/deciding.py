@@ -126,7 +126,7 @@ async def _payload(
     assert request is not None
     signed = await signed_store.approvals_of(tx, request.id)
     keys = await identity.signing_keys_with(tx, [one.key_id for one in signed if one.key_id])
-    last = {one.approval.id for one in found.words}
+    last = {one.approval.id for one in found.words if one.counts}
     signed = [one for one in signed if one.id in last]
     return {
         "decision": rules.decision_json(decision),
@@ -137,7 +137,9 @@ async def _payload(
             tools.record_key.public_key_der,
         ),
         "conditions": [rules.condition_json(one) for one in found.conditions],
-        "exceptions": [rules.exception_json(one.exception) for one in found.exceptions],
+        "exceptions": [
+            rules.exception_json(one.exception) for one in found.exceptions if not one.lapsed
+        ],
         "predicate": rules.summary(
             decision,
             registry=tools.registry,

@@ -87,12 +87,12 @@ async def grant(
         BadBody: it is not one that can be granted; `problems` has all. Nothing is written.
     """
     place = await request_store.get_place(tx, asked.environment)
-    asset = await catalog.get_asset(tx, ref.asset)
+    asset = await catalog.lock_asset(tx, ref.asset)  # grants, and requests, take turns
     version = await catalog.get_version(tx, ref)
     where = _Where(version, asset, place, await policy.active(tx, by.at))
     request = await request_store.find_open(tx, version.id, place.name)
     waiver, bundle, key_id = await _read(tx, where, asked, caller, by, tools)
-    again = await _granted_before(tx, where, waiver, by)
+    again = await _granted_before(tx, where, waiver, bundle, by)
     if again is not None:
         return Granted(again, None, new=False)
     requester = "" if request is None else request.actor.id
@@ -202,11 +202,21 @@ def _check(where: _Where, waiver: Waiver, problems: list[dict[str, Any]], by: By
     requests.check_texts(reason=waiver.reason, control=waiver.control)
 
 
-async def _granted_before(tx: Tx, where: _Where, waiver: Waiver, by: By) -> RuleException | None:
+async def _granted_before(
+    tx: Tx, where: _Where, waiver: Waiver, bundle: Mapping[str, Any], by: By
+) -> RuleException | None:
+    """Return the exception that this is, if it was granted before.
+
+    Raises:
+        BadBody: its nonce was used for something else, or that was revoked since.
+    """
     if waiver.signed_by != REGISTRY:
         found = await store.find_exception(tx, waiver.nonce)
-        same = found is not None and found.person_id == waiver.person
-        return found if same else None
+        if found is None:
+            return None
+        if found.statement_sha256 != digest_of(read_bundle(bundle)[0]) or found.revoked_at:
+            signing.refuse_problems([signing.USED_NONCE])
+        return found
     held = await store.exceptions_of(tx, where.version.id, where.place.name, by.at.date())
     for one in held:
         if one.signed_by == REGISTRY and (

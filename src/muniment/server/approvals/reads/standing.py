@@ -10,7 +10,7 @@ from typing import Any
 
 from muniment.core.approvals import frozen_sha256
 from muniment.core.names import VersionRef, parse_version
-from muniment.server import catalog, evidence, identity, policy
+from muniment.server import catalog, evidence, identity, ledger, policy
 from muniment.server.approvals.reads.facts import facts
 from muniment.server.approvals.records import (
     Approved,
@@ -22,7 +22,7 @@ from muniment.server.approvals.records import (
     Wanted,
     Word,
 )
-from muniment.server.approvals.rules import decisions, requests, signing
+from muniment.server.approvals.rules import decisions, requests, signing, waiving
 from muniment.server.approvals.store import decisions as decision_store
 from muniment.server.approvals.store import requests as request_store
 from muniment.server.approvals.store import signed as signed_store
@@ -47,8 +47,9 @@ async def standing(tx: Tx, version_id: uuid.UUID, environment: str, at: dt.datet
         chosen = await request_store.get_request(tx, decided.request_id)
     pending = next((one for one in listed if one.ended_as is None and one != chosen), None)
     if chosen is None:
-        waived = await _exceptions(tx, version_id, environment, at)
-        return Standing(at=at, place=place, exceptions=waived)
+        held = await signed_store.exceptions_of(tx, version_id, environment, at.date())
+        waived_now = tuple(await waived(tx, held, at))
+        return Standing(at=at, place=place, exceptions=waived_now)
     found = await of_request(tx, chosen, at, place=place)
     return dataclasses.replace(found, pending=pending, decision=found.decision or decided)
 
@@ -67,6 +68,7 @@ async def of_request(
     words = await words_on(tx, request, asset, bundle)
     counted = {one.approval.id for one in words if one.approval.decision == "approve"}
     conditions = await signed_store.conditions_of(tx, request.id)
+    held = await signed_store.exceptions_of(tx, request.version_id, request.environment, at.date())
     return Standing(
         at=at,
         place=place,
@@ -76,7 +78,7 @@ async def of_request(
         words=tuple(words),
         comments=tuple(await request_store.comments_of(tx, request.id)),
         conditions=tuple(one for one in conditions if one.approval_id in counted),
-        exceptions=await _exceptions(tx, request.version_id, request.environment, at),
+        exceptions=tuple(await waived(tx, held, at, requester=request.actor.id)),
         decision=await decision_store.decision_on(tx, request.id),
     )
 
@@ -151,19 +153,41 @@ def scope_of(asset: Asset) -> Scope:
     return Scope(str(asset.ref.namespace), str(asset.ref.name))
 
 
-async def _exceptions(
-    tx: Tx, version_id: uuid.UUID, environment: str, at: dt.datetime
-) -> tuple[Waived, ...]:
-    held = await signed_store.exceptions_of(tx, version_id, environment, at.date())
-    return tuple(await waived(tx, held))
-
-
-async def waived(tx: Tx, exceptions: Sequence[RuleException]) -> list[Waived]:
-    """Return exceptions, and whether what signed each holds now."""
+async def waived(
+    tx: Tx, exceptions: Sequence[RuleException], at: dt.datetime, *, requester: str = ""
+) -> list[Waived]:
+    """Return exceptions, and whether each holds now; `requester` asks for what they are about."""
+    if not exceptions:
+        return []
     keys = await identity.signing_keys_with(tx, [one.key_id for one in exceptions if one.key_id])
+    persons = await identity.people(tx, [one.person_id for one in exceptions])
+    bundle = await policy.active(tx, at)
+    grounds = {
+        one.version_id: await _grounds(tx, one, bundle, requester)
+        for one in {each.version_id: each for each in exceptions}.values()
+    }
     return [
-        Waived(one, one.key_id is None or keys[one.key_id].revoked_at is None) for one in exceptions
+        Waived(
+            one,
+            waiving.lapsed(
+                one,
+                persons.get(one.person_id),
+                None if one.key_id is None else keys.get(one.key_id),
+                grounds[one.version_id],
+            ),
+        )
+        for one in exceptions
     ]
+
+
+async def _grounds(tx: Tx, one: RuleException, bundle: Bundle, requester: str) -> waiving.Grounds:
+    asset = await catalog.get_asset(tx, VersionRef.parse(one.ref).asset)
+    return waiving.Grounds(
+        scope=scope_of(asset),
+        own_key=profile_of(bundle, asset).own_key,
+        requester=requester,
+        authors=await ledger.registrants(tx, str(one.version_id)),
+    )
 
 
 # --- asking --------------------------------------------------------------------------------------

@@ -377,13 +377,13 @@ def exception_body(one: Waived, at: dt.datetime) -> ExceptionBody:
         revoked_at=exception.revoked_at,
         revoked_by=None if exception.revoked_by is None else actor_body(exception.revoked_by),
         revoked_reason=exception.revoked_reason,
-        state=_state(exception, at, valid=one.signature_valid),
+        state=_state(exception, at, one.lapsed),
     )
 
 
-def _state(one: RuleException, at: dt.datetime, *, valid: bool) -> str:
+def _state(one: RuleException, at: dt.datetime, lapsed: str) -> str:
     if one.revoked_at is not None:
         return "revoked"
     if one.until < at.date():
         return "ended"
-    return "holds" if valid else "key_revoked"
+    return lapsed or "holds"

@@ -82,7 +82,7 @@ async def grant(call: Call, tx: Tx) -> Reply:
     )
     if isinstance(answer, Barred):
         return parts.barred(call, answer)
-    [shown] = await reads.waived(tx, [answer.exception])
+    [shown] = await reads.waived(tx, [answer.exception], call.now)
     decided = answer.decision
     done = GrantedBody(
         exception=bodies.exception_body(shown, call.now),
@@ -108,7 +108,7 @@ async def list_exceptions(call: Call, tx: Tx) -> Reply:
         limit=query.limit + 1,
     )
     items, cursor = cut(found, query.limit, parts.last_id(found, query.limit))
-    shown = await reads.waived(tx, items)
+    shown = await reads.waived(tx, items, call.now)
     return Reply(Page([bodies.exception_body(one, call.now) for one in shown], cursor))
 
 
@@ -127,7 +127,7 @@ async def revoke(call: Call, tx: Tx) -> Reply:
         raise NotAllowed("who granted it, security or governance revokes an exception")
     body: WhyBody = call.body
     done = await waiving.revoke(tx, exception_id, body.reason, parts.by(call))
-    [shown] = await reads.waived(tx, [done])
+    [shown] = await reads.waived(tx, [done], call.now)
     return Reply(bodies.exception_body(shown, call.now))
 
 

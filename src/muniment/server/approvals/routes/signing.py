@@ -15,7 +15,7 @@ from muniment.server.approvals.actions.recording import Barred
 from muniment.server.approvals.routes import bodies, parts
 from muniment.server.approvals.store import decisions as decision_store
 from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom, TxMode
-from muniment.server.http.paging import LIMIT_DEFAULT, Cursor, Limit, Page, cut, read_cursor
+from muniment.server.http.paging import LIMIT_DEFAULT, Cursor, Limit, Page, cut, in_utc, read_cursor
 from muniment.server.http.records import Verb
 from muniment.server.ports.db import Tx
 
@@ -126,7 +126,7 @@ async def expiring(call: Call, tx: Tx) -> Reply:
         scopes=parts.visible(call),
         now=call.now,
         until=call.now + dt.timedelta(days=query.days),
-        after=None if after is None else (after.at, after.id),
+        after=None if after is None else (in_utc(after.at), after.id),
         limit=query.limit + 1,
     )
     last = found[query.limit - 1] if len(found) > query.limit else None

@@ -31,7 +31,15 @@ from muniment.server.identity.records import Principal, SigningKey
 #: How far a client's clock may be ahead, and its signature older than the request.
 SKEW: Final = dt.timedelta(minutes=5)
 APPROVAL_DAYS: Final = 90
+#: Ten years: no policy makes an approval that nobody asks again about.
+APPROVAL_DAYS_MAX: Final = 3650
 _TIERS: Final = frozenset({"minimal", "limited"})
+
+USED_NONCE: Final = {
+    "field": "nonce",
+    "message": "was used before, for something else or for what was said since",
+    "fix": "sign anew: the command makes another",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +77,7 @@ def profile(data: Mapping[str, Any], risk_tier: str | None) -> Profile:
     days = found.get("approval_days")
     if not isinstance(days, int) or isinstance(days, bool) or days <= 0:
         days = APPROVAL_DAYS
-    return Profile(found.get("own_key") is True, days)
+    return Profile(found.get("own_key") is True, min(days, APPROVAL_DAYS_MAX))
 
 
 def bar(
@@ -193,7 +201,7 @@ def word(
 ) -> Word:
     """Return whether a person's word counts now."""
     invalid = _unsigned(approval, key, own_key=own_key)
-    barred = _ineligible(approval, person, scope)
+    barred = ineligible(approval.role, person, scope)
     return Word(approval, not invalid, not barred, invalid or barred)
 
 
@@ -204,13 +212,14 @@ def _unsigned(approval: Approval, key: SigningKey | None, *, own_key: bool) -> s
     return "the key was revoked" if key is None or key.revoked_at is not None else ""
 
 
-def _ineligible(approval: Approval, person: Principal | None, scope: Scope) -> str:
+def ineligible(role: str, person: Principal | None, scope: Scope) -> str:
+    """Return why nobody in this role is there to have signed; empty if they might sign now."""
     if person is None or person.kind is not PrincipalKind.PERSON:
         return "there is no such person"
     if person.disabled_at is not None:
         return "the person is not active any more"
-    if approval.role not in roles_in(person.grants, scope):
-        return f"the person does not hold the role approver_{approval.role} any more"
+    if role not in roles_in(person.grants, scope):
+        return f"the person does not hold the role approver_{role} any more"
     return ""
 
 

@@ -4,6 +4,7 @@
 2. A `waivable` rule takes one by security or governance; other classes are never in the way.
 3. It is for one version in one environment, says why and what is done instead, and ends by itself, at
    the latest when an approval given today would.
+4. It holds only while whoever granted it still might: computed, never stored.
 
 Source: R-099, R-105; requirements §1.2 (5).
 """
@@ -11,11 +12,15 @@ Source: R-099, R-105; requirements §1.2 (5).
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from muniment.core.approvals import Waiver
-from muniment.server.approvals.records import Bar
+from muniment.server.approvals.records import Bar, RuleException
+from muniment.server.approvals.rules import signing
+from muniment.server.http.records import Scope
+from muniment.server.identity.records import Principal, SigningKey
 from muniment.server.policy.records import Rule, RuleClass
 
 #: Whose exceptions a waivable rule takes.
@@ -32,6 +37,35 @@ def bar(rule: Rule, role: str) -> tuple[Bar, str] | None:
         wanted = " or ".join(f"approver_{one}" for one in MAY_WAIVE)
         return Bar.RULE_CLASS, f"an exception to {rule.id} is granted by {wanted}, not as {role}"
     return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grounds:
+    """What an exception rests on, as of now: where, by which profile, and whom it may not be by."""
+
+    scope: Scope
+    own_key: bool
+    requester: str = ""
+    authors: Sequence[str] = ()
+
+
+def lapsed(
+    one: RuleException, person: Principal | None, key: SigningKey | None, now: Grounds
+) -> str:
+    """Return why an exception does not hold any more, as a word; empty if it does.
+
+    A request may be opened, or the version registered, by whoever granted it, after that: the bars
+    are the same whatever came first.
+    """
+    if one.key_id is not None and (key is None or key.revoked_at is not None):
+        return "key_revoked"
+    if one.key_id is None and now.own_key:
+        return "own_key_needed"
+    if signing.ineligible(one.role, person, now.scope):
+        return "not_eligible"
+    if str(one.person_id) == now.requester or str(one.person_id) in now.authors:
+        return "requester_or_author"
+    return ""
 
 
 def problems_of(

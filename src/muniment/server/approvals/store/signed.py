@@ -84,12 +84,6 @@ async def approvals_of(tx: Tx, request_id: uuid.UUID) -> list[Approval]:
     return [_approval(row) for row in rows]
 
 
-async def find_approval(tx: Tx, nonce: str) -> Approval | None:
-    """Return the approval that used a nonce, or None."""
-    row = await tx.fetchrow(_APPROVALS + "WHERE nonce = $1", nonce)
-    return None if row is None else _approval(row)
-
-
 async def conditions_of(tx: Tx, request_id: uuid.UUID) -> list[ConditionOf]:
     """Return the conditions of all that was signed of a request, in order."""
     rows = await tx.fetch(

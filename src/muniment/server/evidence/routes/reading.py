@@ -35,7 +35,7 @@ from muniment.server.evidence.rules.parsed import component_json
 from muniment.server.evidence.rules.reading import Limits
 from muniment.server.http.held import held_file
 from muniment.server.http.operation import Call, Operation, Reply, TxMode
-from muniment.server.http.paging import LIMIT_DEFAULT, Cursor, Limit, Page, cut, read_cursor
+from muniment.server.http.paging import LIMIT_DEFAULT, Cursor, Limit, Page, cut, in_utc, read_cursor
 from muniment.server.http.records import Verb
 from muniment.server.ports.db import Tx
 
@@ -75,7 +75,7 @@ def wanted_by(query: EvidenceQuery) -> reads.Wanted:
     if query.cursor is None:
         return wanted
     after = read_cursor(query.cursor, _Position)
-    return dataclasses.replace(wanted, after=(_in_utc(after.at), after.id))
+    return dataclasses.replace(wanted, after=(in_utc(after.at), after.id))
 
 
 def paged(found: list[Evidence], shown: list[EvidenceItem], limit: int) -> Page[EvidenceItem]:
@@ -83,15 +83,6 @@ def paged(found: list[Evidence], shown: list[EvidenceItem], limit: int) -> Page[
     last = found[limit - 1] if len(found) > limit else None
     position = None if last is None else {"at": last.recorded_at.isoformat(), "id": str(last.id)}
     return Page(*cut(shown, limit, position))
-
-
-def _in_utc(at: dt.datetime) -> dt.datetime:
-    if at.tzinfo is None:
-        raise BadCursor
-    try:
-        return at.astimezone(dt.UTC)
-    except OverflowError:
-        raise BadCursor from None
 
 
 async def _one(call: Call, tx: Tx) -> tuple[Evidence, Version]:

@@ -9,18 +9,16 @@ Source: trust.md §8; R-112, R-114.
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Iterable
 from typing import Final
 
 from muniment.core.canon import from_base64
 from muniment.core.errors import AlreadyExists, BadBody, BadProof, BadSignature, Conflict
-from muniment.core.own_keys import check_possession, read_own_key
+from muniment.core.own_keys import NAME, check_possession, read_own_key
 from muniment.server.identity.records import SigningKey
 
 MOST_KEYS: Final = 20
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
 def read_new_key(principal_id: uuid.UUID, name: str, pem: str, proof: str) -> bytes:
@@ -30,7 +28,7 @@ def read_new_key(principal_id: uuid.UUID, name: str, pem: str, proof: str) -> by
         BadBody: the name, the key or the proof is none; `problems` has all that can be told.
     """
     problems = []
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         message = "expected lower-case letters, digits, `.`, `_`, `-`, at most 63"
         problems.append({"field": "name", "message": message, "fix": "such as `laptop`"})
     public_der = b""

@@ -18,6 +18,7 @@ from muniment.server.http.paging import (
     Limit,
     decode_cursor,
     encode_cursor,
+    in_utc,
 )
 from muniment.server.http.records import Scope, Verb
 from muniment.server.identity import By
@@ -90,7 +91,7 @@ def position(cursor: str | None) -> tuple[dt.datetime, uuid.UUID] | None:
         return None
     found = decode_cursor(cursor)
     try:
-        return dt.datetime.fromisoformat(found["at"]), uuid.UUID(found["id"])
+        return in_utc(dt.datetime.fromisoformat(found["at"])), uuid.UUID(found["id"])
     except (KeyError, TypeError, ValueError, AttributeError):
         raise BadCursor from None
 
