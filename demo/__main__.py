@@ -15,7 +15,7 @@ import urllib.request
 from pathlib import Path
 
 from demo import flaws, forge, pipeline, train, vouch
-from demo.council import Council
+from demo.council import LATER_DAYS, Council
 from demo.story import MUNIMENT, Story, console
 from tests.support.issuer import Issuer
 
@@ -42,22 +42,23 @@ class Server:
 
     def start(self) -> None:
         """Start it and wait until it answers `/readyz`."""
-        command = [
-            "serve",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(self.port),
-            "--data",
-            str(self.data),
-        ]
-        console.print(
-            f"   [bold]$ muniment {' '.join(command).replace(str(self.story.home), '.')} &[/]"
-        )
+        command = ["serve", "--host", "127.0.0.1", "--port", str(self.port), "--data"]
+        self._start([*MUNIMENT, *command, str(self.data)], f"muniment {' '.join(command)} ./data")
+
+    def start_later(self, days: int) -> None:
+        """Start it with a clock that is `days` ahead, on a copy of its data."""
+        copy = self.data.with_name("data-later")
+        shutil.copytree(self.data, copy)
+        command = ["-m", "demo.later", str(days), str(self.port)]
+        told = f"python {' '.join(command)} ./data-later"
+        self._start([sys.executable, *command, str(copy)], told)
+
+    def _start(self, command: list[str], told: str) -> None:
+        console.print(f"   [bold]$ {told} &[/]")
         began = time.monotonic()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603 -- our own command
-                [*MUNIMENT, *command], env=self.story.environ, stdout=log, stderr=log
+                command, env=self.story.environ, stdout=log, stderr=log
             )
         while not self._ready():
             self.story.expect(
@@ -275,6 +276,16 @@ def catch_forgeries(story: Story, home: Path, server: Server) -> None:
     story.run("fsck", "--data", str(server.data), "--sample", "all", exit_code=1, shows="version")
 
 
+def move_on(story: Story, server: Server, council: Council) -> None:
+    """The same registry, 91 days later."""
+    story.step(
+        "91 days later, by the server's own clock: nobody did anything, and nothing is approved"
+    )
+    server.start_later(LATER_DAYS)
+    council.has_ended()
+    server.stop()
+
+
 def main() -> None:
     """Tell the story; leave with 1 at the first surprise."""
     console.print("[bold]Muniment: the main job, on a real model[/]")
@@ -302,6 +313,7 @@ def main() -> None:
         council.promote(job)
         get_it_back(story, home)
         prove_it_offline(story, home, server, council)
+        move_on(story, server, council)
         catch_forgeries(story, home, server)
         console.print(f"\n[bold green]Every step went as told[/], in {story.seconds:.0f} s.")
     finally:

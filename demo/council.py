@@ -11,7 +11,7 @@ from demo.story import Story
 #: Who signs, and in which role.
 COUNCIL = {"pat": "product", "paul": "platform", "sam": "security"}
 #: An approval holds 90 days.
-_LATER = dt.timedelta(days=91)
+LATER_DAYS = 91
 
 
 class Council:
@@ -103,6 +103,16 @@ class Council:
         """Check the decision offline, now and when it has ended."""
         file = str(self.home / "decision.json")
         self.story.run("decision", "verify", file, "--key", str(keys))
-        later = (dt.datetime.now(dt.UTC) + _LATER).date().isoformat()
+        later = (dt.datetime.now(dt.UTC) + dt.timedelta(days=LATER_DAYS)).date().isoformat()
         self.story.say("in 91 days the same decision does not hold any more, by itself:")
         self.story.run("decision", "verify", file, "--key", str(keys), "--at", later, exit_code=1)
+
+    def has_ended(self) -> None:
+        """The registry says what the file said: the approval is over, and production would be denied."""
+        shown = json.loads(self.story.run("decision", "show", self.decision, "--json", quiet=True))
+        self.story.expect("decision show", shown["holds"] is False, "it does not hold", shown)
+        for one in shown["reasons"]:
+            self.story.say(f"{one['code']}: {one['message']}")
+        codes = {one["code"] for one in shown["reasons"]}
+        self.story.expect("decision show", "expired" in codes, "reason `expired`", codes)
+        self.story.run("why-not", self.ref, "--for", "production", exit_code=3, shows="APPR-002")

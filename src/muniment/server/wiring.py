@@ -65,7 +65,7 @@ from muniment.server.policy import routes as policy_routes
 from muniment.server.ports import embedded_postgres
 from muniment.server.ports.blobs import Blobs
 from muniment.server.ports.blobs_local import open_local_blobs
-from muniment.server.ports.clock import SystemClock
+from muniment.server.ports.clock import Clock, SystemClock
 from muniment.server.ports.db import Database, Tx
 from muniment.server.ports.embedded_rego import EmbeddedRego
 from muniment.server.ports.engine_pool import EnginePool
@@ -209,7 +209,9 @@ def open_engines(settings: Settings) -> EnginePool:
 
 
 @contextlib.asynccontextmanager
-async def open_deps(settings: Settings, url: str) -> AsyncIterator[Deps]:
+async def open_deps(
+    settings: Settings, url: str, *, clock: Clock | None = None
+) -> AsyncIterator[Deps]:
     """Open the ports over the database at `url`; the schema must be current."""
     keys = open_keys(settings.data_dir / "keys")
     db = await open_database(url, mac=keys.entry.mac, max_size=settings.database_connections)
@@ -219,7 +221,7 @@ async def open_deps(settings: Settings, url: str) -> AsyncIterator[Deps]:
             db=db,
             blobs=await open_blobs(settings),
             keys=keys,
-            clock=SystemClock(),
+            clock=clock or SystemClock(),
             settings=settings,
             engines=engines,
         )
@@ -252,8 +254,12 @@ class Registry:
 
 
 @contextlib.asynccontextmanager
-async def open_registry(settings: Settings, place: Place) -> AsyncIterator[Registry]:
+async def open_registry(
+    settings: Settings, place: Place, *, clock: Clock | None = None
+) -> AsyncIterator[Registry]:
     """Migrate, open and run everything but the socket; stop it all on leaving.
+
+    `clock` is the machine's, if none is given.
 
     Raises:
         LogInconsistent: the database does not extend what was published before, or was written with
@@ -262,7 +268,7 @@ async def open_registry(settings: Settings, place: Place) -> AsyncIterator[Regis
     ran = await place.migrate()
     if ran:
         _log.info("schema_migrated", to=ran[-1].number)
-    async with open_deps(settings, place.url) as deps, asyncio.TaskGroup() as tasks:
+    async with open_deps(settings, place.url, clock=clock) as deps, asyncio.TaskGroup() as tasks:
         async with deps.db.transaction() as tx:
             await ledger.check_entry_key(tx)
             first_admin = await identity.ensure_first_admin(tx, settings=settings, clock=deps.clock)
