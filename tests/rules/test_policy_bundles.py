@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import os
 import tarfile
 from pathlib import Path
@@ -265,6 +266,24 @@ def test_criteria_are_in_words_and_tables_are_escaped() -> None:
     assert "Long words." in shown
     assert "Who has" not in shown
     assert policy.criteria_json(starter())["rules"][0]["class"] == "critical_safety"
+
+
+def tables(profile: object) -> str:
+    data = json.dumps({"profiles": {"high": profile, "odd": 1}}).encode()
+    return problems({"rules/a.rego": rule(), "data.json": data})
+
+
+def test_what_roles_sign_off_is_looked_at_and_shown() -> None:
+    assert tables({"sign_offs": {"platform": "entry-verified"}}) == ""
+    assert tables({}) == ""
+    assert "profiles.high.sign_offs`: expected the sign-off" in tables({"sign_offs": []})
+    wrong = tables({"sign_offs": {"platfrom": "entry-verified", "legal": "seen"}})
+    assert "found the role 'platfrom'" in wrong
+    assert "profiles.high.sign_offs.legal`: expected one of entry-verified" in wrong
+    assert problems({"rules/a.rego": rule(), "data.json": b'{"profiles": 1}'}) == ""
+    shown = policy.criteria(starter())
+    assert "| high | governance | production-approved |" in shown
+    assert "signed off" not in policy.criteria(bundle(data=b'{"profiles": {"high": 1}}'))
 
 
 def test_differences_name_rules_and_places() -> None:

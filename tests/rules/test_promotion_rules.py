@@ -157,5 +157,13 @@ def test_a_missing_role_of_the_quorum_is_asked_of_who_has_it() -> None:
     assert [command for command, _ in ways(both)] == ["muniment request a@1 --to production"]
 
 
+def test_what_is_to_be_signed_is_asked_of_the_role_it_is_for() -> None:
+    command = "muniment approve a@1 --env production --as platform --sign-off entry-verified"
+    assert ways(failed(f"`{command}`")) == [(command, (Role.APPROVER_PLATFORM,))]
+    assert ways(failed("`muniment approve a@1 --as nobody`")) == [
+        ("muniment approve a@1 --as nobody", ())
+    ]
+
+
 def test_outcomes_are_counted() -> None:
     assert advice.by_outcome(verdict(result(), result("X-002"))) == {"passed": 2}

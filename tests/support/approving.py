@@ -66,13 +66,14 @@ def council(number: int = 0, **profile: Any) -> Bundle:
 
     Approvals hold for 60 days: less than the tokens of tests.
     """
-    profile = {"approval_days": 60, **profile}
+    profile = {"approval_days": 60, "sign_offs": {}, **profile}
     files = policy.read_files(policy.STARTER)
     data = json.loads(files["data.json"])
     for tier in data["profiles"].values():
         tier.update(profile)
     rules = {
         "rules/APPR-001.rego": files["rules/APPR-001.rego"],
+        "rules/APPR-004.rego": files["rules/APPR-004.rego"],
         "rules/WAIV-001.rego": rule(_FLAWED, "WAIV-001", "waivable"),
         "rules/SAFE-001.rego": rule(_HELD, "SAFE-001", "critical_safety"),
         "rules/HINT-001.rego": rule("default applies := false\nviolations := set()\n", "HINT-001", "advisory"),

@@ -240,7 +240,7 @@ class Word:
 
     def facts(self, signed: Digest) -> dict[str, Any]:
         """Return what policy is told of it; `signed` is the digest of what was signed."""
-        return {
+        found: dict[str, Any] = {
             "person": str(self.approval.person_id),
             "role": self.approval.role,
             "decision": self.approval.decision,
@@ -249,6 +249,9 @@ class Word:
             "eligible": self.eligible,
             "frozen_sha256": signed.hex,
         }
+        if self.approval.sign_off is not None:
+            found["sign_off"] = self.approval.sign_off
+        return found
 
 
 @dataclass(frozen=True, slots=True)

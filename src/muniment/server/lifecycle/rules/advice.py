@@ -2,7 +2,8 @@
 
 1. Commands are those in the remedy, between backticks. A rule of anybody's own bundle has them too.
 2. Who may run one follows from the verb that it needs.
-3. A role of the quorum that is missing is asked of those who hold it.
+3. A role of the quorum that is missing is asked of those who hold it, and so is what a role signs
+   off (`muniment approve … --as ROLE`).
 
 Source: requirements §1.1 (R-098, R-100), §3.3.
 """
@@ -19,6 +20,7 @@ from muniment.server.http.records import Role, Verb
 from muniment.server.policy.records import RuleResult, Verdict
 
 _COMMAND: Final = re.compile(r"`(muniment [^`]+)`")
+_SIGNING: Final = re.compile(r"muniment approve \S+ .*--as ([a-z]+)")
 #: The verb behind each command; longer beginnings first.
 _VERBS: Final[tuple[tuple[str, Verb], ...]] = (
     ("muniment asset edit", Verb.ANNOTATE),
@@ -84,6 +86,10 @@ def _quorum_role(case: str, args: tuple[object, ...]) -> Role | None:
 
 
 def _roles(command: str) -> tuple[Role, ...]:
+    signing = _SIGNING.match(command)
+    if signing:
+        named = f"approver_{signing[1]}"
+        return (Role(named),) if named in set(Role) else ()
     for beginning, verb in _VERBS:
         if command.startswith(beginning):
             return identity.roles_with(verb)

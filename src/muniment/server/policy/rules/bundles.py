@@ -22,7 +22,7 @@ from muniment.core.canon import canonical, loads_strict
 from muniment.core.digest import digest_of
 from muniment.core.errors import BadJson, BadPolicy
 from muniment.server.policy.records import Bundle, Problem, Rule
-from muniment.server.policy.rules import fixtures, words
+from muniment.server.policy.rules import fixtures, tables, words
 from muniment.server.policy.rules.annotations import read_rule
 from muniment.server.ports.policy_engine import Program
 
@@ -80,7 +80,8 @@ def look(files: Mapping[str, bytes]) -> tuple[Bundle | None, list[Problem]]:
         except UnicodeDecodeError:
             problems.append(Problem(path, "expected UTF-8"))
     rules = list(_rules(texts, problems))
-    tables = _data(texts, problems)
+    held = _data(texts, problems)
+    problems += tables.problems_of(held)
     found = tuple(fixtures.read_all(texts, {rule.id for rule in rules}, problems))
     if problems:
         return None, problems
@@ -89,7 +90,7 @@ def look(files: Mapping[str, bytes]) -> tuple[Bundle | None, list[Problem]]:
     ordered = tuple(sorted(rules, key=lambda rule: rule.id))
     modules = (*modules, (ASKED, asked(ordered)))
     return Bundle(
-        digest, files, ordered, tables, found, Program(digest, modules, canonical(tables))
+        digest, files, ordered, held, found, Program(digest, modules, canonical(held))
     ), []
 
 

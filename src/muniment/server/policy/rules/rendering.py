@@ -34,6 +34,7 @@ def criteria(bundle: Bundle) -> str:
     used = sorted({rule.rule_class.value for rule in bundle.rules})
     lines += ["", *(f"- `{name}`: {CLASSES[name]}" for name in used)]
     lines += _quorum(bundle.data.get("quorum"))
+    lines += _sign_offs(bundle.data.get("profiles"))
     for rule in bundle.rules:
         lines += _rule(rule)
     return "\n".join(lines) + "\n"
@@ -124,6 +125,24 @@ def _quorum(table: Any) -> list[str]:
             said = ", ".join(f"{count} {role}" for role, count in roles.items())
             lines.append(f"| {_cell(tier)} | {_cell(change)} | {_cell(said)} |")
     return [*lines, "", "Distinct people, none of whom asked for it or made it."]
+
+
+def _sign_offs(profiles: Any) -> list[str]:
+    """Return the table of what roles sign off, if there is anything: tier, role, sign-off."""
+    rows = [
+        f"| {_cell(tier)} | {_cell(role)} | {_cell(str(sign_off))} |"
+        for tier, profile in (profiles.items() if isinstance(profiles, Mapping) else ())
+        for role, sign_off in _member(profile, "sign_offs").items()
+    ]
+    if not rows:
+        return []
+    head = ["", "## What is signed off", "", "| Risk tier | Role | Sign-off |", "|---|---|---|"]
+    return [*head, *rows, "", "Of the roles that have to approve."]
+
+
+def _member(value: Any, name: str) -> Mapping[str, Any]:
+    found = value.get(name) if isinstance(value, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
 
 
 def _rule(rule: Rule) -> list[str]:

@@ -37,27 +37,7 @@ applies if input.step == "approve"
 
 applies if facts.to_production
 
-authors := {one | some one in object.get(input.subject, "authors", [])}
-
-# Who has signed exactly what is to be approved, may still sign, and neither asked for it nor made it.
-counted contains one if {
-	applies
-	some one in input.approvals
-	one.decision == "approve"
-	one.signature_valid
-	one.eligible
-	one.frozen_sha256 == input.request.frozen_sha256
-	one.at <= input.at
-	one.person != input.request.requester
-	not one.person in authors
-}
-
-# One person has one role: who signed under several counts under none.
-roles_of[one.person] contains one.role if some one in counted
-
-signed := [role | some roles in roles_of; count(roles) == 1; some role in roles]
-
-people := {role: n | some role, _ in facts.quorum; n := count([1 | some one in signed; one == role])}
+people := {role: n | some role, _ in facts.quorum; n := count([1 | some one in facts.signed; one == role])}
 
 violations contains {"case": "no_request", "args": [input.subject.ref]} if {
 	applies
