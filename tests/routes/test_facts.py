@@ -35,7 +35,7 @@ from tests.support.vulnerabilities import imported, made, sbom
 
 DAY = dt.timedelta(days=1)
 #: What a request and its approvals are not made of here.
-LATER = {"APPR-001", "APPR-002"}
+LATER = {"APPR-001", "APPR-002", "APPR-004"}
 #: A scan is a process: those who are about something else do without.
 UNSCANNED = frozenset({"scan"})
 
