@@ -17,7 +17,7 @@ from tests.support.artifacts import House, fine, open_house
 from tests.support.evidenced import ASSET, believe, evidenced
 from tests.support.keys import MemoryKeys
 from tests.support.policies import starter
-from tests.support.vulnerabilities import work
+from tests.support.vulnerabilities import imported, made, work
 
 DAY = dt.timedelta(days=1)
 FRAUD = "/api/v1/assets/default/fraud"
@@ -51,6 +51,13 @@ async def failing(house: House, version: str, to: str = "production") -> set[str
     return {one["id"] for one in found["unmet"]} - {"TRUST-001", "PROM-001"}
 
 
+async def lifecycle(house: House, version: str) -> tuple[str, set[str], dict[str, bool]]:
+    """What a version may do now, what keeps it from more, and where it is approved."""
+    told = fine(await house.registry.as_(Role.VIEWER).get(f"{FRAUD}/versions/{version}/lifecycle"))
+    reasons = {one["code"] for one in told["reasons"]}
+    return told["lifecycle"], reasons, {x["environment"]: x["holds"] for x in told["approvals"]}
+
+
 async def test_a_version_goes_to_production_and_production_goes_back(room: Council) -> None:
     house = room.house
     await believe(house)
@@ -59,6 +66,7 @@ async def test_a_version_goes_to_production_and_production_goes_back(room: Counc
     status, refused = await promote(house, "1.0.0")
     assert (status, refused["code"]) == (403, "approval_pending")
     assert [one["field"] for one in refused["problems"]] == ["APPR-001", "APPR-002"]
+    assert await lifecycle(house, "1.0.0") == ("candidate", set(), {})
     request = await room.ask(at)
     told = fine(await room.asker.get(f"{at}/why-not"))
     commands = [way["command"] for one in told["unmet"] for way in one["ways"]]
@@ -68,6 +76,7 @@ async def test_a_version_goes_to_production_and_production_goes_back(room: Counc
     done = await room.approve(request["id"], "platform")
     decision = done["decision"]["id"]
     assert await failing(house, "1.0.0") == set()
+    assert await lifecycle(house, "1.0.0") == ("approved", set(), {"production": True})
     # A person may not, whoever it is; the pipeline may, and it stands which decision it rested on.
     person = await room.admin.post(f"{at}/promote", json={"environment": "production"})
     assert (person.status_code, person.json()["code"]) == (403, "refused")
@@ -80,6 +89,7 @@ async def test_a_version_goes_to_production_and_production_goes_back(room: Counc
     await evidenced(house, version="1.1.0", asset=LIMITED, without=BARE_OF_ITS_OWN)
     request = await room.ask(f"{FRAUD}/versions/1.1.0")
     assert "SEC-005" in await failing(house, "1.1.0")
+    assert await lifecycle(house, "1.1.0") == ("draft", {"SEC-005"}, {})
     await room.approve(request["id"], "product", "platform")
     await work(house)
     await room.approve(request["id"], "product")
@@ -104,7 +114,7 @@ async def test_approval_ends_by_itself(room: Council) -> None:
     await believe(house)
     await evidenced(house, asset=LIMITED)
     request = await room.ask(f"{FRAUD}/versions/1.0.0")
-    await room.approve(request["id"], "product", "platform")
+    done = await room.approve(request["id"], "product", "platform")
     assert await failing(house, "1.0.0") == set()
     # Who signed and does not hold the role any more does not count any more.
     me = fine(await room.person("product").get("/api/v1/whoami"))["id"]
@@ -121,3 +131,15 @@ async def test_approval_ends_by_itself(room: Council) -> None:
     assert await failing(house, "1.0.0") == set()
     room.clock.advance(2 * DAY)
     assert await failing(house, "1.0.0") == {"SEC-003"}
+    # That nobody looked today bars the way to production, and does not end what was approved…
+    assert await lifecycle(house, "1.0.0") == ("approved", set(), {"production": True})
+    critical = [{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}]
+    flaw = made("PYSEC-2", "numpy", fixed="3.0", severity=critical)
+    await imported(house, [flaw], dated_at=room.clock.now().isoformat())
+    # … but a critical vulnerability that is known today does.
+    assert await lifecycle(house, "1.0.0") == ("candidate", set(), {"production": False})
+    shown = fine(await room.asker.get(f"/api/v1/decisions/{done['decision']['id']}"))
+    assert (shown["holds"], [one["code"] for one in shown["reasons"]]) == (False, ["SEC-003"])
+    end = {"reason": "nobody needs it", "sunset": "2027-01-31"}
+    fine(await room.admin.post(f"{FRAUD}/versions/1.0.0/deprecate", json=end))
+    assert (await lifecycle(house, "1.0.0"))[0] == "deprecated"

@@ -42,11 +42,7 @@ def _signers(registry: FakeState, request: httpx.Request, named: dict[str, str])
     return {"items": registry.signers}
 
 
-@route("GET", "/api/v1/decisions")
-def _decisions(registry: FakeState, request: httpx.Request, named: dict[str, str]) -> Any:
-    return {"items": registry.decisions, "next_cursor": None}
-
-
-@route("GET", "/api/v1/decisions/{decision_id}")
-def _decision(registry: FakeState, request: httpx.Request, named: dict[str, str]) -> Any:
-    return next(one for one in registry.decisions if one["id"] == named["decision_id"])
+@route("GET", f"{_V}/lifecycle")
+def _lifecycle(registry: FakeState, request: httpx.Request, named: dict[str, str]) -> Any:
+    ref = f"{named['name']}@{named['version']}"
+    return {"version": ref, "at": AT.isoformat(), "lifecycle": "draft", **registry.lifecycle}

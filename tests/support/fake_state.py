@@ -45,7 +45,7 @@ class FakeState:
         self.uploads: dict[str, dict[str, Staged]] = {}
         self.log = FakeLog()
         self.evidence: list[tuple[dict[str, Any], bytes]] = []
-        self.decisions: list[dict[str, Any]] = []
+        self.lifecycle: dict[str, Any] = {}
         self.signers: list[dict[str, Any]] = []
         self.missing_gaps: list[dict[str, str]] = []
         self.forged: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""What stands between a version and an environment, and who can mend it."""
+"""What a version may do now; what stands between it and an environment, and who can mend that."""
 
 from __future__ import annotations
 
@@ -62,6 +62,37 @@ class WhyNot(Record, frozen=True, kw_only=True):
     def allowed(self) -> bool:
         """Whether nothing is in the way."""
         return self.lacks is None
+
+
+class Why(Record, frozen=True, kw_only=True):
+    """A reason: the id of a rule, or what else stands in the way; and words."""
+
+    code: str
+    message: str = ""
+
+
+class ApprovedFor(Record, frozen=True, kw_only=True):
+    """Whether a version is approved for an environment, by the decision made last, and why not."""
+
+    environment: str
+    holds: bool
+    decision_id: str
+    expires_at: dt.datetime | None = None
+    reasons: list[Why] = msgspec.field(default_factory=list)
+
+
+class LifecycleOf(Record, frozen=True, kw_only=True):
+    """A version's lifecycle, computed at a time.
+
+    `reasons` is what keeps a draft from being a candidate; `approvals` are of environments for which
+    something was decided.
+    """
+
+    version: str
+    at: dt.datetime
+    lifecycle: str
+    reasons: list[Why] = msgspec.field(default_factory=list)
+    approvals: list[ApprovedFor] = msgspec.field(default_factory=list)
 
 
 def why_not(transport: Transport, versions: Versions, ref: str, environment: str) -> WhyNot:

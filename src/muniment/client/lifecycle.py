@@ -128,6 +128,10 @@ class Lifecycle:
         path = asset_path(AssetRef.parse(name), "rollback")
         return self._transport.send("POST", path, body, Promoted)
 
+    def of(self, version: Version) -> advice.LifecycleOf:
+        """Ask what a version may do now, and why not more: computed then, and not recorded."""
+        return self._transport.get(version_path(version, "lifecycle"), advice.LifecycleOf)
+
     def why_not(self, ref: str, environment: str = "production") -> advice.WhyNot:
         """Say what stands between a version and an environment, and who can mend it.
 

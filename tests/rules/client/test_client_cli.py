@@ -139,29 +139,38 @@ def test_showing_a_version_lists_its_files(run: Run, registered: str) -> None:
     assert found["approvals"] == []
 
 
-def test_showing_a_version_says_where_it_is_approved(
+def test_showing_a_version_says_what_it_may_do(
     run: Run, registered: str, registry: FakeRegistry
 ) -> None:
-    made = {
-        "request_id": "r", "version": registered, "outcome": "approved",
-        "decided_at": "2026-05-01T10:00:00Z", "expires_at": "2026-07-30T10:00:00Z",
+    registry.lifecycle = {
+        "lifecycle": "approved",
+        "approvals": [
+            {
+                "environment": "production", "holds": True, "decision_id": "d3",
+                "expires_at": "2026-07-30T10:00:00Z",
+            },
+            {
+                "environment": "staging", "holds": False, "decision_id": "d1",
+                "reasons": [{"code": "expired", "message": "it ended"}],
+            },
+        ],
     }  # fmt: skip
-    registry.decisions += [
-        {**made, "id": "d3", "environment": "production", "holds": True},
-        {**made, "id": "d2", "environment": "production", "holds": False},
-        {
-            **made, "id": "d1", "environment": "staging", "holds": False,
-            "reasons": [{"code": "expired", "message": "it ended"}],
-        },
-    ]  # fmt: skip
     shown = run("show", registered).output
     assert "for production until 2026-07-30 (d3)" in shown
-    assert "not for staging any more: it ended" in shown
-    told = data_of(run("show", registered, "--json"))["approvals"]
-    assert [(one["environment"], one["decision_id"], one["holds"]) for one in told] == [
-        ("production", "d3", True),
-        ("staging", "d1", False),
-    ]
+    assert "not for staging: it ended" in shown
+    assert "No candidate" not in shown
+    told = data_of(run("show", registered, "--json"))
+    assert told["lifecycle"] == "approved"
+    assert [one["decision_id"] for one in told["approvals"]] == ["d3", "d1"]
+    registry.lifecycle = {
+        "reasons": [
+            {"code": "metadata", "message": "license: nobody may use it"},
+            {"code": "SEC-001", "message": "there is no SBOM"},
+        ]
+    }
+    shown = run("show", registered).output
+    assert "SEC-001: there is no SBOM" in shown
+    assert "nobody may use it" not in shown  # said with how complete it is
 
 
 def test_showing_an_asset_lists_its_versions(run: Run, registered: str) -> None:

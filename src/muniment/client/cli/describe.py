@@ -12,7 +12,7 @@ from muniment.client.records import Asset, Change, Completeness, Fetch, Version
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from muniment.client.approval_records import ShownDecision
+    from muniment.client.advice import ApprovedFor, LifecycleOf
 
 _FILES_SHOWN = 50
 
@@ -43,16 +43,17 @@ def asset_fields(asset: Asset) -> RenderableType:
     )
 
 
-def version_fields(version: Version, approved: Sequence[ShownDecision] = ()) -> RenderableType:
-    """Return one version, and where it is or was approved for."""
+def version_fields(version: Version, now: LifecycleOf | None = None) -> RenderableType:
+    """Return one version; with `now`, what it may do and where it is or was approved for."""
     return fields(
         [
             ("Version", version.ref),
             ("Number", version.number),
             ("Kind", version.kind),
-            ("Lifecycle", version.lifecycle),
+            ("Lifecycle", version.lifecycle if now is None else now.lifecycle),
+            ("No candidate, because", [] if now is None else reason_lines(now)),
             ("Quarantined", "yes" if version.quarantined else None),
-            ("Approved", [approval_line(one) for one in approved]),
+            ("Approved", [] if now is None else [approval_line(one) for one in now.approvals]),
             *standing_fields(version.standing or {}),
             ("Aliases", version.aliases),
             ("Description", version.description),
@@ -69,12 +70,17 @@ def version_fields(version: Version, approved: Sequence[ShownDecision] = ()) -> 
     )
 
 
-def approval_line(decision: ShownDecision) -> str:
-    """Return in words whether a version is approved by a decision, as of now."""
-    if decision.holds:
-        return f"for {decision.environment} until {decision.expires_at:%Y-%m-%d} ({decision.id})"
-    why = "; ".join(one["message"] for one in decision.reasons)
-    return f"not for {decision.environment} any more: {why}"
+def reason_lines(now: LifecycleOf) -> list[str]:
+    """Return what keeps a draft from being a candidate; its metadata is told of elsewhere."""
+    return [f"{one.code}: {one.message}" for one in now.reasons if one.code != "metadata"]
+
+
+def approval_line(one: ApprovedFor) -> str:
+    """Return in words whether a version is approved for an environment, as of now."""
+    if one.holds:
+        return f"for {one.environment} until {one.expires_at:%Y-%m-%d} ({one.decision_id})"
+    why = "; ".join(each.message for each in one.reasons)
+    return f"not for {one.environment}: {why}"
 
 
 def standing_fields(standing: Mapping[str, Any]) -> list[tuple[str, object]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,9 +19,7 @@ from muniment.client.cli.screen import Json, Screen
 from muniment.core.errors import NotFound
 
 if TYPE_CHECKING:
-    from muniment.client.approval_records import ShownDecision
     from muniment.client.client import Client
-    from muniment.client.records import Version
 
 app = typer.Typer(add_completion=False)
 
@@ -55,38 +53,25 @@ def _show_version(client: Client, screen: Screen, ref: str) -> None:
     add_names(client, [version.registered_by])
     files = client.artifacts.manifest(version)
     completeness = client.versions.completeness(version)
-    approved = _approved(client, version)
+    now = client.lifecycle.of(version)
     listed = [
         {"path": file.path, "size_bytes": file.size_bytes, "sha256": file.digest.hex}
         for file in files
     ]
     data = {
         **version.as_json(),
-        "approvals": [_told(one.as_json()) for one in approved],
+        "lifecycle": now.lifecycle,
+        "lifecycle_reasons": [one.as_json() for one in now.reasons],
+        "approvals": [one.as_json() for one in now.approvals],
         "files": listed,
         "completeness": completeness.as_json(),
     }
     screen.result(
         data,
-        version_fields(version, approved),
+        version_fields(version, now),
         *files_table(files),
         *completeness_lines(completeness),
     )
-
-
-def _told(decision: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "decision_id": decision["id"],
-        **{name: decision[name] for name in ("environment", "holds", "expires_at", "reasons")},
-    }
-
-
-def _approved(client: Client, version: Version) -> list[ShownDecision]:
-    """The newest decision that approved it, of each environment: whether it holds is asked now."""
-    newest: dict[str, str] = {}
-    for one in client.decisions.list_(version=version.ref, outcome="approved"):
-        newest.setdefault(one.environment, one.id)
-    return [client.decisions.get(decision_id) for decision_id in newest.values()]
 
 
 def show_asset(client: Client, screen: Screen, ref: str) -> None:

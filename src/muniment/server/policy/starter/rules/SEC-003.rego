@@ -3,10 +3,10 @@
 # custom:
 #   id: SEC-003
 #   class: critical_safety
-#   source: "R-086; requirements §1.11"
-#   steps: [promote]
+#   source: "R-086; requirements §1.3, §1.11"
+#   steps: [approve, promote]
 #   passed: no critical vulnerability is open
-#   not_applicable: nothing is deployed beyond development
+#   not_applicable: nothing is approved, or deployed beyond development
 #   violations:
 #     unknown:
 #       message: "vulnerabilities were not looked for"
@@ -31,6 +31,8 @@ default applies := false
 
 applies if facts.leaves_development
 
+applies if input.step == "approve"
+
 violations contains {"case": "unknown", "args": [input.subject.ref]} if {
 	applies
 	not input.vulnerabilities
@@ -41,8 +43,9 @@ violations contains {"case": "uncovered", "args": [kind]} if {
 	some kind in input.vulnerabilities.uncovered
 }
 
+# An approval does not end because nobody looked today: going back must stay possible.
 violations contains {"case": "stale", "args": [floor(age / facts.hour), facts.profile.snapshot_hours]} if {
-	applies
+	facts.leaves_development
 	age := input.at - input.vulnerabilities.snapshot_at
 	age > facts.profile.snapshot_hours * facts.hour
 }
