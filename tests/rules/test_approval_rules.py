@@ -227,7 +227,7 @@ def test_whether_a_word_counts_now(
     own_key: bool,
     expected: tuple[bool, bool],
 ) -> None:
-    found = signing.word(word, person, key, scope=SCOPE, own_key=own_key)
+    found = signing.word(word, person, key, scopes=[SCOPE], own_key=own_key)
     assert (found.signature_valid, found.eligible) == expected
     assert found.counts == all(expected)
     assert bool(found.why_not) != found.counts

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from muniment.core.digest import digest_of
 from muniment.core.names import AssetRef
 from muniment.server import policy
-from muniment.server.approvals.rules import facts
+from muniment.server.approvals.rules import evaluations, facts
 from muniment.server.catalog.records import Asset, AssetState, Kind
 from muniment.server.evidence.records import Assurance, Evidence, EvidenceKind, Flag
 from muniment.server.vulnerabilities.records import Contained, Examined
@@ -71,23 +71,23 @@ def told(**held: Any) -> dict[str, Any]:
 def test_a_later_run_of_the_same_tool_takes_the_place_of_one_that_measured_no_more() -> None:
     partial = run("quality", flags=(Flag.PARTIAL,))
     whole = run("quality", "bias", at=1)
-    assert facts.current([partial, whole]) == [whole]
-    assert facts.current([whole, run("quality", at=2)]) == [whole, run("quality", at=2)]
+    assert evaluations.current([partial, whole]) == [whole]
+    assert evaluations.current([whole, run("quality", at=2)]) == [whole, run("quality", at=2)]
     aborted = run(flags=(Flag.ABORTED,))
-    assert facts.current([aborted, whole]) == [whole]
+    assert evaluations.current([aborted, whole]) == [whole]
 
 
 def test_other_tools_take_the_place_only_of_all_that_a_run_measured() -> None:
     both = run("quality", "bias")
     quality, bias = run("quality", tool="other", at=1), run("bias", tool="third", at=2)
-    assert facts.current([both, quality]) == [both, quality]
-    assert facts.current([both, quality, bias]) == [quality, bias]
+    assert evaluations.current([both, quality]) == [both, quality]
+    assert evaluations.current([both, quality, bias]) == [quality, bias]
     void = run("bias", tool="third", flags=(Flag.EDITED,), at=2)
-    assert facts.current([both, quality, void]) == [both, quality, void], (
+    assert evaluations.current([both, quality, void]) == [both, quality, void], (
         "what proves nothing does not"
     )
     nothing = run(tool="another")
-    assert facts.current([nothing, both]) == [nothing, both]
+    assert evaluations.current([nothing, both]) == [nothing, both]
 
 
 @given(
@@ -97,7 +97,7 @@ def test_the_last_run_counts_always_and_nothing_measured_is_lost(
     made: list[tuple[set[str], str]],
 ) -> None:
     runs = [run(*sorted(each), tool=tool, at=at) for at, (each, tool) in enumerate(made)]
-    found = facts.current(runs)
+    found = evaluations.current(runs)
     assert found[-1:] == runs[-1:]
     assert [one for one in runs if one in found] == found
     measured = {dimension for each, _ in made for dimension in each}
@@ -113,8 +113,8 @@ def test_a_version_without_files_runs_nothing_when_it_is_loaded() -> None:
 
 
 def test_what_is_no_sha256_stands_for_itself() -> None:
-    assert facts.hex_of("sha256:" + "a" * 64) == "a" * 64
-    assert facts.hex_of("unknown") == digest_of(b"unknown").hex
+    assert evaluations.hex_of("sha256:" + "a" * 64) == "a" * 64
+    assert evaluations.hex_of("unknown") == digest_of(b"unknown").hex
 
 
 def test_the_owner_is_active_or_not_or_nobody_we_know() -> None:

@@ -1,7 +1,8 @@
 """What people sign when they approve, reject or defer, or grant an exception.
 
 Who reviews is shown a document in which all that can change is frozen; its SHA-256 over canonical
-JSON is the subject of what they sign, so that they sign exactly what they saw. A statement is the
+JSON is the subject of what they sign, so that they sign exactly what they saw. Of a composite, its CVI
+and the files of its members are subjects too. A statement is the
 same for the same words: who checks one makes it again from what it says, and compares the bytes.
 
 Source: R-105, R-112…R-117; trust.md §2; in-toto Statement v1.
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from muniment.core.canon import canonical, loads_strict
+from muniment.core.composite import parse_cvi
 from muniment.core.digest import Digest, digest_of
 from muniment.core.errors import BadProof, BadRequest
 from muniment.core.statement import (
@@ -108,6 +110,7 @@ def approval_statement(document: Mapping[str, Any], said: Said) -> dict[str, Any
 
     Raises:
         BadJson: the document has no canonical form.
+        BadComposite, BadDigest: it is of a composite that is none.
     """
     evidence = document["evidence"]
     listed = evidence if len(evidence) <= EVIDENCE_LISTED else []
@@ -123,9 +126,17 @@ def approval_statement(document: Mapping[str, Any], said: Said) -> dict[str, Any
             {"uri": f"urn:uuid:{one['id']}", "digest": {"sha256": one["sha256"]}} for one in listed
         ],
     }
-    ref = document["version"]["ref"]
-    subject = (f"{ref} for {document['environment']}", frozen_sha256(document))
-    return statement([subject], APPROVAL_TYPE, predicate)
+    return statement(_subjects(document), APPROVAL_TYPE, predicate)
+
+
+def _subjects(document: Mapping[str, Any]) -> list[tuple[str, Digest]]:
+    """What is signed about: the document, and of a composite its root and its members' manifests."""
+    frozen, environment = frozen_sha256(document), document["environment"]
+    if "composite" not in document:
+        return [(f"{document['version']['ref']} for {environment}", frozen)]
+    cvi = document["composite"]["cvi"]
+    members = [(one["ref"], Digest.parse(one["manifest_sha256"])) for one in document["members"]]
+    return [(f"{cvi} for {environment}", frozen), (cvi, Digest(parse_cvi(cvi))), *members]
 
 
 def exception_statement(waiver: Waiver) -> dict[str, Any]:

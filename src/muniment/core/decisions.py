@@ -5,7 +5,8 @@ The file is the Sigstore bundle of the decision's entry. Steps, in order:
 1. the record key signed the statement, and it is an entry of the log that decides;
 2. that entry is in the log: its leaf leads to the root of a checkpoint that the log's key signed;
 3. as a verification summary it says what the entry decides;
-4. what was frozen has the digest that was decided on, and is of the files the statement is about;
+4. what was frozen has the digest that was decided on, and is of the files the statement is about; of
+   a composite, its manifest leads to its CVI and its members are components of it;
 5. every approval in it is signed, by the key beside it, over just that; those of an approved request
    by different people, none of them who asked;
 6. it has not run out.
@@ -31,6 +32,7 @@ from muniment.core.approvals import (
 )
 from muniment.core.canon import canonical, from_base64
 from muniment.core.checkpoint import LogKey, open_checkpoint
+from muniment.core.composite import cvi, parse_cvi
 from muniment.core.entry import read_record_statement
 from muniment.core.envelope import read_public_key
 from muniment.core.errors import BadProof, BadSignature, MunimentError
@@ -171,9 +173,29 @@ def _frozen(payload: Mapping[str, Any], statement: Mapping[str, Any]) -> str:
     if digest.hex != payload["decision"]["frozen_sha256"]:
         raise BadProof("what was frozen has another digest than the one decided on")
     subjects = [one["digest"]["sha256"] for one in statement["subject"]]
-    if subjects != [frozen["version"]["manifest_sha256"]]:
+    if payload["decision"].get("composite") is not None:
+        expected, name = _whole(frozen, payload["decision"]["composite"])
+    else:
+        expected, name = [frozen["version"]["manifest_sha256"]], frozen["version"]["ref"]
+    if subjects != expected:
         raise BadProof("what was frozen is of other files than the decision")
-    return f"{frozen['version']['ref']} for {frozen['environment']}, {digest}"
+    return f"{name} for {frozen['environment']}, {digest}"
+
+
+def _whole(frozen: Mapping[str, Any], identifier: str) -> tuple[list[str], str]:
+    """Return the digests a decision on a composite is about, and how it is called.
+
+    The manifest has the identifier, and each member is one of its components.
+    """
+    manifest, members = frozen["manifest"], frozen["members"]
+    if not frozen["composite"]["cvi"] == identifier == cvi(manifest):
+        raise BadProof("the manifest that was frozen is that of another composite")
+    held = [(one.get("digest") or {}).get("sha256") for one in manifest["components"]]
+    files = [one["manifest_sha256"] for one in members]
+    if not files or not set(files) <= set(held):
+        raise BadProof("a member that was frozen is no component of the composite")
+    named = ", ".join(one["ref"] for one in members)
+    return [parse_cvi(identifier).hex(), *files], f"{identifier} ({named})"
 
 
 def _approvals(entry: Mapping[str, Any], payload: Mapping[str, Any], record_key: bytes) -> str:

@@ -6,7 +6,7 @@ import datetime as dt
 import uuid
 
 from muniment.server.approvals.actions.warning import warn
-from muniment.server.approvals.rules.decisions import WARNINGS
+from muniment.server.approvals.rules.decisions import WARNINGS, due_warnings
 from muniment.server.approvals.store import decisions as store
 from muniment.server.http.operation import Deps
 from muniment.server.identity import By
@@ -20,7 +20,7 @@ _SYSTEM = Actor("system", "approvals")
 async def warn_all(deps: Deps) -> None:
     """Tell of every approval that ends soon and was not told of yet. May be repeated.
 
-    Each is told in a transaction of its own.
+    Which are due is read first, for all of a page; each that is due is told in a transaction of its own.
     """
     now = deps.clock.now()
     until = now + dt.timedelta(days=max(WARNINGS))
@@ -30,13 +30,14 @@ async def warn_all(deps: Deps) -> None:
             found = await store.expiring(
                 tx, scopes=None, now=now, until=until, after=after, limit=_AT_ONCE
             )
-        for each in found:
+            told = await store.warned_of(tx, [one.id for one in found])
+        for each, days in due_warnings(found, now, told):
             async with deps.db.transaction() as tx:
-                await warn(tx, each, By(_SYSTEM, now, deps.clock.new_id))
-            assert each.expires_at is not None
-            after = each.expires_at, each.id
+                await warn(tx, each, days, By(_SYSTEM, now, deps.clock.new_id))
         if len(found) < _AT_ONCE:
             return
+        assert found[-1].expires_at is not None
+        after = found[-1].expires_at, found[-1].id
 
 
 HANDLERS: list[Handler] = [

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,9 +79,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """Somebody asks for a version to be approved for an environment.
+    """Somebody asks for a version, or a composite, to be approved for an environment.
 
-    `frozen` is what reviewers are shown, as it was when it was asked; `ended_as` None: it is open.
+    `frozen` is what reviewers are shown, as it was when it was asked; `ended_as` None: it is open. Of a
+    `composite` (its CVI), asset and version are its lead's; `member_assets` are those of its members.
     """
 
     id: uuid.UUID
@@ -103,11 +104,18 @@ class Request:
     ended_as: Ended | None = None
     ended_reason: str | None = None
     ended_entry_id: uuid.UUID | None = None
+    composite: str | None = None
+    member_assets: tuple[uuid.UUID, ...] | None = None
 
     @property
     def ref(self) -> str:
-        """`[namespace/]NAME@VERSION`."""
+        """`[namespace/]NAME@VERSION`; of a composite, its lead's."""
         return f"{self.asset}@{self.version}"
+
+    @property
+    def name(self) -> str:
+        """What it is about: `[namespace/]NAME@VERSION`, or the CVI."""
+        return self.composite or self.ref
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +176,7 @@ class Comment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionOf:
-    """What came of a request. `expires_at` is None of a rejection."""
+    """What came of a request. `expires_at` is None of a rejection; `ref` is of the version, or lead."""
 
     id: uuid.UUID
     request_id: uuid.UUID
@@ -180,7 +188,13 @@ class DecisionOf:
     decided_at: dt.datetime
     expires_at: dt.datetime | None
     entry_id: uuid.UUID
+    composite: str | None = None
     ref: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is about: `[namespace/]NAME@VERSION`, or the CVI."""
+        return self.composite or self.ref
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,13 +288,14 @@ class Waived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """How approval of a version for an environment stands at `at`.
+    """How approval of a version, or composite, for an environment stands at `at`.
 
     `request` is that of the approval that was given last and has not run out, else the newest;
     `pending` is a newer one that is open beside it. `frozen_now` is the digest of what `request` would
     freeze now, and `changed` what of it differs and matters: of an open request everything, of a
     decided one what no verdict would tell. `words` are people's last words on it, in the order they
-    were said; `exceptions` those that were not revoked.
+    were said; `exceptions` those that were not revoked. `waived` is what policy is told of exceptions of
+    a composite, whose members have them.
     """
 
     at: dt.datetime
@@ -293,6 +308,7 @@ class Standing:
     comments: tuple[Comment, ...] = ()
     conditions: tuple[ConditionOf, ...] = ()
     exceptions: tuple[Waived, ...] = ()
+    waived: tuple[Mapping[str, Any], ...] | None = None
     decision: DecisionOf | None = None
 
     @property
@@ -307,11 +323,15 @@ class Standing:
             one for one in self.conditions if one.met_at is None and end_of(one.due) <= self.at
         )
 
+    def exception_facts(self) -> Sequence[Mapping[str, Any]]:
+        """Return what policy is told of exceptions; of a composite, those that hold for every member."""
+        return [one.facts() for one in self.exceptions] if self.waived is None else self.waived
+
     def facts(self) -> dict[str, Any]:
         """Return what policy is told of it, to be put over the facts (`extra`)."""
         found: dict[str, Any] = {
             "stage": self.place.stage,
-            "exceptions": [one.facts() for one in self.exceptions],
+            "exceptions": [dict(one) for one in self.exception_facts()],
         }
         request = self.request
         if request is None or request.ended_as in {Ended.WITHDRAWN, Ended.VOID}:

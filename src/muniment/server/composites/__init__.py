@@ -5,7 +5,7 @@ anyone from it; a composite never changes, and registering it again gives the sa
 in the log. Does not decide what may run; evidence of a composite is `evidence`'s.
 """
 
-from muniment.server.composites.reads import FOLDS, Wanted, get, page
+from muniment.server.composites.reads import FOLDS, Wanted, get, members, page
 from muniment.server.composites.rules.pinning import behaviour, digests_of, having
 
-__all__ = ["FOLDS", "Wanted", "behaviour", "digests_of", "get", "having", "page"]
+__all__ = ["FOLDS", "Wanted", "behaviour", "digests_of", "get", "having", "members", "page"]

@@ -7,15 +7,16 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from muniment.core.digest import Digest
 from muniment.core.entry import time_text
 from muniment.core.errors import NotFound
-from muniment.core.names import AssetName, AssetRef, Namespace
+from muniment.core.names import AssetName, AssetRef, Namespace, VersionRef, parse_version
 from muniment.server.composites import store
-from muniment.server.composites.records import Composite, Here
-from muniment.server.composites.rules import folding
+from muniment.server.composites.records import Composite, Here, Member
+from muniment.server.composites.rules import folding, membership
 from muniment.server.http.records import Scope
 from muniment.server.ledger.records import Fields, Fold, Key, Recorded
-from muniment.server.ports.db import Tx
+from muniment.server.ports.db import Row, Tx
 
 
 async def get(tx: Tx, cvi: str) -> Composite:
@@ -91,6 +92,42 @@ async def versions_in(tx: Tx, composites: Iterable[Composite]) -> list[Here]:
         )
         for row in rows
     ]
+
+
+async def members(tx: Tx, composite: Composite) -> list[Member]:
+    """Return the versions of this registry that a composite pins: the lead first, then by asset's id.
+
+    A record counts whose `ref` names a version here, by a name its asset has or had, and whose digest
+    is that version's. Empty: it pins none.
+    """
+    wanted = membership.named(composite.manifest)
+    rows = await tx.fetch(
+        """
+        SELECT v.id, v.asset_id, a.namespace, a.name, a.kind, v.version, v.manifest_digest,
+               w.namespace || '/' || w.name AS pinned
+        FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[])
+             w (namespace, name, version, digest)
+        JOIN asset_naming n ON n.namespace = w.namespace AND n.name = w.name
+        JOIN asset a ON a.id = n.asset_id
+        JOIN version v ON v.asset_id = a.id AND v.version = w.version AND v.manifest_digest = w.digest
+        """,
+        [one.namespace for one in wanted],
+        [one.name for one in wanted],
+        [one.version for one in wanted],
+        [bytes.fromhex(one.sha256) for one in wanted],
+    ) if wanted else ()  # fmt: skip
+    return membership.ordered((_member(row), row["pinned"]) for row in rows)
+
+
+def _member(row: Row) -> Member:
+    asset = AssetRef(Namespace(row["namespace"]), AssetName(row["name"]))
+    return Member(
+        row["id"],
+        row["asset_id"],
+        VersionRef(asset, parse_version(row["version"])),
+        row["kind"],
+        Digest(row["manifest_digest"]),
+    )
 
 
 def _is_sha256(text: str) -> bool:

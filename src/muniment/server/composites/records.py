@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from muniment.core.names import AssetRef
+from muniment.core.digest import Digest
+from muniment.core.names import AssetRef, VersionRef
 from muniment.server.ledger.records import Actor
 
 
@@ -50,3 +51,14 @@ class Here:
     asset: AssetRef
     version: str
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A version of this registry that a composite pins: `ref` as it is called now, `digest` of its manifest."""
+
+    version_id: uuid.UUID
+    asset_id: uuid.UUID
+    ref: VersionRef
+    kind: str
+    digest: Digest

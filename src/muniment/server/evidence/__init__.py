@@ -14,7 +14,7 @@ from muniment.server.evidence.reads import (
     FOLDS, about, bearing, components, find_evidence, named_blobs, of, page, required_blobs,
 )
 from muniment.server.evidence.rules.binding import (
-    about_version, bound, components_of, freshness, made_at, of_version,
+    about_version, bound, components_of, freshness, made_at, of_composite, of_version,
 )
 from muniment.server.evidence.rules.coverage import coverage
 from muniment.server.evidence.rules.parsed import is_void
@@ -26,7 +26,7 @@ from muniment.server.evidence.rules.strict_yaml import NotYaml, load_yaml
 
 __all__ = [
     "FOLDS", "Document", "Limits", "NotYaml", "Package", "Parser", "about", "about_version", "add_parser", "bearing", "bound", "clean",
-    "components", "components_of", "coverage", "find_evidence", "freshness", "is_void", "items_at", "keep", "keep_all", "load_yaml", "made_at", "named_blobs", "of", "of_version",
+    "components", "components_of", "coverage", "find_evidence", "freshness", "is_void", "items_at", "keep", "keep_all", "load_yaml", "made_at", "named_blobs", "of", "of_composite", "of_version",
     "package_key", "page", "parse", "parse_held", "problem", "read", "read_purl", "record", "record_all", "refusal", "refused",
     "required_blobs", "text_at", "walk",
 ]

@@ -119,19 +119,20 @@ async def attested(tx: Tx, version_ids: Sequence[str]) -> bool:
     return any(rules.is_genuine(row, tx.mac) for row in rows)
 
 
-async def registrants(tx: Tx, version_id: str) -> list[str]:
-    """Return the ids of who registered a version, the first to do so first.
+async def registrants(tx: Tx, subject_id: str, kind: str = "version") -> list[str]:
+    """Return the ids of who registered a version, or a `composite` (by its CVI), the first to do so first.
 
     That is read from the log itself: the entry must carry its MAC.
     """
     rows = await tx.fetch(
         """
         SELECT id, asset_id, leaf, mac, actor_id FROM ledger_entry
-        WHERE subject_id = $1 AND subject_kind = 'version'
-              AND act IN ('version.register', 'version.attest')
+        WHERE subject_id = $1 AND subject_kind = $2
+              AND act IN ('version.register', 'version.attest', 'composite.register')
         ORDER BY id
         """,
-        version_id,
+        subject_id,
+        kind,
     )
     return list(dict.fromkeys(row["actor_id"] for row in rows if rules.is_genuine(row, tx.mac)))
 

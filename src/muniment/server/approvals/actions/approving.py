@@ -24,10 +24,17 @@ from muniment.core.canon import canonical
 from muniment.core.digest import digest_of
 from muniment.core.errors import BadProof, BadSignature, LifecycleConflict
 from muniment.core.statement import read_bundle
-from muniment.server import identity, ledger, policy
+from muniment.server import identity, policy
 from muniment.server.approvals.actions.deciding import decide, keep, settle, somebody_approves
-from muniment.server.approvals.actions.recording import Act, Barred, Tools, record, refuse
-from muniment.server.approvals.actions.requesting import about_of
+from muniment.server.approvals.actions.recording import (
+    Act,
+    Barred,
+    Tools,
+    about_of,
+    record,
+    refuse,
+)
+from muniment.server.approvals.reads import matters
 from muniment.server.approvals.reads import standing as reads
 from muniment.server.approvals.records import (
     Approval,
@@ -41,6 +48,7 @@ from muniment.server.approvals.records import (
     Word,
 )
 from muniment.server.approvals.rules import decisions, requests, signing
+from muniment.server.approvals.rules.matters import Matter
 from muniment.server.approvals.store import decisions as decision_store
 from muniment.server.approvals.store import requests as request_store
 from muniment.server.approvals.store import signed as store
@@ -106,20 +114,20 @@ async def give(
     again = _taken_before(word, last, approvals, by_session=sent.bundle is None)
     if again is not None:
         return await _as_before(tx, request, again, by, tools)
-    version, asset = await reads.subject_of(tx, request)
-    scope = reads.scope_of(asset)
-    signer = signing.Signer(caller.id, caller.kind, signing.roles_in(caller.grants, scope))
-    authors = await ledger.registrants(tx, str(version.id))
-    own_key = reads.profile_of(await policy.active(tx, by.at), asset).own_key
+    matter = await matters.of_request(tx, request)
+    roles = signing.roles_in(caller.grants, *matter.scopes)
+    signer = signing.Signer(caller.id, caller.kind, roles)
+    authors = await matters.authors(tx, matter)
+    own_key = matter.profile((await policy.active(tx, by.at)).data).own_key
     barred = signing.bar(signer, word.said.role, requester=request.actor.id, authors=authors)
     barred = barred or signing.bar_of(word.said, last, own_key=own_key)
     if barred is not None:
         return await _refuse(tx, request, word.said, barred, by)
-    found = await _open_standing(tx, request, by)
+    found = await _open_standing(tx, request, matter, by)
     approval, conditions = _made(request, word, by)
     await store.insert_approval(tx, approval, conditions)
     found = _with(found, approval, conditions)
-    evaluation, document = await reads.judge(tx, tools.engines, version, asset, found)
+    evaluation, document = await reads.judge(tx, tools.engines, matter, found)
     judged = policy.judged(by.new_id(), evaluation, document)
     outcome = _outcome(found, approval, evaluation.verdict)
     payload: dict[str, Any] = {
@@ -129,13 +137,12 @@ async def give(
     }
     if outcome is None:
         payload["judged"] = await keep(
-            tx, judged, version, request.environment, entry_id=approval.entry_id, at=by.at,
-            carried_out=False,
+            tx, judged, request, entry_id=approval.entry_id, at=by.at, carried_out=False,
         )  # fmt: skip
     await _record(tx, request, approval, payload, by)
     decision = None
     if outcome is not None:
-        decision = await decide(tx, found, version, asset, outcome, judged, by, tools)
+        decision = await decide(tx, found, matter, outcome, judged, by, tools)
     missing = decisions.missing(evaluation.verdict)
     return Given(approval, tuple(conditions), decision, evaluation.verdict, missing, new=True)
 
@@ -147,16 +154,16 @@ def _outcome(found: Standing, approval: Approval, verdict: Verdict) -> Outcome |
     return Outcome.APPROVED if met else None
 
 
-async def _open_standing(tx: Tx, request: Request, by: By) -> Standing:
+async def _open_standing(tx: Tx, request: Request, matter: Matter, by: By) -> Standing:
     why = signing.open_to(request)
     if why:
         raise LifecycleConflict(f"{why}: nobody can sign it any more")
-    found = await reads.of_request(tx, request, by.at)
+    found = await reads.of_request(tx, request, by.at, matter=matter)
     if found.void:
         changes = requests.in_words(found.changed)
         raise LifecycleConflict(
             f"the request is void, for what it is about changed: {changes}; ask anew"
-            f" (`muniment request {request.ref} --to {request.environment}`)",
+            f" (`muniment request {request.name} --to {request.environment}`)",
             extra={"changed": [one.what for one in found.changed]},
         )
     return found

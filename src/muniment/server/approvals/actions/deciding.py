@@ -8,14 +8,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from muniment.server import identity, policy
-from muniment.server.approvals.actions.recording import About, Act, Tools, record
+from muniment.server.approvals.actions.recording import Act, Tools, about_of, record
+from muniment.server.approvals.reads import matters
 from muniment.server.approvals.reads import standing as reads
-from muniment.server.approvals.records import DecisionOf, Ended, Outcome, Payload, Request, Standing
+from muniment.server.approvals.records import (
+    DecisionOf,
+    Ended,
+    Outcome,
+    Payload,
+    Request,
+    Standing,
+    Waived,
+)
 from muniment.server.approvals.rules import decisions as rules
+from muniment.server.approvals.rules.matters import Matter
 from muniment.server.approvals.store import decisions as store
 from muniment.server.approvals.store import requests as request_store
 from muniment.server.approvals.store import signed as signed_store
-from muniment.server.catalog.records import Asset, Version
 from muniment.server.identity import By
 from muniment.server.policy.records import Evaluation, Judged
 from muniment.server.ports.db import Tx
@@ -23,15 +32,15 @@ from muniment.server.ports.db import Tx
 
 async def settle(tx: Tx, request: Request, by: By, tools: Tools) -> DecisionOf | None:
     """Decide an open request, which is locked, if nothing is in the way any more; else do nothing."""
-    found = await reads.of_request(tx, request, by.at)
+    matter = await matters.of_request(tx, request)
+    found = await reads.of_request(tx, request, by.at, matter=matter)
     if found.void or not somebody_approves(found):
         return None
-    version, asset = await reads.subject_of(tx, request)
-    evaluation, document = await reads.judge(tx, tools.engines, version, asset, found)
+    evaluation, document = await reads.judge(tx, tools.engines, matter, found)
     if evaluation.verdict.failed:
         return None
     judged = policy.judged(by.new_id(), evaluation, document)
-    return await decide(tx, found, version, asset, Outcome.APPROVED, judged, by, tools)
+    return await decide(tx, found, matter, Outcome.APPROVED, judged, by, tools)
 
 
 def somebody_approves(found: Standing) -> bool:
@@ -42,8 +51,7 @@ def somebody_approves(found: Standing) -> bool:
 async def decide(  # noqa: PLR0917 -- what a decision is made of
     tx: Tx,
     found: Standing,
-    version: Version,
-    asset: Asset,
+    matter: Matter,
     outcome: Outcome,
     judged: Judged,
     by: By,
@@ -54,24 +62,25 @@ async def decide(  # noqa: PLR0917 -- what a decision is made of
     assert request is not None
     at, entry_id = max(by.at, request.opened_at), by.new_id()
     bundle = await policy.active(tx, found.at)
-    days = reads.profile_of(bundle, asset).approval_days
+    days = matter.profile(bundle.data).approval_days
     decision = DecisionOf(
         id=by.new_id(),
         request_id=request.id,
-        asset_id=asset.id,
-        version_id=version.id,
+        asset_id=request.asset_id,
+        version_id=request.version_id,
         environment=request.environment,
         outcome=outcome,
         frozen_sha256=request.frozen_sha256,
         decided_at=at,
         expires_at=at + dt.timedelta(days=days) if outcome is Outcome.APPROVED else None,
         entry_id=entry_id,
-        ref=version.name,
+        composite=request.composite,
+        ref=request.ref,
     )
     ended = Ended(outcome.value)
     await request_store.end_request(tx, request.id, ended, "", at, entry_id)
     await store.insert_decision(tx, decision)
-    kept = await keep(tx, judged, version, request.environment, entry_id=entry_id, at=at,
+    kept = await keep(tx, judged, request, entry_id=entry_id, at=at,
                       carried_out=outcome is Outcome.APPROVED)  # fmt: skip
     payload = await _payload(tx, found, decision, judged.evaluation, tools)
     ended_json = {"id": str(request.id), "as": ended.value, "reason": ""}
@@ -80,13 +89,12 @@ async def decide(  # noqa: PLR0917 -- what a decision is made of
         kind="decision",
         id=decision.id,
         changes={"environment": (None, request.environment), "request": ("open", ended.value)},
-        digests=(version.manifest_digest,),
+        digests=matter.digests,
         predicate_type=rules.SUMMARY_TYPE,
     )
-    about = About(asset.id, version.id, str(version.version), version.name)
     await record(
         tx,
-        about,
+        about_of(request),
         act,
         {**payload, "request_ended": ended_json, "judged": kept},
         by,
@@ -97,11 +105,17 @@ async def decide(  # noqa: PLR0917 -- what a decision is made of
     return decision
 
 
+def counts(one: Waived, found: Standing) -> bool:
+    """Say whether an exception counts: of a composite, one of a member alone does not."""
+    if one.lapsed:
+        return False
+    return found.waived is None or one.exception.rule in {each["rule"] for each in found.waived}
+
+
 async def keep(
     tx: Tx,
     judged: Judged,
-    version: Version,
-    environment: str,
+    request: Request,
     *,
     entry_id: uuid.UUID,
     at: dt.datetime,
@@ -109,9 +123,9 @@ async def keep(
 ) -> Mapping[str, Any]:
     """Keep a verdict beside its act; return the member `judged` of the act's payload."""
     about: dict[str, Any] = {
-        "asset_id": version.asset_id,
-        "version_id": version.id,
-        "environment": environment,
+        "asset_id": request.asset_id,
+        "version_id": request.version_id,
+        "environment": request.environment,
         "carried_out": carried_out,
     }
     await policy.keep(tx, judged, entry_id=entry_id, at=at, **about)
@@ -138,7 +152,7 @@ async def _payload(
         ),
         "conditions": [rules.condition_json(one) for one in found.conditions],
         "exceptions": [
-            rules.exception_json(one.exception) for one in found.exceptions if not one.lapsed
+            rules.exception_json(one.exception) for one in found.exceptions if counts(one, found)
         ],
         "predicate": rules.summary(
             decision,

@@ -10,7 +10,7 @@ from typing import Any
 
 from muniment.core.digest import Digest
 from muniment.server import catalog, ledger
-from muniment.server.approvals.records import Bar, Payload
+from muniment.server.approvals.records import Bar, Payload, Request
 from muniment.server.catalog.records import HigherAct
 from muniment.server.identity import By
 from muniment.server.ledger.records import Entry, Subject
@@ -30,12 +30,22 @@ class Tools:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """Which version an act is about, by its ids and by its names."""
+    """Which version an act is about, by its ids and by its names.
+
+    Of a composite these are its lead's; `version` and `ref`, which say what the act is about, its CVI.
+    """
 
     asset_id: uuid.UUID
     version_id: uuid.UUID
     version: str
     ref: str
+    composite: str | None = None
+
+
+def about_of(request: Request) -> About:
+    """Return what a request's acts are about."""
+    version = request.composite or request.version
+    return About(request.asset_id, request.version_id, version, request.name, request.composite)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +103,7 @@ async def record(
         payload={
             **payload,
             "version_id": str(about.version_id),
+            **({} if about.composite is None else {"composite": about.composite}),
             "event": catalog.higher_payload(done),
         },
         digests=act.digests,

@@ -1,4 +1,4 @@
-"""Ask for a version to be approved, take that back, remark on it, resolve remarks, meet conditions."""
+"""Ask for a version or composite to be approved, take that back, remark on it, resolve remarks, meet conditions."""
 
 from __future__ import annotations
 
@@ -9,23 +9,26 @@ from typing import Any
 from muniment.core.approvals import frozen_sha256
 from muniment.core.errors import Conflict, LifecycleConflict, NotAllowed, NotFound
 from muniment.core.names import VersionRef
-from muniment.server import catalog, ledger, policy
+from muniment.server import catalog, policy
 from muniment.server.approvals.actions.deciding import settle
-from muniment.server.approvals.actions.recording import About, Act, Tools, record
+from muniment.server.approvals.actions.recording import Act, Tools, about_of, record
+from muniment.server.approvals.reads import matters
 from muniment.server.approvals.reads import standing as reads
 from muniment.server.approvals.records import (
     Comment,
     ConditionOf,
     DecisionOf,
     Ended,
+    Place,
     Request,
     Wanted,
 )
 from muniment.server.approvals.rules import requests as rules
 from muniment.server.approvals.rules import signing
+from muniment.server.approvals.rules.matters import Matter
 from muniment.server.approvals.store import requests as store
 from muniment.server.approvals.store import signed as signed_store
-from muniment.server.catalog.records import Asset, Version
+from muniment.server.composites.records import Composite
 from muniment.server.http.records import Caller, PrincipalKind
 from muniment.server.identity import By
 from muniment.server.ports.db import Tx
@@ -43,18 +46,46 @@ async def open_request(tx: Tx, ref: VersionRef, wanted: Wanted, by: By) -> tuple
         BadBody: there is no such environment, or a text is none.
         Conflict: something else is asked for it. Nothing is written in any of these cases.
     """
+    place = await _place(tx, wanted)
+    asset = await catalog.lock_asset(tx, ref.asset)
+    version = await catalog.get_version(tx, ref)
+    return await _open(tx, matters.of_version(version, asset), wanted, place, by)
+
+
+async def open_composite_request(
+    tx: Tx, composite: Composite, wanted: Wanted, by: By
+) -> tuple[Request, bool]:
+    """Ask for a composite to be approved for an environment, as `open_request` does for a version.
+
+    Raises:
+        BadComposite: it has no members, or too many.
+        NotServed: a member is retired or quarantined.
+        BadBody: there is no such environment, or a text is none.
+        Conflict: something else is asked for it. Nothing is written in any of these cases.
+    """
+    place = await _place(tx, wanted)
+    matter = await matters.of_composite(tx, composite, lock=True)
+    return await _open(tx, matter, wanted, place, by)
+
+
+async def _place(tx: Tx, wanted: Wanted) -> Place:
     rules.check_texts(
         reason=wanted.reason, reference=wanted.reference, re_conformity=wanted.re_conformity
     )
-    place = await store.get_place(tx, wanted.environment)
-    asset = await catalog.lock_asset(tx, ref.asset)
-    version = await catalog.get_version(tx, ref)
-    catalog.check_served(version)
+    return await store.get_place(tx, wanted.environment)
+
+
+async def _open(
+    tx: Tx, matter: Matter, wanted: Wanted, place: Place, by: By
+) -> tuple[Request, bool]:
+    """Open a request for what is locked."""
+    for version, _ in matter.members:
+        catalog.check_served(version)
     bundle = await policy.active(tx, by.at)
-    there = await store.find_open(tx, version.id, place.name)
+    there = await store.find_open(tx, matter.key, place.name)
     ended: dict[str, Any] = {}
     if there is not None:
-        standing = await reads.of_request(tx, there, by.at, place=place)
+        standing = await reads.of_request(tx, there, by.at, place=place, matter=matter)
         if not standing.void:
             return _same_or_conflict(there, wanted), False
         ended = {
@@ -62,9 +93,9 @@ async def open_request(tx: Tx, ref: VersionRef, wanted: Wanted, by: By) -> tuple
             "as": Ended.VOID.value,
             "reason": rules.in_words(standing.changed),
         }
-    document = await reads.frozen_now(tx, version, asset, wanted, by, place, bundle)
+    document = await reads.frozen_now(tx, matter, wanted, by, place, bundle)
     at = by.at if there is None else max(by.at, there.opened_at)
-    new = _new(version, asset, wanted, document, dataclasses.replace(by, at=at))
+    new = _new(matter, wanted, document, dataclasses.replace(by, at=at))
     if there is not None:
         await store.end_request(tx, there.id, Ended.VOID, ended["reason"], at, new.entry_id)
     await store.insert_request(tx, new)
@@ -81,15 +112,14 @@ async def open_request(tx: Tx, ref: VersionRef, wanted: Wanted, by: By) -> tuple
     return new, True
 
 
-def _new(
-    version: Version, asset: Asset, wanted: Wanted, document: dict[str, Any], by: By
-) -> Request:
+def _new(matter: Matter, wanted: Wanted, document: dict[str, Any], by: By) -> Request:
+    whole = matter.composite
     return Request(
         id=by.new_id(),
-        asset_id=asset.id,
-        version_id=version.id,
-        asset=asset.ref,
-        version=str(version.version),
+        asset_id=matter.asset.id,
+        version_id=matter.version.id,
+        asset=matter.asset.ref,
+        version=str(matter.version.version),
         environment=wanted.environment,
         change_class=wanted.change_class,
         reason=wanted.reason,
@@ -100,6 +130,8 @@ def _new(
         opened_at=by.at,
         actor=by.actor,
         entry_id=by.new_id(),
+        composite=None if whole is None else whole.cvi,
+        member_assets=None if whole is None else tuple(asset.id for _, asset in matter.members),
     )
 
 
@@ -107,16 +139,11 @@ def _same_or_conflict(there: Request, wanted: Wanted) -> Request:
     if rules.same(there, wanted):
         return there
     raise Conflict(
-        f"{there.ref} is to be approved for {there.environment} already, as a"
+        f"{there.name} is to be approved for {there.environment} already, as a"
         f" {there.change_class.value} change, by request {there.id}: withdraw that first"
         f" (`muniment request withdraw {there.id}`)",
         extra={"approval_request_id": str(there.id)},
     )
-
-
-def about_of(request: Request) -> About:
-    """Return what a request's acts are about."""
-    return About(request.asset_id, request.version_id, request.version, request.ref)
 
 
 def _json(one: Request) -> dict[str, Any]:
@@ -130,6 +157,10 @@ def _json(one: Request) -> dict[str, Any]:
         "reference": one.reference,
         "re_conformity": one.re_conformity,
         "frozen": dict(one.frozen),
+        "composite": one.composite,
+        "member_assets": None
+        if one.member_assets is None
+        else [str(each) for each in one.member_assets],
     }
 
 
@@ -165,7 +196,7 @@ async def withdraw(tx: Tx, request_id: uuid.UUID, reason: str, by: By, *, govern
 def _check_open(request: Request) -> None:
     why = signing.open_to(request)
     if why:
-        raise LifecycleConflict(f"{why}; ask anew (`muniment request {request.ref} --to …`)")
+        raise LifecycleConflict(f"{why}; ask anew (`muniment request {request.name} --to …`)")
 
 
 # --- comments ------------------------------------------------------------------------------------
@@ -254,11 +285,11 @@ async def resolve(  # noqa: PLR0917 -- what the act is
 
 async def _may_sign(tx: Tx, request: Request, caller: Caller) -> bool:
     """Say whether somebody could approve a request in any role."""
-    _, asset = await reads.subject_of(tx, request)
-    roles = signing.roles_in(caller.grants, reads.scope_of(asset))
+    matter = await matters.of_request(tx, request)
+    roles = signing.roles_in(caller.grants, *matter.scopes)
     if caller.kind is not PrincipalKind.PERSON or not roles or str(caller.id) == request.actor.id:
         return False
-    return str(caller.id) not in await ledger.registrants(tx, str(request.version_id))
+    return str(caller.id) not in await matters.authors(tx, matter)
 
 
 async def meet(  # noqa: PLR0917 -- what the act is

@@ -34,10 +34,11 @@ from muniment.server.approvals.actions.recording import (
     record,
     refuse,
 )
-from muniment.server.approvals.reads import standing as reads
+from muniment.server.approvals.reads import matters
 from muniment.server.approvals.records import Bar, DecisionOf, Place, RuleException
 from muniment.server.approvals.rules import decisions, requests, signing
 from muniment.server.approvals.rules import waiving as rules
+from muniment.server.approvals.rules.matters import Matter
 from muniment.server.approvals.store import requests as request_store
 from muniment.server.approvals.store import signed as store
 from muniment.server.catalog.records import Asset, Version
@@ -75,6 +76,10 @@ class _Where:
     asset: Asset
     place: Place
     bundle: Bundle
+
+    @property
+    def matter(self) -> Matter:
+        return matters.of_version(self.version, self.asset)
 
 
 async def grant(
@@ -126,12 +131,12 @@ async def _barred(
     tx: Tx, where: _Where, waiver: Waiver, caller: Caller, requester: str
 ) -> tuple[Bar, str] | None:
     rule = next(one for one in where.bundle.rules if one.id == waiver.rule)
-    roles = signing.roles_in(caller.grants, reads.scope_of(where.asset))
+    roles = signing.roles_in(caller.grants, *where.matter.scopes)
     signer = signing.Signer(caller.id, caller.kind, roles)
     authors = await ledger.registrants(tx, str(where.version.id))
     barred = rules.bar(rule, waiver.role)
     barred = barred or signing.bar(signer, waiver.role, requester=requester, authors=authors)
-    profile = reads.profile_of(where.bundle, where.asset)
+    profile = where.matter.profile(where.bundle.data)
     if barred is None and profile.own_key and waiver.signed_by == REGISTRY:
         return Bar.OWN_KEY_NEEDED, (
             "for this risk tier the policy takes your own key only: make one with"
@@ -195,7 +200,7 @@ async def _by_key(  # noqa: PLR0917 -- the same
 
 
 def _check(where: _Where, waiver: Waiver, problems: list[dict[str, Any]], by: By) -> None:
-    days = reads.profile_of(where.bundle, where.asset).approval_days
+    days = where.matter.profile(where.bundle.data).approval_days
     problems += signing.time_problems(waiver, now=by.at, since=where.version.registered_at)
     problems += rules.problems_of(waiver, where.bundle.rules, today=by.at.date(), most_days=days)
     signing.refuse_problems(problems)
@@ -217,7 +222,7 @@ async def _granted_before(
         if found.statement_sha256 != digest_of(read_bundle(bundle)[0]) or found.revoked_at:
             signing.refuse_problems([signing.USED_NONCE])
         return found
-    held = await store.exceptions_of(tx, where.version.id, where.place.name, by.at.date())
+    held = await store.exceptions_of(tx, [where.version.id], where.place.name, by.at.date())
     for one in held:
         if one.signed_by == REGISTRY and (
             one.person_id, one.role, one.rule, one.until, one.reason, one.control,

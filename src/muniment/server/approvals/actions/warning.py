@@ -5,22 +5,17 @@ from __future__ import annotations
 from muniment.core.entry import time_text
 from muniment.server.approvals.actions.recording import About, Act, record
 from muniment.server.approvals.records import DecisionOf
-from muniment.server.approvals.rules import decisions as rules
 from muniment.server.approvals.store import decisions as store
 from muniment.server.identity import By
 from muniment.server.ports.db import Tx
 
 
-async def warn(tx: Tx, decision: DecisionOf, by: By) -> int | None:
-    """Record that an approval ends in so many days, if it is time to; return how many. Repeatable."""
+async def warn(tx: Tx, decision: DecisionOf, days: int, by: By) -> bool:
+    """Record that an approval ends in `days` days; return False, and do nothing, if it was told before."""
     assert decision.expires_at is not None
-    told = await store.warned_days(tx, decision.id)
-    days = rules.due_warning(decision.expires_at, by.at, told)
-    if days is None:
-        return None
     entry_id = by.new_id()
     if not await store.insert_warning(tx, decision.id, days, by.at, entry_id):
-        return None
+        return False
     expires_at = time_text(decision.expires_at)
     act = Act(
         name="approval.expiring",
@@ -34,7 +29,9 @@ async def warn(tx: Tx, decision: DecisionOf, by: By) -> int | None:
         "environment": decision.environment,
         "expires_at": expires_at,
     }
-    version = decision.ref.rpartition("@")[2]
-    about = About(decision.asset_id, decision.version_id, version, decision.ref)
+    version = decision.composite or decision.ref.rpartition("@")[2]
+    about = About(
+        decision.asset_id, decision.version_id, version, decision.name, decision.composite
+    )
     await record(tx, about, act, payload, by, entry_id=entry_id, at=by.at)
-    return days
+    return True

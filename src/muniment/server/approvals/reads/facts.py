@@ -1,4 +1,4 @@
-"""The facts of a version, gathered from the slices that hold them."""
+"""The facts of a version or composite, gathered from the slices that hold them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from muniment.scan.records import VerdictClass
-from muniment.server import catalog, evidence, identity, ledger, scanning, vulnerabilities
+from muniment.server import (
+    catalog,
+    composites,
+    evidence,
+    identity,
+    ledger,
+    scanning,
+    vulnerabilities,
+)
+from muniment.server.approvals.reads import matters
+from muniment.server.approvals.rules import composing
 from muniment.server.approvals.rules import facts as rules
+from muniment.server.approvals.rules.matters import Matter, root_of
 from muniment.server.catalog.records import Asset, Version
+from muniment.server.composites.records import Composite
 from muniment.server.evidence.records import EvidenceKind
 from muniment.server.ports.db import Tx
 
@@ -31,6 +43,63 @@ async def facts(
     """
     held = await _held(tx, version, asset, at)
     return rules.document(held, step=step, at=at, environment=environment, extra=extra or {})
+
+
+async def composite_facts(
+    tx: Tx,
+    composite: Composite,
+    *,
+    step: str,
+    at: dt.datetime,
+    environment: str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the input document of policy for a composite, as of `at`: the worst of its members' facts.
+
+    `extra` is put over it, as by `facts`.
+
+    Raises:
+        BadComposite: it has no members, or too many.
+    """
+    matter = await matters.of_composite(tx, composite)
+    return await facts_of(tx, matter, step=step, at=at, environment=environment, extra=extra)
+
+
+async def facts_of(
+    tx: Tx,
+    matter: Matter,
+    *,
+    step: str,
+    at: dt.datetime,
+    environment: str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the input document of policy for what a request is about."""
+    found = [
+        await facts(
+            tx, version, asset, step=step, at=at, environment=environment,
+            extra=(extra or {}) if matter.composite is None else {},
+        )
+        for version, asset in matter.members
+    ]  # fmt: skip
+    if matter.composite is None:
+        return found[0]
+    whole = await _whole(tx, matter, matter.composite, at)
+    return composing.document(whole, found, extra or {})
+
+
+async def _whole(tx: Tx, matter: Matter, composite: Composite, at: dt.datetime) -> composing.Whole:
+    known = await evidence.about(tx, "composite", composite.cvi)
+    return composing.Whole(
+        cvi=composite.cvi,
+        root=root_of(composite).hex,
+        system=composite.system,
+        components=evidence.bound(
+            EvidenceKind.EVALUATION, composites.behaviour(composite.manifest)
+        ),
+        registrants=await matters.composite_authors(tx, matter),
+        tested=[(one, evidence.of_composite(one, composite, at)) for one in known],
+    )
 
 
 async def _held(tx: Tx, version: Version, asset: Asset, at: dt.datetime) -> rules.Held:

@@ -15,7 +15,7 @@ FOLDS: Final[tuple[Fold, ...]] = (
         """
         SELECT id::text AS key, asset_id, version_id, environment, change_class, reason, reference,
                re_conformity, frozen, frozen_sha256, opened_at, actor_kind, actor_id, entry_id,
-               ended_at, ended_as, ended_reason, ended_entry_id
+               ended_at, ended_as, ended_reason, ended_entry_id, composite, member_assets
         FROM approval_request
         """,
     ),
@@ -51,7 +51,7 @@ FOLDS: Final[tuple[Fold, ...]] = (
         folding.fold_decision,
         """
         SELECT id::text AS key, request_id, asset_id, version_id, environment, outcome,
-               frozen_sha256, decided_at, expires_at, entry_id
+               frozen_sha256, decided_at, expires_at, entry_id, composite
         FROM decision
         """,
     ),

@@ -1,4 +1,4 @@
-"""How approval of a version for an environment stands: put together from the tables, at a moment."""
+"""How approval of a version or composite for an environment stands: put together from the tables, at a moment."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from muniment.core.approvals import frozen_sha256
-from muniment.core.names import VersionRef, parse_version
+from muniment.core.names import VersionRef
 from muniment.server import catalog, evidence, identity, ledger, policy
-from muniment.server.approvals.reads.facts import facts
+from muniment.server.approvals.reads import matters
+from muniment.server.approvals.reads.facts import facts_of
 from muniment.server.approvals.records import (
     Approved,
     Place,
@@ -22,53 +23,91 @@ from muniment.server.approvals.records import (
     Wanted,
     Word,
 )
-from muniment.server.approvals.rules import decisions, requests, signing, waiving
+from muniment.server.approvals.rules import composing, decisions, requests, signing, waiving
+from muniment.server.approvals.rules.matters import Matter, scope_of
 from muniment.server.approvals.store import decisions as decision_store
 from muniment.server.approvals.store import requests as request_store
 from muniment.server.approvals.store import signed as signed_store
 from muniment.server.catalog.records import Asset, Version
-from muniment.server.http.records import Scope
+from muniment.server.composites.records import Composite
+from muniment.server.evidence.records import Evidence
 from muniment.server.policy.records import Bundle, Evaluation
 from muniment.server.ports.db import Tx
 from muniment.server.ports.engine_pool import EnginePool
 
 
 async def standing(tx: Tx, version_id: uuid.UUID, environment: str, at: dt.datetime) -> Standing:
-    """Return how approval of a version for an environment stands at `at`, as it is recorded now.
+    """Return how approval of a version alone for an environment stands at `at`, as it is recorded now.
+
+    Raises:
+        BadBody: there is no such environment.
+    """
+    version = await catalog.version_by_id(tx, version_id)
+    asset = await catalog.get_asset(tx, version.asset)
+    return await standing_of(tx, matters.of_version(version, asset), environment, at)
+
+
+async def composite_standing(
+    tx: Tx, composite: Composite, environment: str, at: dt.datetime
+) -> Standing:
+    """Return how approval of a composite for an environment stands at `at`, as it is recorded now.
+
+    Raises:
+        BadBody: there is no such environment.
+        BadComposite: it has no members, or too many.
+    """
+    return await standing_of(tx, await matters.of_composite(tx, composite), environment, at)
+
+
+async def standing_of(tx: Tx, matter: Matter, environment: str, at: dt.datetime) -> Standing:
+    """Return how approval of what is asked for stands at `at`.
 
     Raises:
         BadBody: there is no such environment.
     """
     place = await request_store.get_place(tx, environment)
-    listed = await request_store.requests_of(tx, version_id, environment)
-    decided = await decision_store.newest_decision(tx, version_id, environment)
-    chosen = listed[0] if listed else None
-    if decided is not None and decided.expires_at is not None and decided.expires_at > at:
+    latest = await request_store.latest_request(tx, matter.key, environment)
+    decided = await decision_store.newest_decision(tx, matter.key, environment)
+    chosen = latest
+    holds = decided is not None and decided.expires_at is not None and decided.expires_at > at
+    if decided is not None and holds and (latest is None or latest.id != decided.request_id):
         chosen = await request_store.get_request(tx, decided.request_id)
-    pending = next((one for one in listed if one.ended_as is None and one != chosen), None)
     if chosen is None:
-        held = await signed_store.exceptions_of(tx, version_id, environment, at.date())
-        waived_now = tuple(await waived(tx, held, at))
-        return Standing(at=at, place=place, exceptions=waived_now)
-    found = await of_request(tx, chosen, at, place=place)
-    return dataclasses.replace(found, pending=pending, decision=found.decision or decided)
+        return await _without_request(tx, matter, place, at)
+    pending = latest if latest is not None and latest.ended_as is None else None
+    found = await of_request(tx, chosen, at, place=place, matter=matter)
+    return dataclasses.replace(
+        found,
+        pending=None if pending is not None and pending.id == chosen.id else pending,
+        decision=found.decision or decided,
+    )
+
+
+async def _without_request(tx: Tx, matter: Matter, place: Place, at: dt.datetime) -> Standing:
+    held = await _exceptions(tx, matter, place, at)
+    return Standing(at=at, place=place, exceptions=held, waived=_told(matter, held, at))
 
 
 async def of_request(
-    tx: Tx, request: Request, at: dt.datetime, *, place: Place | None = None
+    tx: Tx,
+    request: Request,
+    at: dt.datetime,
+    *,
+    place: Place | None = None,
+    matter: Matter | None = None,
 ) -> Standing:
-    """Return how one request stands at `at`."""
+    """Return how one request stands at `at`; `matter` is what it is about, if that was read before."""
     place = place or await request_store.get_place(tx, request.environment)
-    version, asset = await subject_of(tx, request)
+    matter = matter or await matters.of_request(tx, request)
     bundle = await policy.active(tx, at)
-    now = await frozen_now(tx, version, asset, request_of(request), request, place, bundle)
+    now = await frozen_now(tx, matter, request_of(request), request, place, bundle)
     decided = request.ended_as is not None
     ended = decided and request.ended_as.value not in {"approved", "rejected"}  # type: ignore[union-attr]
     changes = () if ended else requests.changed(request.frozen, now, decided=decided)
-    words = await words_on(tx, request, asset, bundle)
+    words = await words_on(tx, request, matter, bundle)
     counted = {one.approval.id for one in words if one.approval.decision == "approve"}
     conditions = await signed_store.conditions_of(tx, request.id)
-    held = await signed_store.exceptions_of(tx, request.version_id, request.environment, at.date())
+    held = await _exceptions(tx, matter, place, at, requester=request.actor.id)
     return Standing(
         at=at,
         place=place,
@@ -78,18 +117,10 @@ async def of_request(
         words=tuple(words),
         comments=tuple(await request_store.comments_of(tx, request.id)),
         conditions=tuple(one for one in conditions if one.approval_id in counted),
-        exceptions=tuple(await waived(tx, held, at, requester=request.actor.id)),
+        exceptions=held,
+        waived=_told(matter, held, at),
         decision=await decision_store.decision_on(tx, request.id),
     )
-
-
-async def subject_of(tx: Tx, request: Request) -> tuple[Version, Asset]:
-    """Return the version a request is about, and its asset, as they are now."""
-    asset = await catalog.get_asset(tx, request.asset)
-    version = await catalog.get_version(
-        tx, VersionRef(request.asset, parse_version(request.version))
-    )
-    return version, asset
 
 
 def request_of(request: Request) -> Wanted:
@@ -104,68 +135,100 @@ def request_of(request: Request) -> Wanted:
 
 
 async def frozen_now(  # noqa: PLR0917 -- all that reviewers see
-    tx: Tx,
-    version: Version,
-    asset: Asset,
-    wanted: Wanted,
-    asked: Any,
-    place: Place,
-    bundle: Bundle,
+    tx: Tx, matter: Matter, wanted: Wanted, asked: Any, place: Place, bundle: Bundle
 ) -> dict[str, Any]:
     """Return what a request for this would freeze now; `asked.actor` is who asks."""
+    known: dict[str, list[Evidence]] = {
+        str(version.id): await evidence.of(tx, version) for version, _ in matter.members
+    }
+    if matter.composite is not None:
+        cvi = matter.composite.cvi
+        known[cvi] = await evidence.about(tx, "composite", cvi)
     return requests.frozen(
-        version,
-        asset,
+        matter,
         wanted=wanted,
         requester=asked.actor,
         place=place,
         policy_digest=bundle.digest,
-        evidence=await evidence.of(tx, version),
+        evidence=known,
     )
 
 
-async def words_on(tx: Tx, request: Request, asset: Asset, bundle: Bundle) -> list[Word]:
+async def words_on(tx: Tx, request: Request, matter: Matter, bundle: Bundle) -> list[Word]:
     """Return people's last words on a request, and whether each counts now."""
     last = signing.last_words(await signed_store.approvals_of(tx, request.id))
     persons = await identity.people(tx, [one.person_id for one in last])
     keys = await identity.signing_keys_with(tx, [one.key_id for one in last if one.key_id])
-    own_key = profile_of(bundle, asset).own_key
+    own_key = matter.profile(bundle.data).own_key
     return [
         signing.word(
             one,
             persons.get(one.person_id),
             None if one.key_id is None else keys.get(one.key_id),
-            scope=scope_of(asset),
+            scopes=matter.scopes,
             own_key=own_key,
         )
         for one in last
     ]
 
 
-def profile_of(bundle: Bundle, asset: Asset) -> signing.Profile:
-    """Return what a policy says of an asset's risk tier."""
-    tier = asset.state.risk_tier
-    return signing.profile(bundle.data, None if tier is None else tier.value)
+# --- exceptions ----------------------------------------------------------------------------------
 
 
-def scope_of(asset: Asset) -> Scope:
-    """Return where a role must be held to sign for an asset."""
-    return Scope(str(asset.ref.namespace), str(asset.ref.name))
+async def _exceptions(
+    tx: Tx, matter: Matter, place: Place, at: dt.datetime, *, requester: str = ""
+) -> tuple[Waived, ...]:
+    """Return the exceptions of all members, and whether each holds for what they are asked about in."""
+    ids = list(dict.fromkeys(version.id for version, _ in matter.members))
+    held = await signed_store.exceptions_of(tx, ids, place.name, at.date())
+    if not held:
+        return ()
+    own_key = matter.profile((await policy.active(tx, at)).data).own_key
+    authors = await matters.authors(tx, matter)
+    grounds = {
+        version.id: waiving.Grounds(
+            scope=scope, own_key=own_key, requester=requester, authors=authors
+        )
+        for (version, _), scope in zip(matter.members, matter.scopes, strict=True)
+    }
+    return tuple(await _lapsing(tx, held, grounds))
 
 
-async def waived(
-    tx: Tx, exceptions: Sequence[RuleException], at: dt.datetime, *, requester: str = ""
-) -> list[Waived]:
-    """Return exceptions, and whether each holds now; `requester` asks for what they are about."""
+def _told(
+    matter: Matter, held: Sequence[Waived], at: dt.datetime
+) -> tuple[Mapping[str, Any], ...] | None:
+    """Return what policy is told of a composite's exceptions; None of a version's, which are its own."""
+    if matter.composite is None:
+        return None
+    told = [
+        [one.facts() for one in held if one.exception.version_id == version.id]
+        for version, _ in matter.members
+    ]
+    return tuple(composing.waived_for_all(told, int(at.timestamp())))
+
+
+async def waived(tx: Tx, exceptions: Sequence[RuleException], at: dt.datetime) -> list[Waived]:
+    """Return exceptions, and whether each holds now for its version alone, whoever asks for that."""
     if not exceptions:
         return []
+    bundle = await policy.active(tx, at)
+    grounds = {}
+    for one in {each.version_id: each for each in exceptions}.values():
+        asset = await catalog.get_asset(tx, VersionRef.parse(one.ref).asset)
+        tier = asset.state.risk_tier
+        grounds[one.version_id] = waiving.Grounds(
+            scope=scope_of(asset),
+            own_key=signing.profile(bundle.data, None if tier is None else tier.value).own_key,
+            authors=await ledger.registrants(tx, str(one.version_id)),
+        )
+    return await _lapsing(tx, exceptions, grounds)
+
+
+async def _lapsing(
+    tx: Tx, exceptions: Sequence[RuleException], grounds: Mapping[uuid.UUID, waiving.Grounds]
+) -> list[Waived]:
     keys = await identity.signing_keys_with(tx, [one.key_id for one in exceptions if one.key_id])
     persons = await identity.people(tx, [one.person_id for one in exceptions])
-    bundle = await policy.active(tx, at)
-    grounds = {
-        one.version_id: await _grounds(tx, one, bundle, requester)
-        for one in {each.version_id: each for each in exceptions}.values()
-    }
     return [
         Waived(
             one,
@@ -180,46 +243,22 @@ async def waived(
     ]
 
 
-async def _grounds(tx: Tx, one: RuleException, bundle: Bundle, requester: str) -> waiving.Grounds:
-    asset = await catalog.get_asset(tx, VersionRef.parse(one.ref).asset)
-    return waiving.Grounds(
-        scope=scope_of(asset),
-        own_key=profile_of(bundle, asset).own_key,
-        requester=requester,
-        authors=await ledger.registrants(tx, str(one.version_id)),
-    )
-
-
 # --- asking --------------------------------------------------------------------------------------
 
 
-async def document(
-    tx: Tx,
-    version: Version,
-    asset: Asset,
-    found: Standing,
-    *,
-    step: str = "approve",
-    extra: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Return what policy is asked about a version for an environment: facts, and how approval stands."""
-    return await facts(
-        tx,
-        version,
-        asset,
-        step=step,
-        at=found.at,
-        environment=found.place.name,
-        extra={**found.facts(), **(extra or {})},
-    )
-
-
 async def judge(
-    tx: Tx, engines: EnginePool, version: Version, asset: Asset, found: Standing
+    tx: Tx, engines: EnginePool, matter: Matter, found: Standing
 ) -> tuple[Evaluation, dict[str, Any]]:
     """Return what the bundle in force says at `approve`, and the document it was asked about."""
     bundle = await policy.active(tx, found.at)
-    asked = await document(tx, version, asset, found)
+    asked = await facts_of(
+        tx,
+        matter,
+        step="approve",
+        at=found.at,
+        environment=found.place.name,
+        extra=found.facts(),
+    )
     return await policy.judge(engines, bundle, asked), asked
 
 
@@ -236,9 +275,32 @@ async def approved(  # noqa: PLR0917 -- what the answer depends on
     Raises:
         BadBody: there is no such environment.
     """
-    found = await standing(tx, version.id, environment, at)
-    namespace = await catalog.get_namespace(tx, asset.ref.namespace)
+    return await approved_of(tx, engines, matters.of_version(version, asset), environment, at)
+
+
+async def composite_approved(
+    tx: Tx, engines: EnginePool, composite: Composite, environment: str, at: dt.datetime
+) -> Approved:
+    """Return whether a composite is approved for an environment at `at`, and if not, why.
+
+    Raises:
+        BadBody: there is no such environment.
+        BadComposite: it has no members, or too many.
+    """
+    matter = await matters.of_composite(tx, composite)
+    return await approved_of(tx, engines, matter, environment, at)
+
+
+async def approved_of(
+    tx: Tx, engines: EnginePool, matter: Matter, environment: str, at: dt.datetime
+) -> Approved:
+    """Return whether what is asked for is approved for an environment at `at`, and if not, why."""
+    return await answer_of(tx, engines, matter, await standing_of(tx, matter, environment, at))
+
+
+async def answer_of(tx: Tx, engines: EnginePool, matter: Matter, found: Standing) -> Approved:
+    """Return whether what stands so is approved, and if not, why."""
     verdict = None
     if not decisions.certainly_not(found):
-        verdict = (await judge(tx, engines, version, asset, found))[0].verdict
-    return decisions.approved(found, verdict, namespace.state.mode)
+        verdict = (await judge(tx, engines, matter, found))[0].verdict
+    return decisions.approved(found, verdict, await matters.mode(tx, matter))

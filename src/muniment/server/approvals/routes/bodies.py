@@ -19,9 +19,7 @@ from muniment.server.approvals.records import (
     Missing,
     Outcome,
     Request,
-    RuleException,
     Standing,
-    Waived,
     Word,
 )
 from muniment.server.ledger.records import Actor
@@ -36,13 +34,14 @@ class ActorBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequestBody(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody asks for a version to be approved for an environment.
+    """Somebody asks for a version, or a composite, to be approved for an environment.
 
-    `state`: `open`, `approved`, `rejected`, `withdrawn`, `void`. `frozen_sha256` is of `frozen`.
+    Of a `composite` (its CVI), `version` is its lead's: the first of its models, adapters, prompts. `state`: `open`, `approved`, `rejected`, `withdrawn`, `void`. `frozen_sha256` is of `frozen`.
     """
 
     id: uuid.UUID
     version: str
+    composite: str | None
     environment: str
     change_class: str
     reason: str
@@ -121,11 +120,15 @@ class MissingBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DecisionBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a request: `approved` until `expires_at`, or `rejected`."""
+    """What came of a request: `approved` until `expires_at`, or `rejected`.
+
+    Of a `composite` (its CVI), `version` is its lead's.
+    """
 
     id: uuid.UUID
     request_id: uuid.UUID
     version: str
+    composite: str | None
     environment: str
     outcome: Outcome
     decided_at: dt.datetime
@@ -139,6 +142,28 @@ class ReasonBody(msgspec.Struct, frozen=True, kw_only=True):
 
     code: str
     message: str
+
+
+class ApprovedBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a composite is approved for an environment now, until when, and if not, why.
+
+    `request_id` is of a request that is open.
+    """
+
+    environment: str
+    approved: bool
+    until: dt.datetime | None
+    decision_id: uuid.UUID | None
+    request_id: uuid.UUID | None
+    reasons: list[ReasonBody]
+
+
+class CompositeApprovalsBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A composite, the versions of this registry it pins (the lead first), and where it is approved."""
+
+    cvi: str
+    members: list[str]
+    items: list[ApprovedBody]
 
 
 class ShownDecisionBody(DecisionBody, frozen=True, kw_only=True):
@@ -181,29 +206,6 @@ class GivenBody(msgspec.Struct, frozen=True, kw_only=True):
     verdict: dict[str, Any] | None
 
 
-class ExceptionBody(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule that is waived for one version in one environment, through the day `until` (UTC)."""
-
-    id: uuid.UUID
-    version: str
-    environment: str
-    rule: str
-    reason: str
-    control: str
-    until: dt.date
-    person_id: uuid.UUID
-    role: str
-    signed_by: str
-    key_id: uuid.UUID | None
-    statement_sha256: str
-    granted_at: dt.datetime
-    entry_id: uuid.UUID
-    revoked_at: dt.datetime | None
-    revoked_by: ActorBody | None
-    revoked_reason: str | None
-    state: str
-
-
 def actor_body(actor: Actor) -> ActorBody:
     """Return who acted as the API shows it."""
     return ActorBody(kind=actor.kind, id=actor.id)
@@ -213,6 +215,7 @@ def _request_fields(one: Request) -> dict[str, Any]:
     return {
         "id": one.id,
         "version": one.ref,
+        "composite": one.composite,
         "environment": one.environment,
         "change_class": one.change_class.value,
         "reason": one.reason,
@@ -330,6 +333,7 @@ def _decision_fields(one: DecisionOf) -> dict[str, Any]:
         "id": one.id,
         "request_id": one.request_id,
         "version": one.ref,
+        "composite": one.composite,
         "environment": one.environment,
         "outcome": one.outcome,
         "decided_at": one.decided_at,
@@ -356,34 +360,15 @@ def shown_decision(one: DecisionOf, answer: Approved, record: dict[str, Any]) ->
     )
 
 
-def exception_body(one: Waived, at: dt.datetime) -> ExceptionBody:
-    """Return an exception as the API shows it, and whether it holds at a time."""
-    exception = one.exception
-    return ExceptionBody(
-        id=exception.id,
-        version=exception.ref,
-        environment=exception.environment,
-        rule=exception.rule,
-        reason=exception.reason,
-        control=exception.control,
-        until=exception.until,
-        person_id=exception.person_id,
-        role=exception.role,
-        signed_by=exception.signed_by,
-        key_id=exception.key_id,
-        statement_sha256=exception.statement_sha256.hex,
-        granted_at=exception.granted_at,
-        entry_id=exception.entry_id,
-        revoked_at=exception.revoked_at,
-        revoked_by=None if exception.revoked_by is None else actor_body(exception.revoked_by),
-        revoked_reason=exception.revoked_reason,
-        state=_state(exception, at, one.lapsed),
+def approved_body(found: Standing, answer: Approved) -> ApprovedBody:
+    """Return whether something is approved for an environment."""
+    decision = answer.decision
+    asked = [one for one in (found.pending, found.request) if one is not None]
+    return ApprovedBody(
+        environment=found.place.name,
+        approved=answer.approved,
+        until=None if decision is None else decision.expires_at,
+        decision_id=None if decision is None else decision.id,
+        request_id=next((one.id for one in asked if one.ended_as is None), None),
+        reasons=[ReasonBody(code=code, message=message) for code, message in answer.reasons],
     )
-
-
-def _state(one: RuleException, at: dt.datetime, lapsed: str) -> str:
-    if one.revoked_at is not None:
-        return "revoked"
-    if one.until < at.date():
-        return "ended"
-    return lapsed or "holds"

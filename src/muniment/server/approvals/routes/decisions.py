@@ -7,13 +7,15 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from muniment.core.errors import BadName, BadReference, BadVersion, LogBusy, NotFound
+from muniment.core.errors import BadComposite, BadName, BadReference, BadVersion, LogBusy, NotFound
 from muniment.core.names import VersionRef
-from muniment.server import catalog, ledger, policy
+from muniment.server import composites, ledger, policy
+from muniment.server.approvals.reads import matters
 from muniment.server.approvals.reads import standing as reads
 from muniment.server.approvals.records import DecisionOf
 from muniment.server.approvals.routes import bodies, parts
 from muniment.server.approvals.store import decisions as store
+from muniment.server.approvals.store import requests as request_store
 from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom, TxMode
 from muniment.server.http.paging import LIMIT_DEFAULT, Cursor, Limit, Page, cut, read_cursor
 from muniment.server.http.records import Verb
@@ -23,9 +25,10 @@ _ONE = "/api/v1/decisions/{decision_id}"
 
 
 class DecisionsQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which decisions: all the caller may read, or those of a version (`NAME@1.2.0`)."""
+    """Which decisions: all the caller may read, those of a version alone (`NAME@1.2.0`), of a composite."""
 
-    version: Annotated[str, msgspec.Meta(max_length=700)] | None = None
+    version: parts.Ref | None = None
+    composite: parts.Cvi | None = None
     environment: parts.Name | None = None
     outcome: Literal["approved", "rejected"] | None = None
     cursor: Cursor | None = None
@@ -41,15 +44,11 @@ class WaitQuery(msgspec.Struct, frozen=True, kw_only=True):
 async def list_decisions(call: Call, tx: Tx) -> Reply:
     """List decisions, newest first."""
     query: DecisionsQuery = call.query
-    version_id = None
-    if query.version is not None:
-        ref = VersionRef.parse(query.version)
-        call.require(Verb.READ, parts.scope_of(ref.asset))
-        version_id = (await catalog.get_version(tx, ref)).id
     found = await store.list_decisions(
         tx,
         scopes=parts.visible(call),
-        version_id=version_id,
+        version_id=await parts.version_id_of(call, tx, query.version),
+        composite=query.composite,
         environment=query.environment,
         outcome=query.outcome,
         after=read_cursor(query.cursor, parts.AfterId).id if query.cursor else None,
@@ -63,7 +62,8 @@ async def _decision(call: Call, tx: Tx) -> DecisionOf:
     decision_id = parts.id_of(call, "decision_id")
     try:
         found = await store.get_decision(tx, decision_id)
-        call.require(Verb.READ, parts.scope_named(found.ref))
+        asset = VersionRef.parse(found.ref).asset
+        await parts.require_for(call, tx, found.composite, asset, Verb.READ)
     except NotFound:
         raise NotFound(f"there is no decision {decision_id}, or you may not see it") from None
     return found
@@ -72,17 +72,28 @@ async def _decision(call: Call, tx: Tx) -> DecisionOf:
 async def show_decision(call: Call, tx: Tx) -> Reply:
     """Show a decision: whether it holds now, and all that its signed entry carries."""
     found = await _decision(call, tx)
-    ref = VersionRef.parse(found.ref)
-    asset = await catalog.get_asset(tx, ref.asset)
-    version = await catalog.get_version(tx, ref)
-    answer = await reads.approved(
-        tx, call.deps.engines, version, asset, found.environment, call.now
-    )
+    matter = await matters.of_row(tx, found.composite, VersionRef.parse(found.ref))
+    answer = await reads.approved_of(tx, call.deps.engines, matter, found.environment, call.now)
     entry = await ledger.entry(tx, found.entry_id)
     left_out = {"event", "predicate"}
     record = {name: each for name, each in (entry.payload or {}).items() if name not in left_out}
     record["judged"] = policy.judged_in(entry.payload)
     return Reply(bodies.shown_decision(found, answer, record))
+
+
+async def composite_approvals(call: Call, tx: Tx) -> Reply:
+    """Say for which environments a composite is approved and until when, and if not, why."""
+    composite = await parts.composite_of(call, tx)
+    members = await composites.members(tx, composite)
+    items = []
+    if members:
+        matter = await matters.of_composite(tx, composite)
+        for place in await request_store.places(tx):
+            found = await reads.standing_of(tx, matter, place.name, call.now)
+            answer = await reads.answer_of(tx, call.deps.engines, matter, found)
+            items.append(bodies.approved_body(found, answer))
+    refs = [str(one.ref) for one in members]
+    return Reply(bodies.CompositeApprovalsBody(cvi=composite.cvi, members=refs, items=items))
 
 
 async def receipt(call: Call) -> Reply:
@@ -118,6 +129,18 @@ OPERATIONS: list[Operation] = [
         scope=ScopeFrom.ANYWHERE,
         returns=bodies.ShownDecisionBody,
         errors=(NotFound,),
+        tag=parts.TAG,
+    ),
+    Operation(
+        method="GET",
+        path=f"{parts.WHOLE}/approvals",
+        id="get_composite_approvals",
+        summary="For which environments a composite is approved, until when, and if not, why",
+        handler=composite_approvals,
+        needs=Verb.READ,
+        scope=ScopeFrom.ANYWHERE,
+        returns=bodies.CompositeApprovalsBody,
+        errors=(NotFound, BadComposite),
         tag=parts.TAG,
     ),
     Operation(

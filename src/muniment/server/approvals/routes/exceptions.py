@@ -7,12 +7,11 @@ from typing import Annotated, Any
 import msgspec
 
 from muniment.core.errors import BadName, BadReference, BadVersion, NotAllowed, NotFound, Refused
-from muniment.core.names import VersionRef
-from muniment.server import catalog
 from muniment.server.approvals.actions import waiving
 from muniment.server.approvals.actions.recording import Barred
 from muniment.server.approvals.reads import standing as reads
 from muniment.server.approvals.routes import bodies, parts
+from muniment.server.approvals.routes.exception_bodies import ExceptionBody, exception_body
 from muniment.server.approvals.routes.requests import WhyBody
 from muniment.server.approvals.routes.signing import Role
 from muniment.server.approvals.store import signed as store
@@ -49,7 +48,7 @@ class NewExceptionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 class GrantedBody(msgspec.Struct, frozen=True, kw_only=True):
     """An exception, and what was decided now that it holds."""
 
-    exception: bodies.ExceptionBody
+    exception: ExceptionBody
     decision: bodies.DecisionBody | None
 
 
@@ -59,7 +58,7 @@ class ExceptionsQuery(msgspec.Struct, frozen=True, kw_only=True):
     `ended`: those too that hold no more.
     """
 
-    version: Annotated[str, msgspec.Meta(max_length=700)] | None = None
+    version: parts.Ref | None = None
     ended: bool = False
     cursor: Cursor | None = None
     limit: Limit = LIMIT_DEFAULT
@@ -85,7 +84,7 @@ async def grant(call: Call, tx: Tx) -> Reply:
     [shown] = await reads.waived(tx, [answer.exception], call.now)
     decided = answer.decision
     done = GrantedBody(
-        exception=bodies.exception_body(shown, call.now),
+        exception=exception_body(shown, call.now),
         decision=None if decided is None else bodies.decision_body(decided),
     )
     return Reply(done, status=201 if answer.new else 200)
@@ -94,22 +93,17 @@ async def grant(call: Call, tx: Tx) -> Reply:
 async def list_exceptions(call: Call, tx: Tx) -> Reply:
     """List exceptions, newest first."""
     query: ExceptionsQuery = call.query
-    version_id = None
-    if query.version is not None:
-        ref = VersionRef.parse(query.version)
-        call.require(Verb.READ, parts.scope_of(ref.asset))
-        version_id = (await catalog.get_version(tx, ref)).id
     found = await store.list_exceptions(
         tx,
         scopes=parts.visible(call),
-        version_id=version_id,
+        version_id=await parts.version_id_of(call, tx, query.version),
         holding_on=None if query.ended else call.now.date(),
         after=read_cursor(query.cursor, parts.AfterId).id if query.cursor else None,
         limit=query.limit + 1,
     )
     items, cursor = cut(found, query.limit, parts.last_id(found, query.limit))
     shown = await reads.waived(tx, items, call.now)
-    return Reply(Page([bodies.exception_body(one, call.now) for one in shown], cursor))
+    return Reply(Page([exception_body(one, call.now) for one in shown], cursor))
 
 
 async def revoke(call: Call, tx: Tx) -> Reply:
@@ -128,7 +122,7 @@ async def revoke(call: Call, tx: Tx) -> Reply:
     body: WhyBody = call.body
     done = await waiving.revoke(tx, exception_id, body.reason, parts.by(call))
     [shown] = await reads.waived(tx, [done], call.now)
-    return Reply(bodies.exception_body(shown, call.now))
+    return Reply(exception_body(shown, call.now))
 
 
 OPERATIONS: list[Operation] = [
@@ -156,7 +150,7 @@ OPERATIONS: list[Operation] = [
         needs=Verb.READ,
         scope=ScopeFrom.ANYWHERE,
         query=ExceptionsQuery,
-        returns=Page[bodies.ExceptionBody],
+        returns=Page[ExceptionBody],
         errors=(NotFound, BadName, BadReference, BadVersion),
         tag=parts.TAG,
     ),
@@ -170,7 +164,7 @@ OPERATIONS: list[Operation] = [
         scope=ScopeFrom.ANYWHERE,
         tx=TxMode.WRITE,
         body=WhyBody,
-        returns=bodies.ExceptionBody,
+        returns=ExceptionBody,
         errors=(NotFound, NotAllowed),
         tag=parts.TAG,
     ),

@@ -12,10 +12,11 @@ import msgspec
 from muniment.core.approvals import TEXT_MAX_CHARS
 from muniment.core.errors import BadBody, NotFound, Refused
 from muniment.core.names import AssetName, AssetRef, Namespace, VersionRef, parse_version
-from muniment.server import ledger
+from muniment.server import catalog, composites, ledger
 from muniment.server.approvals.actions.recording import Barred, Tools
 from muniment.server.approvals.records import Request
 from muniment.server.approvals.store import requests as store
+from muniment.server.composites.records import Composite
 from muniment.server.http import problems
 from muniment.server.http.operation import Call, Reply
 from muniment.server.http.records import Scope, Verb
@@ -24,11 +25,14 @@ from muniment.server.ports.db import Tx
 
 TAG = "approvals"
 ONE = "/api/v1/assets/{namespace}/{name}/versions/{version}"
+WHOLE = "/api/v1/composites/{cvi}"
 REQUEST = "/api/v1/approval-requests/{request_id}"
 
 Text = Annotated[str, msgspec.Meta(max_length=TEXT_MAX_CHARS)]
 Name = Annotated[str, msgspec.Meta(max_length=63)]
 Line = Annotated[str, msgspec.Meta(max_length=300)]
+Ref = Annotated[str, msgspec.Meta(max_length=700)]
+Cvi = Annotated[str, msgspec.Meta(max_length=80)]
 
 
 class AfterId(msgspec.Struct, frozen=True):
@@ -77,8 +81,62 @@ def scope_named(text: str) -> Scope:
     return scope_of(AssetRef.parse(text.rpartition("@")[0]))
 
 
+async def composite_of(call: Call, tx: Tx, verb: Verb = Verb.READ) -> Composite:
+    """Return the composite the path names, if the caller has `verb` for all of it.
+
+    Raises:
+        NotFound: there is none, or the caller may not see all of it.
+        NotAllowed: the caller may only read it.
+    """
+    cvi = call.path["cvi"]
+    try:
+        found = await composites.get(tx, cvi)
+        await require_whole(call, tx, found, verb)
+    except NotFound:
+        raise NotFound(f"there is no composite {cvi[:80]}, or you may not see all of it") from None
+    return found
+
+
+async def require_whole(call: Call, tx: Tx, composite: Composite, verb: Verb) -> None:
+    """Go on only if the caller may read a composite, and has `verb` for the asset of every member.
+
+    Raises:
+        NotFound, NotAllowed: they may not.
+    """
+    call.require(Verb.READ, Scope(composite.namespace))
+    for one in await composites.members(tx, composite):
+        call.require(verb, scope_of(one.ref.asset))
+
+
+async def require_for(
+    call: Call, tx: Tx, composite: str | None, asset: AssetRef, verb: Verb
+) -> None:
+    """Go on only if the caller has `verb` for what a row is about: an asset, or a composite.
+
+    Raises:
+        NotFound, NotAllowed: they have not.
+    """
+    if composite is None:
+        call.require(verb, scope_of(asset))
+    else:
+        await require_whole(call, tx, await composites.get(tx, composite), verb)
+
+
+async def version_id_of(call: Call, tx: Tx, version: str | None) -> uuid.UUID | None:
+    """Return the id of the version a list is to be of (`NAME@1.2.0`), None if of none.
+
+    Raises:
+        NotFound: there is none, or the caller may not read it.
+    """
+    if version is None:
+        return None
+    ref = VersionRef.parse(version)
+    call.require(Verb.READ, scope_of(ref.asset))
+    return (await catalog.get_version(tx, ref)).id
+
+
 async def request_of(call: Call, tx: Tx, verb: Verb = Verb.READ) -> Request:
-    """Return the request the path names, if the caller has `verb` for its asset.
+    """Return the request the path names, if the caller has `verb` for what it is about.
 
     Raises:
         NotFound: there is none, or the caller may not know.
@@ -87,7 +145,7 @@ async def request_of(call: Call, tx: Tx, verb: Verb = Verb.READ) -> Request:
     request_id = id_of(call, "request_id")
     try:
         request = await store.get_request(tx, request_id)
-        call.require(verb, scope_of(request.asset))
+        await require_for(call, tx, request.composite, request.asset, verb)
     except NotFound:
         raise NotFound(f"there is no request {request_id}, or you may not see it") from None
     return request

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 
 from muniment.core.errors import (
+    BadComposite,
     BadName,
     BadReference,
     BadVersion,
@@ -16,9 +17,9 @@ from muniment.core.errors import (
     NotFound,
     NotServed,
 )
-from muniment.core.names import VersionRef
-from muniment.server import catalog, policy
+from muniment.server import policy
 from muniment.server.approvals.actions import requesting
+from muniment.server.approvals.reads import matters
 from muniment.server.approvals.reads import standing as reads
 from muniment.server.approvals.records import ChangeClass, Wanted
 from muniment.server.approvals.routes import bodies, parts
@@ -33,7 +34,7 @@ State = Literal["open", "approved", "rejected", "withdrawn", "void"]
 
 
 class NewRequestBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a version is to go, and how much it changes: that says whose approval it takes.
+    """Where a version, or composite, is to go, and how much it changes: that says whose approval it takes.
 
     `reference` is where else it is talked of (`AI-1187`), `re_conformity_reference` the conformity
     assessment of a substantial change.
@@ -47,9 +48,10 @@ class NewRequestBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class RequestsQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which requests: all the caller may read, or those of a version (`NAME@1.2.0`)."""
+    """Which requests: all the caller may read, those of a version alone (`NAME@1.2.0`), of a composite."""
 
-    version: Annotated[str, msgspec.Meta(max_length=700)] | None = None
+    version: parts.Ref | None = None
+    composite: parts.Cvi | None = None
     environment: parts.Name | None = None
     state: State | None = None
     cursor: Cursor | None = None
@@ -83,30 +85,37 @@ class ResolvedBody(msgspec.Struct, frozen=True, kw_only=True):
 
 async def open_request(call: Call, tx: Tx) -> Reply:
     """Ask for a version to be approved for an environment."""
-    body: NewRequestBody = call.body
-    wanted = Wanted(
+    wanted, by = _wanted(call.body), parts.by(call)
+    found, new = await requesting.open_request(tx, parts.ref_of(call), wanted, by)
+    return Reply(bodies.request_body(found), status=201 if new else 200)
+
+
+async def open_composite_request(call: Call, tx: Tx) -> Reply:
+    """Ask for a composite to be approved for an environment."""
+    composite = await parts.composite_of(call, tx, Verb.REQUEST)
+    wanted, by = _wanted(call.body), parts.by(call)
+    found, new = await requesting.open_composite_request(tx, composite, wanted, by)
+    return Reply(bodies.request_body(found), status=201 if new else 200)
+
+
+def _wanted(body: NewRequestBody) -> Wanted:
+    return Wanted(
         environment=body.environment,
         change_class=body.change_class,
         reason=body.reason,
         reference=body.reference,
         re_conformity=body.re_conformity_reference,
     )
-    found, new = await requesting.open_request(tx, parts.ref_of(call), wanted, parts.by(call))
-    return Reply(bodies.request_body(found), status=201 if new else 200)
 
 
 async def list_requests(call: Call, tx: Tx) -> Reply:
     """List requests, newest first."""
     query: RequestsQuery = call.query
-    version_id = None
-    if query.version is not None:
-        ref = VersionRef.parse(query.version)
-        call.require(Verb.READ, parts.scope_of(ref.asset))
-        version_id = (await catalog.get_version(tx, ref)).id
     found = await store.list_requests(
         tx,
         scopes=parts.visible(call),
-        version_id=version_id,
+        version_id=await parts.version_id_of(call, tx, query.version),
+        composite=query.composite,
         environment=query.environment,
         state=query.state,
         after=read_cursor(query.cursor, parts.AfterId).id if query.cursor else None,
@@ -119,12 +128,12 @@ async def list_requests(call: Call, tx: Tx) -> Reply:
 async def show_request(call: Call, tx: Tx) -> Reply:
     """Show a request: what is signed, who did, what is in the way."""
     request = await parts.request_of(call, tx)
-    found = await reads.of_request(tx, request, call.now)
-    version, asset = await reads.subject_of(tx, request)
+    matter = await matters.of_request(tx, request)
+    found = await reads.of_request(tx, request, call.now, matter=matter)
     bundle = await policy.active(tx, call.now)
     verdict = None
     if request.ended_as is None:
-        evaluation, _ = await reads.judge(tx, call.deps.engines, version, asset, found)
+        evaluation, _ = await reads.judge(tx, call.deps.engines, matter, found)
         verdict = evaluation.verdict
     return Reply(
         bodies.shown_request(
@@ -132,7 +141,7 @@ async def show_request(call: Call, tx: Tx) -> Reply:
             verdict,
             () if verdict is None else rules.missing(verdict),
             registry=call.deps.settings.origin,
-            own_key=reads.profile_of(bundle, asset).own_key,
+            own_key=matter.profile(bundle.data).own_key,
         )
     )
 
@@ -140,7 +149,8 @@ async def show_request(call: Call, tx: Tx) -> Reply:
 async def withdraw_request(call: Call, tx: Tx) -> Reply:
     """Take a request back."""
     request = await parts.request_of(call, tx)
-    governs = call.may(Verb.GOVERN, parts.scope_of(request.asset))
+    matter = await matters.of_request(tx, request)
+    governs = all(call.may(Verb.GOVERN, scope) for scope in matter.scopes)
     body: WhyBody = call.body
     done = await requesting.withdraw(tx, request.id, body.reason, parts.by(call), governs=governs)
     return Reply(bodies.request_body(done))
@@ -185,6 +195,22 @@ OPERATIONS: list[Operation] = [
         status=201,
         also=(200,),
         errors=(NotFound, BadName, BadVersion, Conflict, NotServed),
+        tag=parts.TAG,
+    ),
+    Operation(
+        method="POST",
+        path=f"{parts.WHOLE}/approval-requests",
+        id="open_composite_approval_request",
+        summary="Ask for a composite to be approved for an environment",
+        handler=open_composite_request,
+        needs=Verb.REQUEST,
+        scope=ScopeFrom.ANYWHERE,
+        tx=TxMode.WRITE,
+        body=NewRequestBody,
+        returns=bodies.RequestBody,
+        status=201,
+        also=(200,),
+        errors=(NotFound, NotAllowed, BadComposite, Conflict, NotServed),
         tag=parts.TAG,
     ),
     Operation(

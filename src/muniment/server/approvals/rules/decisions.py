@@ -17,6 +17,7 @@ Source: design §1 (promise 3), §2; trust.md §2; R-101, R-113, R-117; SLSA VSA
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -76,7 +77,7 @@ def summary(
     return {
         "verifier": {"id": f"https://{registry}"},
         "timeVerified": second_text(decision.decided_at),
-        "resourceUri": f"https://{registry}/{decision.ref}",
+        "resourceUri": f"https://{registry}/{decision.name}",
         "policy": {"uri": f"https://{registry}/policies/{digest}", "digest": {"sha256": digest}},
         "inputAttestations": list(attestations),
         "verificationResult": "PASSED" if passed else "FAILED",
@@ -149,6 +150,7 @@ def decision_json(one: DecisionOf) -> dict[str, Any]:
         "environment": one.environment,
         "outcome": one.outcome.value,
         "frozen_sha256": one.frozen_sha256.hex,
+        "composite": one.composite,
         "expires_at": None if one.expires_at is None else _micro(one.expires_at),
     }
 
@@ -197,7 +199,7 @@ def _micro(at: dt.datetime) -> str:
 
 
 def certainly_not(standing: Standing) -> list[tuple[str, str]]:
-    """Return why a version is not approved, as far as that can be told without asking the rules."""
+    """Return why something is not approved, as far as that can be told without asking the rules."""
     decision, place = standing.decision, standing.place.name
     if decision is None:
         return [("not_decided", f"nobody decided that it may go to {place}")]
@@ -217,13 +219,28 @@ def certainly_not(standing: Standing) -> list[tuple[str, str]]:
 
 
 def approved(standing: Standing, verdict: Verdict | None, mode: Mode) -> Approved:
-    """Return whether a version is approved; `verdict` is None where that is certainly not so."""
+    """Return whether something is approved; `verdict` is None where that is certainly not so."""
     reasons = certainly_not(standing)
     if verdict is not None:
         reasons += [(one.id, one.message) for one in verdict.failed]
     if mode is not Mode.ENFORCE:
         reasons.append(("not_enforced", "its namespace does not enforce its rules"))
     return Approved(not reasons and verdict is not None, tuple(reasons), standing.decision)
+
+
+def due_warnings(
+    expiring: Iterable[DecisionOf], at: dt.datetime, told: Mapping[uuid.UUID, Sequence[int]]
+) -> list[tuple[DecisionOf, int]]:
+    """Return of which approvals it is time to tell that they end, and in how many days.
+
+    `told` says of each decision for how many days before its end that was told already.
+    """
+    due = [
+        (one, due_warning(one.expires_at, at, told.get(one.id, ())))
+        for one in expiring
+        if one.expires_at is not None
+    ]
+    return [(one, days) for one, days in due if days is not None]
 
 
 def due_warning(expires_at: dt.datetime, at: dt.datetime, told: Iterable[int]) -> int | None:

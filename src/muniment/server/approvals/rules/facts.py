@@ -2,11 +2,7 @@
 
 1. What is not known is left out: a rule that needs it fails.
 2. Of several SBOMs, and of several statements of provenance, the one that proves most counts.
-3. An evaluation that does not hold for the version counts only where none does: it tells what changed.
-4. A run is superseded by a later one of the same tool that measured as much, and by later ones of any
-   tool that measured all it did and are not void.
-5. Of gates, only the registry's own records count. The gate called `baseline` is the baseline suite.
-6. A tool counts if it is one whose files are read, and its version is known.
+3. What evaluations and gates tell is `rules.evaluations`' to say.
 
 Source: `muniment.server.policy.schemas.policy_input.v1.json`; R-080, R-082, R-098, R-111.
 """
@@ -18,19 +14,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from muniment.core.digest import digest_of
 from muniment.scan.records import FileReport, Severity, VerdictClass
 from muniment.server import catalog, evidence
+from muniment.server.approvals.rules import evaluations
+from muniment.server.approvals.rules.evaluations import components, hex_of, seconds
+from muniment.server.approvals.rules.evaluations import name as name_of
+from muniment.server.approvals.rules.evaluations import text as text_of
 from muniment.server.catalog.records import Asset, Lifecycle, Version
-from muniment.server.evidence.records import Assurance, Evidence, EvidenceKind, Flag
+from muniment.server.evidence.records import Assurance, Evidence, EvidenceKind
 from muniment.server.scanning.records import Scan
 from muniment.server.vulnerabilities.records import Finding, Outlook
 
 SCHEMA: Final = "muniment.policy-input.v1"
-BASELINE: Final = "baseline"
-_NAME_MAX, _TEXT_MAX, _FINDINGS_MAX, _OPEN_MAX, _RUNS_MAX = 300, 1000, 1000, 1000, 1000
-_UNFINISHED: Final = frozenset({Flag.ABORTED, Flag.FAILED, Flag.PARTIAL, Flag.INVALIDATED})
-_UNREAD: Final = frozenset({"other", "unknown"})
+_FINDINGS_MAX, _OPEN_MAX = 1000, 1000
 _CLEAN: Final = frozenset({VerdictClass.CLEAN, VerdictClass.EXECUTABLE_ALLOW_LISTED})
 
 
@@ -63,6 +59,11 @@ def document(
     extra: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the input document. `extra` is put over it: members of `subject` and `asset` one by one."""
+    tested = [
+        (one, evidence.of_version(one, held.version, at))
+        for one in held.evidence
+        if one.kind in {EvidenceKind.EVALUATION, EvidenceKind.GATE}
+    ]
     known: dict[str, Any] = {
         "schema": SCHEMA,
         "step": step,
@@ -74,50 +75,32 @@ def document(
         "provenance": _provenance(held),
         "scan": _scan(held),
         "vulnerabilities": _vulnerabilities(held.outlook),
-        "evaluation": _evaluation(held, at),
-        "gates": _gates(held, at),
+        "evaluation": evaluations.evaluation(tested),
+        "gates": evaluations.gates(tested),
         "documentation": {"missing": _undocumented(held)},
     }
-    found = {name: value for name, value in known.items() if value is not None}
+    return overlaid({name: value for name, value in known.items() if value is not None}, extra)
+
+
+def overlaid(known: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document with `extra` put over it: members of `subject` and `asset` one by one."""
+    found = dict(known)
     for name, value in extra.items():
         found[name] = {**found[name], **value} if name in {"subject", "asset"} else value
     return found
-
-
-def seconds(at: dt.datetime) -> int:
-    """Return a time as policy has it: whole seconds since 1970."""
-    return int(at.timestamp())
-
-
-def _name(text: object) -> str:
-    return str(text)[:_NAME_MAX] or "unnamed"
-
-
-def _text(text: object) -> str:
-    return str(text)[:_TEXT_MAX]
-
-
-def hex_of(digest: str) -> str:
-    """Return a component's digest as policy has it; what is no SHA-256 stands for itself by its own."""
-    algorithm, _, value = digest.partition(":")
-    return value if algorithm == "sha256" else digest_of(digest.encode()).hex
-
-
-def _components(of: Mapping[str, str]) -> dict[str, str]:
-    return {_name(name): hex_of(digest) for name, digest in of.items()}
 
 
 def _subject(held: Held) -> dict[str, Any]:
     version = held.version
     now = evidence.bound(EvidenceKind.EVALUATION, evidence.components_of(version))
     found: dict[str, Any] = {
-        "ref": _name(version.name),
+        "ref": name_of(version.name),
         "kind": version.kind.value,
         "lifecycle": _lifecycle(held),
         "quarantined": version.standing.quarantined,
         "artifact_sha256": version.manifest_digest.hex,
-        "components": _components(now),
-        "authors": [_name(one) for one in held.authors],
+        "components": components(now),
+        "authors": [name_of(one) for one in held.authors],
     }
     if "generative" in version.metadata:
         found["generative"] = version.metadata["generative"]
@@ -134,10 +117,10 @@ def _lifecycle(held: Held) -> str:
 def _asset(held: Held) -> dict[str, Any]:
     state, metadata, active = held.asset.state, held.version.metadata, held.active or {}
     found: dict[str, Any] = {
-        "name": _name(held.asset.ref),
+        "name": name_of(held.asset.ref),
         "risk_tier": None if state.risk_tier is None else state.risk_tier.value,
-        "allowed_uses": [_name(one) for one in metadata.get("allowed_use_cases", ())],
-        "prohibited_uses": [_name(one) for one in metadata.get("prohibited_use_cases", ())],
+        "allowed_uses": [name_of(one) for one in metadata.get("allowed_use_cases", ())],
+        "prohibited_uses": [name_of(one) for one in metadata.get("prohibited_use_cases", ())],
     }
     for member, name in (
         ("owner_active", state.owner),
@@ -173,7 +156,7 @@ def _sbom(held: Held) -> dict[str, Any] | None:
             "subject_sha256": _manifest_of(one, held),
             "signed": one.assurance is Assurance.VERIFIED,
             "missing_elements": [
-                _name(each) for each in one.parsed["details"].get("missing_elements", [_UNKNOWN])
+                name_of(each) for each in one.parsed["details"].get("missing_elements", [_UNKNOWN])
             ],
         }
         for one in _of(held, EvidenceKind.SBOM)
@@ -201,93 +184,11 @@ def _provenance(held: Held) -> dict[str, Any] | None:
         {
             "subject_sha256": _manifest_of(one, held),
             "signer_allowed": one.assurance is Assurance.VERIFIED,
-            **({} if one.signer is None else {"signer": _text(one.signer)}),
+            **({} if one.signer is None else {"signer": text_of(one.signer)}),
         }
         for one in _of(held, EvidenceKind.PROVENANCE)
     ]
     return max(enumerate(found), key=_proves_most(held), default=(0, None))[1]
-
-
-def _evaluation(held: Held, at: dt.datetime) -> dict[str, Any] | None:
-    known = [
-        (one, evidence.of_version(one, held.version, at))
-        for one in _of(held, EvidenceKind.EVALUATION)
-    ]
-    baseline = [one["passed"] for one in _gates(held, at) or () if one["name"] == BASELINE]
-    if not known and not baseline:
-        return None
-    holding = [one for one, fresh in known if not fresh.stale]
-    counted = current(holding) if holding else [one for one, _ in known]
-    runs = [one for one in counted if _is_run(one)]
-    found: dict[str, Any] = {
-        "dimensions": {
-            one.dimension.value: {
-                "status": one.state,
-                **({"reason": _text(one.reason)} if one.state == "not_applicable" else {}),
-            }
-            for one in evidence.coverage(known)
-        },
-        "runs": [_run(one) for one in runs[-_RUNS_MAX:]],
-    }
-    return found | ({"baseline_passed": baseline[-1]} if baseline else {})
-
-
-def current(runs: Sequence[Evidence]) -> list[Evidence]:
-    """Return the runs that no later one supersedes; `runs` is oldest first, and so is the answer."""
-    found: list[Evidence] = []
-    measured: set[str] = set()
-    of_tool: dict[str, list[set[str]]] = {}
-    for one in reversed(runs):
-        its = _measures(one)
-        later = of_tool.setdefault(one.tool_name or one.format, [])
-        if any(its <= each for each in later) or (its and its <= measured):
-            continue
-        found.append(one)
-        later.append(its)
-        if not evidence.is_void(one.flags):
-            measured |= its
-    return found[::-1]
-
-
-def _is_run(one: Evidence) -> bool:
-    """A statement that something does not apply, and no more, is no run."""
-    return bool(one.parsed.get("metrics")) or not one.parsed.get("not_applicable")
-
-
-def _measures(one: Evidence) -> set[str]:
-    metrics = one.parsed.get("metrics", ())
-    said = {metric["dimension"] for metric in metrics if metric.get("dimension")}
-    return said | set(one.parsed.get("not_applicable", ()))
-
-
-def _run(one: Evidence) -> dict[str, Any]:
-    flags = {Flag(flag) for flag in one.flags}
-    known = one.format not in _UNREAD and one.tool_version is not None
-    return {
-        "id": str(one.id),
-        "at": seconds(evidence.made_at(one)),
-        "complete": flags.isdisjoint(_UNFINISHED),
-        "edited": Flag.EDITED in flags,
-        "tool": _text(f"{one.tool_name or one.format} {one.tool_version or ''}".strip()),
-        "tool_allowed": known,
-        "components": _components(one.bound),
-    }
-
-
-def _gates(held: Held, at: dt.datetime) -> list[dict[str, Any]] | None:
-    """Records in the order they were decided; of a plan no gate is decided before those before it."""
-    found = [
-        {
-            "name": _name(one.parsed["details"]["gate"]),
-            "passed": one.parsed["details"]["result"] == "passed",
-            "at": seconds(evidence.made_at(one)),
-        }
-        for one in _of(held, EvidenceKind.GATE)
-        if one.format == "gate"
-        and one.signer == "registry"
-        and not evidence.of_version(one, held.version, at).stale
-    ]
-    return found[-100:] or None
 
 
 # --- scans and vulnerabilities -------------------------------------------------------------------
@@ -295,7 +196,7 @@ def _gates(held: Held, at: dt.datetime) -> list[dict[str, Any]] | None:
 
 def _scan(held: Held) -> dict[str, Any] | None:
     version, scan = held.version, held.scan
-    formats = [_name(one) for one in version.formats]
+    formats = [name_of(one) for one in version.formats]
     if version.file_count == 0:
         return {"complete": True, "executable": False, "formats": formats, "findings": []}
     if scan is None:
@@ -316,7 +217,7 @@ def _scan(held: Held) -> dict[str, Any] | None:
         "executable": scan.executable,
         "formats": formats,
         "findings": [
-            {"rule": _name(rule), "path": _text(path)} for rule, path in found[:_FINDINGS_MAX]
+            {"rule": name_of(rule), "path": text_of(path)} for rule, path in found[:_FINDINGS_MAX]
         ],
     }
 
@@ -337,9 +238,9 @@ def _vulnerabilities(outlook: Outlook | None) -> dict[str, Any] | None:
         "snapshot_at": seconds(outlook.dated_at),
         "open": [
             {
-                "id": _name(one.name),
+                "id": name_of(one.name),
                 "severity": one.severity.value,
-                "component": _text(one.purl or f"{one.component} {one.version or ''}".strip()),
+                "component": text_of(one.purl or f"{one.component} {one.version or ''}".strip()),
                 "exploited": one.exploited is not None,
             }
             for one in still[:_OPEN_MAX]

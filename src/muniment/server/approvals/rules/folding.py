@@ -45,6 +45,8 @@ def fold_request(rows: Rows, entry: Recorded) -> None:
         document = canonical(fields.pop("frozen"))
         key = fields.pop("id")
         rows[key] = {
+            "composite": None,
+            "member_assets": None,
             **fields,
             "frozen": document.hex(),
             "frozen_sha256": digest_of(document).hex,
@@ -130,6 +132,7 @@ def fold_decision(rows: Rows, entry: Recorded) -> None:
         fields = dict(payload["decision"])
         key = fields.pop("id")
         rows[key] = {
+            "composite": None,
             **fields,
             "decided_at": time_text(entry.at),
             "entry_id": str(entry.id),

@@ -2,7 +2,8 @@
 
 1. Frozen is all that reviewers see: the version's digests, its asset's risk tier, the policy in force,
    the class of the change, who asks, and every piece of evidence that somebody added. What the
-   registry's own jobs add (scans, vulnerability matches) is judged anew each time instead.
+   registry's own jobs add (scans, vulnerability matches) is judged anew each time instead. Of a
+   composite: its manifest, all of that for each member, and its own evidence.
 2. While a request is open, any difference makes it void: nobody can sign it, and it says what changed.
 3. Once it is decided, later evidence and a later policy are judged by the rules as they are then; any
    other difference ends the approval.
@@ -12,16 +13,19 @@ Source: design §6 (promote); requirements §1.1 J, §0 (5).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from muniment.core.errors import BadBody
 from muniment.server.approvals.records import Changed, Place, Request, Wanted
+from muniment.server.approvals.rules.matters import Matter
 from muniment.server.catalog.records import Asset, Version
+from muniment.server.composites.records import Composite
 from muniment.server.evidence.records import Evidence
 from muniment.server.ledger.records import Actor
 
 SCHEMA: Final = "muniment.approval-request.v1"
+COMPOSITE_SCHEMA: Final = "muniment.composite-approval-request.v1"
 _TEXT_MAX_CHARS: Final = 2000
 _REFERENCE_MAX_CHARS: Final = 300
 #: What the rules judge anew once a request is decided.
@@ -29,28 +33,21 @@ _JUDGED: Final = frozenset({"evidence", "policy_sha256", "version"})
 
 
 def frozen(
-    version: Version,
-    asset: Asset,
+    matter: Matter,
     *,
     wanted: Wanted,
     requester: Actor,
     place: Place,
     policy_digest: str,
-    evidence: Iterable[Evidence],
+    evidence: Mapping[str, Iterable[Evidence]],
 ) -> dict[str, Any]:
-    """Return the document reviewers are shown, in which all that can change is fixed."""
-    tier = asset.state.risk_tier
+    """Return the document reviewers are shown, in which all that can change is fixed.
+
+    `evidence` is that of each version by its id, and of a composite by its CVI.
+    """
+    of = _version(matter) if matter.composite is None else _composite(matter, matter.composite)
     return {
-        "schema": SCHEMA,
-        "asset": {"id": str(asset.id), "kind": asset.kind.value},
-        "risk_tier": None if tier is None else tier.value,
-        "version": {
-            "id": str(version.id),
-            "ref": version.name,
-            "number": version.number,
-            "manifest_sha256": version.manifest_digest.hex,
-            "metadata_sha256": version.metadata_digest.hex,
-        },
+        **of,
         "environment": place.name,
         "change_class": wanted.change_class.value,
         "requester": requester.id,
@@ -58,26 +55,103 @@ def frozen(
         "reference": wanted.reference,
         "re_conformity_reference": wanted.re_conformity,
         "policy_sha256": policy_digest.removeprefix("sha256:"),
-        "evidence": [
-            {"id": str(one.id), "kind": one.kind.value, "sha256": one.digest.hex}
-            for one in sorted(evidence, key=lambda one: one.id)
-            if one.actor.kind != "system"
+        "evidence": _evidence_of(matter, evidence),
+    }
+
+
+def _version(matter: Matter) -> dict[str, Any]:
+    version, asset = matter.version, matter.asset
+    return {
+        "schema": SCHEMA,
+        "asset": {"id": str(asset.id), "kind": asset.kind.value},
+        "risk_tier": _tier(asset),
+        "version": _digests(version),
+    }
+
+
+def _composite(matter: Matter, composite: Composite) -> dict[str, Any]:
+    return {
+        "schema": COMPOSITE_SCHEMA,
+        "composite": {
+            "cvi": composite.cvi,
+            "namespace": composite.namespace,
+            "registered_by": composite.actor.id,
+        },
+        "manifest": dict(composite.manifest),
+        "members": [
+            {
+                **_digests(version),
+                "asset_id": str(asset.id),
+                "kind": asset.kind.value,
+                "risk_tier": _tier(asset),
+            }
+            for version, asset in matter.members
         ],
     }
+
+
+def _digests(version: Version) -> dict[str, Any]:
+    return {
+        "id": str(version.id),
+        "ref": version.name,
+        "number": version.number,
+        "manifest_sha256": version.manifest_digest.hex,
+        "metadata_sha256": version.metadata_digest.hex,
+    }
+
+
+def _tier(asset: Asset) -> str | None:
+    tier = asset.state.risk_tier
+    return None if tier is None else tier.value
+
+
+def _evidence_of(
+    matter: Matter, evidence: Mapping[str, Iterable[Evidence]]
+) -> list[dict[str, Any]]:
+    """Return what people added: a composite's own first, then its members', each with whose it is."""
+    alone = matter.composite is None
+    names = {str(version.id): version.name for version, _ in matter.members}
+    own = {} if matter.composite is None else {matter.composite.cvi: matter.composite.cvi}
+    return [
+        {"id": str(one.id), "kind": one.kind.value, "sha256": one.digest.hex}
+        | ({} if alone else {"of": name})
+        for key, name in {**own, **names}.items()
+        for one in sorted(evidence.get(key, ()), key=lambda one: one.id)
+        if one.actor.kind != "system"
+    ]
 
 
 def changed(
     before: Mapping[str, Any], now: Mapping[str, Any], *, decided: bool
 ) -> tuple[Changed, ...]:
     """Return what of a frozen document is not so any more, and matters."""
-    found = []
+    found: list[Changed] = []
     for name in sorted(before.keys() | now.keys()):
         was, found_now = before.get(name), now.get(name)
-        if was != found_now and not (decided and name in _JUDGED):
-            found.append(
-                _evidence(was, found_now) if name == "evidence" else Changed(name, was, found_now)
-            )
+        if was == found_now or (decided and name in _JUDGED):
+            continue
+        if name == "evidence":
+            found.append(_evidence(was, found_now))
+        elif name == "members":
+            found += _members(was or (), found_now or (), decided=decided)
+        else:
+            found.append(Changed(name, was, found_now))
     return tuple(found)
+
+
+def _members(was: Any, now: Any, *, decided: bool) -> Iterator[Changed]:
+    """Return what differs of each member. What it is called is judged anew, as a version's name is."""
+    before = {one["id"]: one for one in was}
+    after = {one["id"]: one for one in now}
+    for key in {**before, **after}:
+        one, other = before.get(key, {}), after.get(key, {})
+        ref = other.get("ref") or one.get("ref")
+        if not one or not other:
+            yield Changed(f"member {ref}", one.get("ref"), other.get("ref"))
+            continue
+        for name in sorted(one.keys() | other.keys()):
+            if one.get(name) != other.get(name) and not (decided and name == "ref"):
+                yield Changed(f"{name} of {ref}", one.get(name), other.get(name))
 
 
 def _evidence(was: Any, now: Any) -> Changed:

@@ -3,8 +3,8 @@
 In the order checked at the bar; who fails is refused, and that is recorded:
 
 1. A named human being signs, never a service or a pipeline (R-114).
-2. Neither who asked, nor who made or registered the version (R-120).
-3. In a role they hold for that asset, by themselves: being an administrator is none.
+2. Neither who asked, nor who made or registered the version, the composite or a member of it (R-120).
+3. In a role they hold for that asset, of a composite for every member's: being an administrator is none.
 4. In one role only; the last word of a person counts.
 5. With their own key, where the policy's profile for the risk tier says `own_key`.
 
@@ -59,13 +59,14 @@ class Profile:
     approval_days: int
 
 
-def roles_in(grants: Iterable[Grant], scope: Scope) -> frozenset[str]:
-    """Return the approvers' roles that `grants` give for `scope`: `platform` of `approver_platform`."""
-    return frozenset(
-        one.role.value.removeprefix("approver_")
-        for one in grants
-        if one.role.value.startswith("approver_") and one.scope.covers(scope)
-    )
+def roles_in(grants: Iterable[Grant], scope: Scope, *more: Scope) -> frozenset[str]:
+    """Return the approvers' roles that `grants` give for each scope: `platform` of `approver_platform`."""
+    approving = [one for one in grants if one.role.value.startswith("approver_")]
+    held = [
+        {one.role.value.removeprefix("approver_") for one in approving if one.scope.covers(each)}
+        for each in (scope, *more)
+    ]
+    return frozenset(set.intersection(*held))
 
 
 def profile(data: Mapping[str, Any], risk_tier: str | None) -> Profile:
@@ -91,12 +92,15 @@ def bar(
     if str(signer.id) == requester:
         return Bar.REQUESTER, "who asks does not approve: have somebody else sign"
     if str(signer.id) in authors:
-        return Bar.AUTHOR, "who made or registered the version does not approve it"
+        return (
+            Bar.AUTHOR,
+            "who made or registered the version, or a part of it, does not approve it",
+        )
     if role not in signer.roles:
         held = ", ".join(sorted(signer.roles)) or "none"
         return Bar.NO_ROLE, (
-            f"expected the role approver_{role} for this asset, found {held}; being an"
-            " administrator is not enough"
+            f"expected the role approver_{role} for this asset (of a composite, for that of every member),"
+            f" found {held}; being an administrator is not enough"
         )
     return None
 
@@ -196,12 +200,12 @@ def word(
     person: Principal | None,
     key: SigningKey | None,
     *,
-    scope: Scope,
+    scopes: Sequence[Scope],
     own_key: bool,
 ) -> Word:
     """Return whether a person's word counts now."""
     invalid = _unsigned(approval, key, own_key=own_key)
-    barred = ineligible(approval.role, person, scope)
+    barred = ineligible(approval.role, person, *scopes)
     return Word(approval, not invalid, not barred, invalid or barred)
 
 
@@ -212,13 +216,13 @@ def _unsigned(approval: Approval, key: SigningKey | None, *, own_key: bool) -> s
     return "the key was revoked" if key is None or key.revoked_at is not None else ""
 
 
-def ineligible(role: str, person: Principal | None, scope: Scope) -> str:
+def ineligible(role: str, person: Principal | None, scope: Scope, *more: Scope) -> str:
     """Return why nobody in this role is there to have signed; empty if they might sign now."""
     if person is None or person.kind is not PrincipalKind.PERSON:
         return "there is no such person"
     if person.disabled_at is not None:
         return "the person is not active any more"
-    if role not in roles_in(person.grants, scope):
+    if role not in roles_in(person.grants, scope, *more):
         return f"the person does not hold the role approver_{role} any more"
     return ""
 

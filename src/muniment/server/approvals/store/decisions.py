@@ -10,17 +10,20 @@ from typing import Final, LiteralString
 from muniment.core.digest import Digest
 from muniment.core.errors import NotFound
 from muniment.server.approvals.records import DecisionOf, Outcome
+from muniment.server.approvals.store.seen import OF_REQUEST, Scopes, scope_values
 from muniment.server.ports.db import Row, Tx
 
 _DECISIONS: Final[LiteralString] = """
     SELECT d.id, d.request_id, d.asset_id, d.version_id, d.environment, d.outcome, d.frozen_sha256,
-           d.decided_at, d.expires_at, d.entry_id,
+           d.decided_at, d.expires_at, d.entry_id, d.composite,
            CASE a.namespace WHEN 'default' THEN '' ELSE a.namespace || '/' END
                || a.name || '@' || v.version AS ref
     FROM decision d JOIN version v ON v.id = d.version_id JOIN asset a ON a.id = d.asset_id
+         JOIN approval_request r ON r.id = d.request_id
 """
 _NOT_REPLACED: Final[LiteralString] = """
     NOT EXISTS (SELECT FROM decision n WHERE n.version_id = d.version_id
+                AND n.composite IS NOT DISTINCT FROM d.composite
                 AND n.environment = d.environment AND n.id > d.id)
 """
 
@@ -41,8 +44,8 @@ async def insert_decision(tx: Tx, new: DecisionOf) -> None:
     await tx.execute(
         """
         INSERT INTO decision (id, request_id, asset_id, version_id, environment, outcome,
-                              frozen_sha256, decided_at, expires_at, entry_id)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                              frozen_sha256, decided_at, expires_at, entry_id, composite)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
         """,
         new.id,
         new.request_id,
@@ -54,6 +57,7 @@ async def insert_decision(tx: Tx, new: DecisionOf) -> None:
         new.decided_at,
         new.expires_at,
         new.entry_id,
+        new.composite,
     )
 
 
@@ -75,11 +79,14 @@ async def decision_on(tx: Tx, request_id: uuid.UUID) -> DecisionOf | None:
     return None if row is None else _decision(row)
 
 
-async def newest_decision(tx: Tx, version_id: uuid.UUID, environment: str) -> DecisionOf | None:
-    """Return what was decided last of a version and environment, or None."""
+async def newest_decision(tx: Tx, key: uuid.UUID | str, environment: str) -> DecisionOf | None:
+    """Return what was decided last of a version (its id) or composite (its CVI) there, or None."""
+    of: LiteralString = (
+        "d.composite = $1" if isinstance(key, str) else "d.version_id = $1 AND d.composite IS NULL"
+    )
     row = await tx.fetchrow(
-        _DECISIONS + "WHERE d.version_id = $1 AND d.environment = $2 ORDER BY d.id DESC LIMIT 1",
-        version_id,
+        _DECISIONS + "WHERE " + of + " AND d.environment = $2 ORDER BY d.id DESC LIMIT 1",
+        key,
         environment,
     )
     return None if row is None else _decision(row)
@@ -88,8 +95,9 @@ async def newest_decision(tx: Tx, version_id: uuid.UUID, environment: str) -> De
 async def list_decisions(
     tx: Tx,
     *,
-    scopes: Sequence[tuple[str | None, str | None]] | None,
+    scopes: Scopes,
     version_id: uuid.UUID | None,
+    composite: str | None,
     environment: str | None,
     outcome: str | None,
     after: uuid.UUID | None,
@@ -97,23 +105,23 @@ async def list_decisions(
 ) -> list[DecisionOf]:
     """Return decisions, newest first, those after `after`.
 
-    `scopes` are (namespace, asset) that may be seen, None everything.
+    `scopes` are (namespace, asset) that may be seen, None everything. Those of a version are of it alone.
     """
     rows = await tx.fetch(
         _DECISIONS
+        + "WHERE"
+        + OF_REQUEST
         + """
-        WHERE ($1 OR EXISTS (SELECT FROM unnest($2::text[], $3::text[]) s (namespace, name)
-                             WHERE s.namespace = a.namespace AND coalesce(s.name, a.name) = a.name))
-          AND ($4::uuid IS NULL OR d.version_id = $4)
-          AND ($5::text IS NULL OR d.environment = $5)
-          AND ($6::text IS NULL OR d.outcome = $6)
-          AND ($7::uuid IS NULL OR d.id < $7)
-        ORDER BY d.id DESC LIMIT $8
+          AND ($4::uuid IS NULL OR (d.version_id = $4 AND d.composite IS NULL))
+          AND ($5::text IS NULL OR d.composite = $5)
+          AND ($6::text IS NULL OR d.environment = $6)
+          AND ($7::text IS NULL OR d.outcome = $7)
+          AND ($8::uuid IS NULL OR d.id < $8)
+        ORDER BY d.id DESC LIMIT $9
         """,
-        scopes is None,
-        [one[0] for one in scopes or ()],
-        [one[1] for one in scopes or ()],
+        *scope_values(scopes),
         version_id,
+        composite,
         environment,
         outcome,
         after,
@@ -125,7 +133,7 @@ async def list_decisions(
 async def expiring(
     tx: Tx,
     *,
-    scopes: Sequence[tuple[str | None, str | None]] | None,
+    scopes: Scopes,
     now: dt.datetime,
     until: dt.datetime,
     after: tuple[dt.datetime, uuid.UUID] | None,
@@ -138,17 +146,15 @@ async def expiring(
     ends_after, last = after or (now, None)
     rows = await tx.fetch(
         _DECISIONS
+        + "WHERE"
+        + OF_REQUEST
         + """
-        WHERE d.expires_at > $4 AND d.expires_at <= $5
-          AND ($7::uuid IS NULL OR (d.expires_at, d.id) > ($6, $7))
-          AND ($1 OR EXISTS (SELECT FROM unnest($2::text[], $3::text[]) s (namespace, name)
-                             WHERE s.namespace = a.namespace AND coalesce(s.name, a.name) = a.name))
-          AND """
+          AND d.expires_at > $4 AND d.expires_at <= $5
+          AND ($7::uuid IS NULL OR (d.expires_at, d.id) > ($6, $7)) AND
+        """
         + _NOT_REPLACED
         + " ORDER BY d.expires_at, d.id LIMIT $8",
-        scopes is None,
-        [one[0] for one in scopes or ()],
-        [one[1] for one in scopes or ()],
+        *scope_values(scopes),
         now,
         until,
         ends_after,
@@ -158,12 +164,14 @@ async def expiring(
     return [_decision(row) for row in rows]
 
 
-async def warned_days(tx: Tx, decision_id: uuid.UUID) -> list[int]:
-    """Return for how many days before its end an approval was told to end."""
+async def warned_of(tx: Tx, decision_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[int]]:
+    """Return for how many days before their ends approvals were told to end; those never told left out."""
     rows = await tx.fetch(
-        "SELECT days FROM approval_warning WHERE decision_id = $1 ORDER BY days", decision_id
+        "SELECT decision_id, array_agg(days) AS days FROM approval_warning"
+        " WHERE decision_id = ANY($1::uuid[]) GROUP BY decision_id",
+        list(decision_ids),
     )
-    return [row["days"] for row in rows]
+    return {row["decision_id"]: list(row["days"]) for row in rows}
 
 
 async def insert_warning(

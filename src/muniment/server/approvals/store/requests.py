@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Sequence
 from typing import Final, LiteralString
 
 import msgspec
@@ -14,6 +13,7 @@ from muniment.core.digest import Digest
 from muniment.core.errors import BadBody, NotFound
 from muniment.core.names import AssetName, AssetRef, Namespace
 from muniment.server.approvals.records import ChangeClass, Comment, Ended, Place, Request
+from muniment.server.approvals.store.seen import OF_REQUEST, Scopes, scope_values
 from muniment.server.ledger.records import Actor
 from muniment.server.ports.db import Row, Tx
 
@@ -21,7 +21,7 @@ _REQUESTS: Final[LiteralString] = """
     SELECT r.id, r.asset_id, r.version_id, a.namespace, a.name, v.version, r.environment,
            r.change_class, r.reason, r.reference, r.re_conformity, r.frozen, r.frozen_sha256,
            r.opened_at, r.actor_kind, r.actor_id, r.entry_id, r.ended_at, r.ended_as,
-           r.ended_reason, r.ended_entry_id
+           r.ended_reason, r.ended_entry_id, r.composite, r.member_assets
     FROM approval_request r JOIN version v ON v.id = r.version_id JOIN asset a ON a.id = r.asset_id
 """
 _COMMENTS: Final[LiteralString] = """
@@ -31,17 +31,23 @@ _COMMENTS: Final[LiteralString] = """
 """
 
 
+async def places(tx: Tx) -> list[Place]:
+    """Return the environments, in their order."""
+    rows = await tx.fetch("SELECT name, lower(stage) AS stage FROM environment ORDER BY position")
+    return [Place(row["name"], row["stage"]) for row in rows]
+
+
 async def get_place(tx: Tx, name: str) -> Place:
     """Return the environment of that name.
 
     Raises:
         BadBody: there is none; the message names those there are.
     """
-    rows = await tx.fetch("SELECT name, lower(stage) AS stage FROM environment ORDER BY position")
-    for row in rows:
-        if row["name"] == name:
-            return Place(row["name"], row["stage"])
-    message = f"expected one of {', '.join(row['name'] for row in rows)}, found {name[:80]!a}"
+    known = await places(tx)
+    for one in known:
+        if one.name == name:
+            return one
+    message = f"expected one of {', '.join(one.name for one in known)}, found {name[:80]!a}"
     problem = {"field": "environment", "message": message, "fix": "choose one of them"}
     raise BadBody(f"`environment`: {message}", problems=[problem])
 
@@ -68,6 +74,8 @@ def _request(row: Row) -> Request:
         ended_as=None if ended is None else Ended(ended),
         ended_reason=row["ended_reason"],
         ended_entry_id=row["ended_entry_id"],
+        composite=row["composite"],
+        member_assets=None if row["member_assets"] is None else tuple(row["member_assets"]),
     )
 
 
@@ -75,14 +83,14 @@ async def insert_request(tx: Tx, new: Request) -> None:
     """Write an open request.
 
     Raises:
-        Conflict: one is open for that version and environment.
+        Conflict: one is open for that version, or composite, and environment.
     """
     await tx.execute(
         """
         INSERT INTO approval_request (id, asset_id, version_id, environment, change_class, reason,
                                       reference, re_conformity, frozen, frozen_sha256, opened_at,
-                                      actor_kind, actor_id, entry_id)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                                      actor_kind, actor_id, entry_id, composite, member_assets)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
         """,
         new.id,
         new.asset_id,
@@ -98,6 +106,8 @@ async def insert_request(tx: Tx, new: Request) -> None:
         new.actor.kind,
         new.actor.id,
         new.entry_id,
+        new.composite,
+        None if new.member_assets is None else list(new.member_assets),
     )
 
 
@@ -132,25 +142,37 @@ async def get_request(tx: Tx, request_id: uuid.UUID, *, lock: bool = False) -> R
     return _request(row)
 
 
-async def requests_of(tx: Tx, version_id: uuid.UUID, environment: str) -> list[Request]:
-    """Return the newest requests for a version and environment, newest first, at most 20."""
-    rows = await tx.fetch(
-        _REQUESTS + "WHERE r.version_id = $1 AND r.environment = $2 ORDER BY r.id DESC LIMIT 20",
-        version_id,
-        environment,
-    )
-    return [_request(row) for row in rows]
+#: Of what is asked for, by the id of a version alone, or by a CVI: the open request, else the newest.
+_LATEST_ALONE: Final[LiteralString] = """
+    WHERE r.id = (SELECT id FROM approval_request
+                  WHERE version_id = $1 AND composite IS NULL AND environment = $2
+                  ORDER BY ended_at IS NOT NULL, id DESC LIMIT 1)
+"""
+_LATEST_WHOLE: Final[LiteralString] = """
+    WHERE r.id = (SELECT id FROM approval_request WHERE composite = $1 AND environment = $2
+                  ORDER BY ended_at IS NOT NULL, id DESC LIMIT 1)
+"""
+_OPEN_ALONE: Final[LiteralString] = """
+    SELECT id FROM approval_request WHERE version_id = $1 AND composite IS NULL AND environment = $2
+                                          AND ended_at IS NULL FOR UPDATE
+"""
+_OPEN_WHOLE: Final[LiteralString] = """
+    SELECT id FROM approval_request WHERE composite = $1 AND environment = $2 AND ended_at IS NULL
+    FOR UPDATE
+"""
 
 
-async def find_open(tx: Tx, version_id: uuid.UUID, environment: str) -> Request | None:
-    """Return the request that is open for a version and environment, locked; None if none is."""
+async def latest_request(tx: Tx, key: uuid.UUID | str, environment: str) -> Request | None:
+    """Return the request that is open for a version (its id) or composite (its CVI), else the newest."""
+    latest = _LATEST_WHOLE if isinstance(key, str) else _LATEST_ALONE
+    row = await tx.fetchrow(_REQUESTS + latest, key, environment)
+    return None if row is None else _request(row)
+
+
+async def find_open(tx: Tx, key: uuid.UUID | str, environment: str) -> Request | None:
+    """Return the request that is open for a version (its id) or composite (its CVI), locked; or None."""
     request_id = await tx.fetchval(
-        """
-        SELECT id FROM approval_request
-        WHERE version_id = $1 AND environment = $2 AND ended_at IS NULL FOR UPDATE
-        """,
-        version_id,
-        environment,
+        _OPEN_WHOLE if isinstance(key, str) else _OPEN_ALONE, key, environment
     )
     return None if request_id is None else await get_request(tx, request_id)
 
@@ -158,8 +180,9 @@ async def find_open(tx: Tx, version_id: uuid.UUID, environment: str) -> Request 
 async def list_requests(
     tx: Tx,
     *,
-    scopes: Sequence[tuple[str | None, str | None]] | None,
+    scopes: Scopes,
     version_id: uuid.UUID | None,
+    composite: str | None,
     environment: str | None,
     state: str | None,
     after: uuid.UUID | None,
@@ -167,25 +190,23 @@ async def list_requests(
 ) -> list[Request]:
     """Return requests, newest first, those after `after`; `state` is `open` or what they came to.
 
-    `scopes` are (namespace, asset) that may be seen, None everything.
+    `scopes` are (namespace, asset) that may be seen, None everything. Those of a version are of it alone.
     """
-    namespaces = [one[0] for one in scopes or ()]
-    names = [one[1] for one in scopes or ()]
     rows = await tx.fetch(
         _REQUESTS
+        + "WHERE"
+        + OF_REQUEST
         + """
-        WHERE ($1 OR EXISTS (SELECT FROM unnest($2::text[], $3::text[]) s (namespace, name)
-                             WHERE s.namespace = a.namespace AND coalesce(s.name, a.name) = a.name))
-          AND ($4::uuid IS NULL OR r.version_id = $4)
-          AND ($5::text IS NULL OR r.environment = $5)
-          AND ($6::text IS NULL OR coalesce(r.ended_as, 'open') = $6)
-          AND ($7::uuid IS NULL OR r.id < $7)
-        ORDER BY r.id DESC LIMIT $8
+          AND ($4::uuid IS NULL OR (r.version_id = $4 AND r.composite IS NULL))
+          AND ($5::text IS NULL OR r.composite = $5)
+          AND ($6::text IS NULL OR r.environment = $6)
+          AND ($7::text IS NULL OR coalesce(r.ended_as, 'open') = $7)
+          AND ($8::uuid IS NULL OR r.id < $8)
+        ORDER BY r.id DESC LIMIT $9
         """,
-        scopes is None,
-        namespaces,
-        names,
+        *scope_values(scopes),
         version_id,
+        composite,
         environment,
         state,
         after,

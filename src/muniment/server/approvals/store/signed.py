@@ -13,6 +13,7 @@ from muniment.core.canon import canonical
 from muniment.core.digest import Digest
 from muniment.core.errors import NotFound
 from muniment.server.approvals.records import Approval, ConditionOf, RuleException
+from muniment.server.approvals.store.seen import OF_ASSET, Scopes, scope_values
 from muniment.server.ledger.records import Actor
 from muniment.server.ports.db import Row, Tx
 
@@ -211,16 +212,23 @@ async def find_exception(tx: Tx, nonce: str) -> RuleException | None:
 
 
 async def exceptions_of(
-    tx: Tx, version_id: uuid.UUID, environment: str, today: dt.date
+    tx: Tx, version_ids: Sequence[uuid.UUID], environment: str, today: dt.date
 ) -> list[RuleException]:
-    """Return the exceptions of a version and environment that hold on a day, newest first, at most 100."""
+    """Return exceptions of versions in an environment that hold on a day, newest first.
+
+    At most 100 for each version.
+    """
     rows = await tx.fetch(
-        _EXCEPTIONS
+        _EXCEPTIONS  # noqa: S608 -- columns only
         + """
-        WHERE x.version_id = $1 AND x.environment = $2 AND x.revoked_at IS NULL AND x.until >= $3
-        ORDER BY x.id DESC LIMIT 100
+        WHERE x.id IN (SELECT o.id FROM unnest($1::uuid[]) w (id) CROSS JOIN LATERAL (
+                           SELECT e.id FROM rule_exception e
+                           WHERE e.version_id = w.id AND e.environment = $2
+                             AND e.revoked_at IS NULL AND e.until >= $3
+                           ORDER BY e.id DESC LIMIT 100) o)
+        ORDER BY x.id DESC
         """,
-        version_id,
+        list(version_ids),
         environment,
         today,
     )
@@ -230,7 +238,7 @@ async def exceptions_of(
 async def list_exceptions(
     tx: Tx,
     *,
-    scopes: Sequence[tuple[str | None, str | None]] | None,
+    scopes: Scopes,
     version_id: uuid.UUID | None,
     holding_on: dt.date | None,
     after: uuid.UUID | None,
@@ -242,17 +250,15 @@ async def list_exceptions(
     """
     rows = await tx.fetch(
         _EXCEPTIONS
+        + "WHERE"
+        + OF_ASSET
         + """
-        WHERE ($1 OR EXISTS (SELECT FROM unnest($2::text[], $3::text[]) s (namespace, name)
-                             WHERE s.namespace = a.namespace AND coalesce(s.name, a.name) = a.name))
           AND ($4::uuid IS NULL OR x.version_id = $4)
           AND ($5::date IS NULL OR (x.revoked_at IS NULL AND x.until >= $5))
           AND ($6::uuid IS NULL OR x.id < $6)
         ORDER BY x.id DESC LIMIT $7
         """,
-        scopes is None,
-        [one[0] for one in scopes or ()],
-        [one[1] for one in scopes or ()],
+        *scope_values(scopes),
         version_id,
         holding_on,
         after,

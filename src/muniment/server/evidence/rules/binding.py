@@ -159,6 +159,23 @@ def of_version(
     )
 
 
+def of_composite(
+    evidence: Evidence,
+    composite: Composite,
+    at: dt.datetime,
+    max_age: dt.timedelta | None = None,
+) -> Freshness:
+    """Say whether `evidence` tells of `composite` at a moment: of what else it is, or too old, it does not."""
+    return freshness(
+        evidence.kind,
+        evidence.bound,
+        behaviour(composite.manifest),
+        made_at=made_at(evidence),
+        at=at,
+        max_age=max_age,
+    )
+
+
 def freshness(
     kind: EvidenceKind,
     was: Mapping[str, str],
