@@ -269,19 +269,20 @@ def test_nothing_passes_for_a_composite_that_fails_for_a_member(
 # --- exceptions ----------------------------------------------------------------------------------
 
 
-def waiver(rule: str = "DOC-001", **more: Any) -> dict[str, Any]:
+def waiver(rule: str = "DOC-001", /, **more: Any) -> dict[str, Any]:
     return {
         "rule": rule, "from": AT - 10, "until": AT + 10, "signature_valid": True, "reason": "r", **more,
     }  # fmt: skip
 
 
 def test_a_rule_is_waived_where_it_is_for_every_member() -> None:
-    longer = waiver(**{"from": AT - 5, "until": AT + 99, "reason": "s"})
+    longer = waiver("DOC-001", **{"from": AT - 5, "until": AT + 99, "reason": "s"})
     assert composing.waived_for_all([[waiver()], [waiver("SEC-004"), longer]], AT) == [
-        waiver(**{"from": AT - 5, "reason": "r; s"})
+        waiver("DOC-001", **{"from": AT - 5, "reason": "r; s"})
     ]
     assert composing.waived_for_all([[waiver(), longer], [longer]], AT) == [longer]
     assert composing.waived_for_all([[waiver()], []], AT) == []
+    bad: dict[str, Any]
     for bad in ({"signature_valid": False}, {"from": AT + 1}, {"until": AT}):
         assert composing.waived_for_all([[waiver()], [waiver(**bad)]], AT) == []
 
