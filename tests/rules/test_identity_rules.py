@@ -59,11 +59,12 @@ def a_token(**changes: object) -> Token:
 
 def test_the_table_is_what_we_say_it_is() -> None:
     shown = {role.value: sorted(verb.value for verb in rules.VERBS[role]) for role in Role}
-    contributor = ["annotate", "attest", "create", "read", "register", "request"]
+    contributor = ["annotate", "attest", "create", "read", "register", "request", "use"]
     approver = ["read", "read_log", "request", "stop"]
     assert shown == {
         "viewer": ["read"],
         "attester": ["attest", "read"],
+        "consumer": ["read", "use"],
         "contributor": contributor,
         "promoter": ["promote", "read"],
         "publisher": sorted([*contributor, "alias", "promote", "retire", "stop"]),

@@ -375,7 +375,7 @@ def test_what_holds_in_every_mode() -> None:
 
 
 def test_a_refusal_says_what_would_help() -> None:
-    approval = checks.Rule(
+    approval: checks.Rule[Facts] = checks.Rule(
         "X-1",
         RuleClass.CRITICAL_SAFETY,
         "t",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from muniment.server import approvals, catalog, identity, lifecycle, policy
+from muniment.server import approvals, catalog, identity, lifecycle, policy, serving
 from muniment.server.ledger.records import Actor, Recorded, Subject
 from muniment.server.ledger.rules import payload_of
 from muniment.server.ports.db import Database
@@ -35,6 +35,7 @@ async def agrees(db: Database) -> None:
             *policy.FOLDS,
             *approvals.FOLDS,
             *lifecycle.FOLDS,
+            *serving.FOLDS,
         ):
             folded: dict[str, dict[str, Any]] = {}
             for entry in entries:

@@ -23,6 +23,7 @@ from muniment.client.signing import OwnKey
 from tests.support.catalog import FULL_METADATA
 from tests.support.issuer import CLIENT_ID, GITHUB_RULE, Issuer
 from tests.support.likely_approvals import seed_approvals
+from tests.support.likely_consumers import seed_consumers
 from tests.support.likely_policies import seed_policies
 from tests.support.own_keys import key_body
 from tests.support.signing import p256, pem_of
@@ -126,6 +127,7 @@ def seed(url: str, token: str, home: Path, issuer: Issuer) -> Seeded:
         tried = admin.webhooks.test(hooks[0]).delivery_id
         more_values, more_bodies = seed_policies(admin, url, home)
         approval_values, approval_bodies = seed_approvals(admin, url, folder)
+        consumer_values, consumer_bodies = seed_consumers(admin, folder)
         mine = admin.whoami().id
         key = admin.keys.create(OwnKey(p256(40)), name="kept")
         [told] = admin.lineage.tell([_told(0)])
@@ -202,8 +204,8 @@ def seed(url: str, token: str, home: Path, issuer: Issuer) -> Seeded:
     values["issuer"], values["remove_login_issuer.issuer"] = ["doomed"], ["ending"]
     values["set_group_roles.issuer"] = ["partner"]
     tokens = {"admin": token, "viewer": viewer.token or ""}
-    values |= more_values | approval_values
-    bodies = _bodies(upload) | more_bodies | approval_bodies
+    values |= more_values | approval_values | consumer_values
+    bodies = _bodies(upload) | more_bodies | approval_bodies | consumer_bodies
     bodies["create_signing_key"] = [key_body(p256(41), mine, "other"), key_body(p256(42), mine)]
     # Each is good once; they hold for longer than the requests take.
     bodies["exchange_id_token"] = [

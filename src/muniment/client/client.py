@@ -17,6 +17,7 @@ from muniment.client.artifacts import Artifacts
 from muniment.client.assets import Assets
 from muniment.client.check import check_version
 from muniment.client.composites import Composites
+from muniment.client.consumers import Consumers
 from muniment.client.evidence import EvidenceCalls
 from muniment.client.exceptions import Exceptions
 from muniment.client.fetches import Fetches
@@ -88,6 +89,7 @@ class Client:
         self.approvals = Approvals(self.transport, self.versions)
         self.artifacts = Artifacts(self.transport)
         self.composites = Composites(self.transport)
+        self.consumers = Consumers(self.transport)
         self.decisions = Decisions(self.transport)
         self.evidence = EvidenceCalls(self.transport)
         self.exceptions = Exceptions(self.transport, self.versions)

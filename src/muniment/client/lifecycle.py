@@ -8,6 +8,7 @@ from typing import Any
 
 from muniment.client import advice
 from muniment.client.assets import asset_path
+from muniment.client.consumers import Ending
 from muniment.client.paging import all_items
 from muniment.client.records import Asset, Deployment, Page, Promoted, StageOf, Version
 from muniment.client.transport import Transport
@@ -29,10 +30,12 @@ class Lifecycle:
         reason: str = "",
         replacement: str | None = None,
         sunset: dt.date | None = None,
-    ) -> Version:
-        """Announce the end of a version's use, with a reason or what replaces it.
+        dry_run: bool = False,
+    ) -> Ending:
+        """Announce the end of a version's use, with a reason or what replaces it; say who uses it.
 
-        `sunset` is the day it ends, 90 days from now unless given. Existing use goes on.
+        `sunset` is the day it ends, 90 days from now unless given. Existing use goes on. With `dry_run`
+        nothing changes.
 
         Raises:
             LifecycleConflict: it is retired, or its replacement is.
@@ -41,20 +44,23 @@ class Lifecycle:
             "reason": reason,
             "replacement": replacement,
             "sunset": None if sunset is None else sunset.isoformat(),
+            "dry_run": dry_run,
         }
-        return self._do(ref, "deprecate", body)
+        return self._end(ref, "deprecate", body)
 
     def reinstate(self, ref: str, *, reason: str) -> Version:
         """Take a deprecation back."""
         return self._do(ref, "reinstate", {"reason": reason})
 
-    def retire(self, ref: str, *, reason: str = "") -> Version:
+    def retire(self, ref: str, *, reason: str = "", dry_run: bool = False) -> Ending:
         """End a version's use for good: it is not found, not downloaded; all of it is kept.
+
+        The answer says who uses it. With `dry_run` nothing changes.
 
         Raises:
             LifecycleConflict: it is deployed or approved.
         """
-        return self._do(ref, "retire", {"reason": reason})
+        return self._end(ref, "retire", {"reason": reason, "dry_run": dry_run})
 
     def quarantine(self, ref: str, *, reason: str) -> Version:
         """Stop a version from being handed out, at once."""
@@ -67,6 +73,10 @@ class Lifecycle:
     def _do(self, ref: str, verb: str, body: dict[str, Any]) -> Version:
         path = version_path(self._versions.get(ref), verb)
         return self._transport.send("POST", path, body, Version)
+
+    def _end(self, ref: str, verb: str, body: dict[str, Any]) -> Ending:
+        path = version_path(self._versions.get(ref), verb)
+        return self._transport.send("POST", path, body, Ending)
 
     def promote(
         self,

@@ -1,7 +1,6 @@
 """What the registry answers, as frozen values. Members a newer server adds are ignored.
 
-Times are aware and in UTC; sizes are bytes; digests are `sha256:` and 64 hexadecimal digits in text
-unless a field says otherwise.
+Times are in UTC; sizes in bytes; digests `sha256:` and 64 hexadecimal digits, unless said otherwise.
 """
 
 from __future__ import annotations
@@ -72,11 +71,12 @@ class Enforcement(Record, frozen=True, kw_only=True):
 
 
 class Attempt(Record, frozen=True, kw_only=True):
-    """A promotion that the rules did not allow; `carried_out` where they were not enforced."""
+    """What the rules did not allow (`step`: `promote` or `bind`); `carried_out` if not enforced."""
 
     at: dt.datetime
     subject: str
-    environment: str
+    environment: str | None = None
+    step: str = "promote"
     actor: dict[str, Any] = {}
     enforcement: str = ""
     carried_out: bool = False

@@ -34,6 +34,7 @@ from muniment.server import (
     migrations,
     policy,
     scanning,
+    serving,
     tracking,
     vulnerabilities,
 )
@@ -75,6 +76,7 @@ from muniment.server.ports.postgres import open_database, role_of
 from muniment.server.ports.queue import Handler, Periodic
 from muniment.server.scanning import jobs as scanning_jobs
 from muniment.server.scanning import routes as scanning_routes
+from muniment.server.serving import routes as serving_routes
 from muniment.server.settings import Settings
 from muniment.server.vulnerabilities import jobs as vulnerability_jobs
 from muniment.server.vulnerabilities import routes as vulnerability_routes
@@ -94,6 +96,7 @@ OPERATIONS: list[Operation] = [
     *impact_routes.OPERATIONS,
     *approval_routes.OPERATIONS,
     *lifecycle_routes.OPERATIONS,
+    *serving_routes.OPERATIONS,
     *ledger_routes.OPERATIONS,
     *http_jobs.OPERATIONS,
     *federation_routes.OPERATIONS,
@@ -117,6 +120,7 @@ FOLDS: tuple[Fold, ...] = (
     *vulnerabilities.FOLDS,
     *approvals.FOLDS,
     *lifecycle.FOLDS,
+    *serving.FOLDS,
     *impact.FOLDS,
     *federation.FOLDS,
 )

@@ -78,6 +78,7 @@ COMMANDS: dict[str, Later] = {
     "retire": Later(_LIFECYCLE, "End a version's use for good.", _GOVERN, "retire"),
     "quarantine": Later(_LIFECYCLE, "Stop handing a version out.", _GOVERN, "quarantine"),
     "release": Later(_LIFECYCLE, "End a version's quarantine.", _GOVERN, "release"),
+    "consumer": Later(f"{_HERE}.consumer", "Say who uses an asset, and for what.", _GOVERN),
     "policy": Later("", "What policies are in force, and what they say.", _GOVERN, group=POLICY),
     "namespace": Later(f"{_HERE}.namespace", "How namespaces enforce their rules.", _GOVERN),
     "scan": Later(f"{_HERE}.scan", "Say what loading files would run.", _PROVE),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from muniment.client.advice import ApprovedFor, LifecycleOf
+    from muniment.client.consumers import Counts
 
 _FILES_SHOWN = 50
 
@@ -81,6 +82,14 @@ def approval_line(one: ApprovedFor) -> str:
         return f"for {one.environment} until {one.expires_at:%Y-%m-%d} ({one.decision_id})"
     why = "; ".join(each.message for each in one.reasons)
     return f"not for {one.environment}: {why}"
+
+
+def consumers_line(found: Counts, ref: str) -> list[str]:
+    """Return how many consumers there are, and the command that lists them; nothing if there is none."""
+    if not found.consumers:
+        return []
+    due = f", {found.unacknowledged} to be acknowledged" if found.unacknowledged else ""
+    return [f"Consumers: {found.consumers}{due} (`muniment consumer list {ref}`)"]
 
 
 def standing_fields(standing: Mapping[str, Any]) -> list[tuple[str, object]]:

@@ -16,6 +16,7 @@ from muniment.client.cli.screen import Json, Screen, table
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from muniment.client.consumers import Ending
     from muniment.client.records import Deployment, Promoted, Version
 
 app = typer.Typer(add_completion=False)
@@ -38,9 +39,10 @@ def deprecate(
         dt.datetime | None,
         typer.Option("--sunset", formats=["%Y-%m-%d"], help="The day its use ends; in 90 days."),
     ] = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Announce the end of a version's use, with a reason or what replaces it."""
+    """Announce the end of a version's use, with a reason or what replaces it; say who uses it."""
     screen = Screen(ctx, as_json=as_json)
     with screen.client() as client:
         version = client.lifecycle.deprecate(
@@ -48,9 +50,12 @@ def deprecate(
             reason=reason,
             replacement=replacement,
             sunset=None if sunset is None else sunset.date(),
+            dry_run=dry_run,
         )
     until = (version.standing or {}).get("sunset")
-    screen.result(version.as_json(), f"{version.ref} is deprecated; its use ends on {until}")
+    verb = "would be" if dry_run else "is"
+    said = f"{version.ref} {verb} deprecated; its use ends on {until}"
+    screen.result(version.as_json(), said, *_used(version))
 
 
 @app.command()
@@ -63,12 +68,38 @@ def reinstate(ctx: typer.Context, ref: Ref, reason: Why, as_json: Json = False) 
 
 
 @app.command()
-def retire(ctx: typer.Context, ref: Ref, reason: Why = "", as_json: Json = False) -> None:
-    """End a version's use for good; its record, number, name and bytes are kept."""
+def retire(
+    ctx: typer.Context,
+    ref: Ref,
+    reason: Why = "",
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """End a version's use for good; say who uses it. Its record, number, name and bytes are kept."""
     screen = Screen(ctx, as_json=as_json)
     with screen.client() as client:
-        version = client.lifecycle.retire(ref, reason=reason)
-    _say(screen, version, "is retired")
+        version = client.lifecycle.retire(ref, reason=reason, dry_run=dry_run)
+    said = f"{version.ref} {'would be' if dry_run else 'is'} retired"
+    screen.result(version.as_json(), said, *_used(version))
+
+
+def _used(version: Ending) -> list[RenderableType]:
+    """Who uses what ends."""
+    if not version.consumer_count:
+        return ["No consumer is bound to it"]
+    rows = [
+        (one["id"], one["system"], one["endpoint"], one["use_case"], one["environment"])
+        for one in version.consumers
+    ]
+    many = (
+        "1 consumer uses"
+        if version.consumer_count == 1
+        else f"{version.consumer_count} consumers use"
+    )
+    return [
+        f"{many} it: `muniment consumer list {version.ref} --unacknowledged`",
+        table(("Id", "System", "Endpoint", "For", "In"), rows),
+    ]
 
 
 @app.command()

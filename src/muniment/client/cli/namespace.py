@@ -100,17 +100,24 @@ def aliases(
 
 @app.command()
 def attempts(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
-    """List the promotions that the rules of a namespace did not allow, newest first."""
+    """List what the rules of a namespace did not allow, newest first: promotions, new consumers."""
     screen = Screen(ctx, as_json=as_json)
     with screen.client() as client:
         found = client.namespaces.attempts(name)
     rows = [
-        (one.at, one.subject, one.environment, _what(carried_out=one.carried_out), one.rules)
+        (
+            one.at,
+            one.step,
+            one.subject,
+            one.environment,
+            _what(carried_out=one.carried_out),
+            one.rules,
+        )
         for one in found
     ]
     data = [one.as_json() for one in found]
     if found:
-        screen.result(data, table(("When", "What", "To", "Was", "Rules"), rows))
+        screen.result(data, table(("When", "To", "What", "In", "Was", "Rules"), rows))
     else:
         screen.result(data, "Nothing was asked that the rules do not allow.")
 

@@ -9,6 +9,7 @@ import typer
 from muniment.client.cli.describe import (
     asset_fields,
     completeness_lines,
+    consumers_line,
     fetch_fields,
     files_table,
     version_fields,
@@ -54,6 +55,7 @@ def _show_version(client: Client, screen: Screen, ref: str) -> None:
     files = client.artifacts.manifest(version)
     completeness = client.versions.completeness(version)
     now = client.lifecycle.of(version)
+    used = client.consumers.count(version.ref)
     listed = [
         {"path": file.path, "size_bytes": file.size_bytes, "sha256": file.digest.hex}
         for file in files
@@ -63,12 +65,14 @@ def _show_version(client: Client, screen: Screen, ref: str) -> None:
         "lifecycle": now.lifecycle,
         "lifecycle_reasons": [one.as_json() for one in now.reasons],
         "approvals": [one.as_json() for one in now.approvals],
+        "consumers": used.as_json(),
         "files": listed,
         "completeness": completeness.as_json(),
     }
     screen.result(
         data,
         version_fields(version, now),
+        *consumers_line(used, version.ref),
         *files_table(files),
         *completeness_lines(completeness),
     )
@@ -79,13 +83,16 @@ def show_asset(client: Client, screen: Screen, ref: str) -> None:
     asset = client.assets.get(ref)
     versions = list(client.versions.of(ref))
     aliases = client.aliases.list_(ref)
+    used = client.consumers.count(ref)
     data = {
         **asset.as_json(),
+        "consumers": used.as_json(),
         "versions": [version.as_json() for version in versions],
         "aliases": [alias.as_json() for alias in aliases],
     }
     if versions:
-        screen.result(data, asset_fields(asset), versions_table(versions))
+        line = consumers_line(used, ref)
+        screen.result(data, asset_fields(asset), *line, versions_table(versions))
     else:
         hint = (
             f"No versions yet. Add one: `muniment register {ref} --version 0.1.0 --artifact PATH`"

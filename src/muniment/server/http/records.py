@@ -22,6 +22,7 @@ class Role(enum.StrEnum):
 
     VIEWER = "viewer"
     ATTESTER = "attester"
+    CONSUMER = "consumer"
     CONTRIBUTOR = "contributor"
     PROMOTER = "promoter"
     PUBLISHER = "publisher"
@@ -46,6 +47,7 @@ class Verb(enum.StrEnum):
     ANNOTATE = "annotate"  # description, tags, owner
     ATTEST = "attest"  # add evidence
     REQUEST = "request"  # ask for approval, and remark on such requests
+    USE = "use"  # bind a consumer: say what uses an asset, and for what
     ALIAS = "alias"  # set or unset an alias
     PROMOTE = "promote"  # deploy a version, or move an alias that production resolves
     RETIRE = "retire"  # deprecate, reinstate, retire, rename

@@ -9,21 +9,27 @@ nor who approves: that are the policy in force, and `approvals`.
 # ruff: noqa: I001 -- a line each
 # fmt: off
 from muniment.server import policy
+from muniment.server.lifecycle.actions.approving import authority
 from muniment.server.lifecycle.actions.going_back import GoingBack, roll_back
+from muniment.server.lifecycle.actions.helping import Help, help_with
 from muniment.server.lifecycle.actions.naming import rename, tombstone_asset
 from muniment.server.lifecycle.actions.pointing import point_alias, withdraw
 from muniment.server.lifecycle.actions.promoting import promote
+from muniment.server.lifecycle.actions.question import check_reason
+from muniment.server.lifecycle.actions.recording import Answer, keep_answer
 from muniment.server.lifecycle.actions.standings import Deprecation, deprecate, quarantine, reinstate, release, retire, tombstone
-from muniment.server.lifecycle.reads import FOLDS, STAGE
-from muniment.server.lifecycle.rules.checks import RULES
+from muniment.server.lifecycle.reads import FOLDS, STAGE, VerdictBody, tell_consumers, verdict_body
+from muniment.server.lifecycle.rules.checks import RULES, Rule, Said
 from muniment.server.lifecycle.rules.stages import stage_of
-from muniment.server.lifecycle.rules.verdict import refusal_class, refusal_text, verdict, words
-from muniment.server.lifecycle.store import environment_at, live_beside, live_of_version, live_places
+from muniment.server.lifecycle.rules.verdict import barred, joined, refusal_class, refusal_text, refused, said, verdict, verdict_json, words
+from muniment.server.lifecycle.store import environment_at, get_environment, live_beside, live_of_version, live_places
 
 policy.tell_live(live_places)
 
 __all__ = [
-    "FOLDS", "RULES", "STAGE", "Deprecation", "GoingBack", "deprecate", "environment_at", "live_beside", "live_of_version",
-    "point_alias", "promote", "quarantine", "refusal_class", "refusal_text", "reinstate", "release", "rename",
-    "retire", "roll_back", "stage_of", "tombstone", "tombstone_asset", "verdict", "withdraw", "words",
+    "FOLDS", "RULES", "STAGE", "Answer", "Deprecation", "GoingBack", "Help", "Rule", "Said", "VerdictBody", "authority", "barred",
+    "check_reason", "deprecate", "environment_at", "get_environment", "help_with", "joined", "keep_answer", "live_beside",
+    "live_of_version", "point_alias", "promote", "quarantine", "refusal_class", "refusal_text", "refused", "reinstate", "release",
+    "rename", "retire", "roll_back", "said", "stage_of", "tell_consumers", "tombstone", "tombstone_asset", "verdict",
+    "verdict_body", "verdict_json", "withdraw", "words",
 ]

@@ -1,13 +1,20 @@
-"""The lifecycle's tables as `muniment fsck` compares them with the log, and stages as SQL."""
+"""The lifecycle's tables as `muniment fsck` compares them with the log; stages as SQL; verdicts as shown."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, LiteralString
+
+import msgspec
 
 from muniment.server import catalog
 from muniment.server.ledger.records import Fields, Fold, Key, Recorded
+from muniment.server.lifecycle.records import ConsumerOf
 from muniment.server.lifecycle.rules import folding
+from muniment.server.lifecycle.rules import verdict as rules
+from muniment.server.policy.records import Decision, Outcome, RuleClass, Verdict
+from muniment.server.ports.db import Tx
 
 
 def _timed(
@@ -35,7 +42,7 @@ FOLDS: Final[tuple[Fold, ...]] = (
         _timed(folding.fold_attempt),
         """
         SELECT entry_id::text AS key, asset_id, version_id, namespace, environment, at, actor_kind,
-               actor_id, mode, carried_out, rules
+               actor_id, mode, carried_out, rules, step
         FROM attempt
         """,
     ),
@@ -53,3 +60,52 @@ STAGE: Final[LiteralString] = """
                       WHERE d.version_id = v.id AND d.ended_at IS NULL AND e.stage = 'Staging')
          THEN 'Staging'
          ELSE 'None' END"""
+
+
+class RuleResultBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What one rule says. `lacks`: what would make a failed one pass."""
+
+    id: str
+    rule_class: RuleClass = msgspec.field(name="class")
+    outcome: Outcome
+    message: str
+    remedy: str
+    lacks: str | None
+
+
+class VerdictBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What the rules say of an act, one result for each.
+
+    `policy_digest` is of the policy that was asked, null where none was.
+    """
+
+    decision: Decision
+    results: list[RuleResultBody]
+    policy_digest: str | None = None
+
+
+def verdict_body(found: Verdict) -> VerdictBody:
+    """Return `found` as the API shows it."""
+    return msgspec.convert(rules.verdict_json(found), VerdictBody)
+
+
+#: Says how many consumers use a version now, and which: the first of them. Known above this slice.
+Consumers = Callable[[Tx, uuid.UUID], Awaitable[tuple[int, Sequence[ConsumerOf]]]]
+
+
+async def _nobody(_tx: Tx, _version_id: uuid.UUID) -> tuple[int, Sequence[ConsumerOf]]:
+    return 0, ()
+
+
+_consumers: Consumers = _nobody
+
+
+def tell_consumers(consumers: Consumers) -> None:
+    """Have what brings versions to an end ask `consumers` who uses them."""
+    global _consumers  # noqa: PLW0603 -- told once, by the slice that knows
+    _consumers = consumers
+
+
+async def consumers_of(tx: Tx, version_id: uuid.UUID) -> tuple[int, Sequence[ConsumerOf]]:
+    """Return how many consumers use a version now, and the first of them."""
+    return await _consumers(tx, version_id)

@@ -220,19 +220,35 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A promotion that the rules did not allow, refused or carried out all the same."""
+    """What the rules did not allow, refused or carried out all the same.
+
+    `step` is what was wanted: to promote a version, or to bind a consumer. `environment` is where,
+    None where that was not said.
+    """
 
     entry_id: uuid.UUID
     asset_id: uuid.UUID
     version_id: uuid.UUID | None
     namespace: str
-    environment: str
+    environment: str | None
     at: dt.datetime
     actor: Actor
     mode: Mode
     carried_out: bool
     rules: tuple[str, ...]
     subject: str = ""
+    step: str = "promote"
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerOf:
+    """Who uses a version: a system, at an endpoint, for a use case, in an environment if that is said."""
+
+    id: uuid.UUID
+    system: str
+    endpoint: str
+    use_case: str
+    environment: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -241,8 +241,8 @@ async def insert_attempt(tx: Tx, attempt: Attempt) -> None:
     await tx.execute(
         """
         INSERT INTO attempt (entry_id, asset_id, version_id, namespace, environment, at, actor_kind,
-                             actor_id, mode, carried_out, rules)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                             actor_id, mode, carried_out, rules, step)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
         """,
         attempt.entry_id,
         attempt.asset_id,
@@ -255,6 +255,7 @@ async def insert_attempt(tx: Tx, attempt: Attempt) -> None:
         attempt.mode.value,
         attempt.carried_out,
         list(attempt.rules),
+        attempt.step,
     )
 
 
@@ -266,7 +267,7 @@ async def attempts(
     rows = await tx.fetch(
         """
         SELECT t.entry_id, t.asset_id, t.version_id, t.namespace, t.environment, t.at, t.actor_kind,
-               t.actor_id, t.mode, t.carried_out, t.rules,
+               t.actor_id, t.mode, t.carried_out, t.rules, t.step,
                a.name || coalesce('@' || v.version, '') AS subject
         FROM attempt t JOIN asset a ON a.id = t.asset_id LEFT JOIN version v ON v.id = t.version_id
         WHERE t.namespace = $1 AND ($2::timestamptz IS NULL OR (t.at, t.entry_id) < ($2, $3::uuid))
@@ -290,6 +291,7 @@ async def attempts(
             carried_out=row["carried_out"],
             rules=tuple(row["rules"]),
             subject=row["subject"],
+            step=row["step"],
         )
         for row in rows
     ]

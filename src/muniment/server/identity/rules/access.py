@@ -48,7 +48,7 @@ APPROVERS = frozenset(
 
 _ALWAYS = frozenset({Verb.NOTHING, Verb.ANONYMOUS})
 _CONTRIBUTOR = frozenset(
-    {Verb.READ, Verb.CREATE, Verb.REGISTER, Verb.ANNOTATE, Verb.ATTEST, Verb.REQUEST}
+    {Verb.READ, Verb.CREATE, Verb.REGISTER, Verb.ANNOTATE, Verb.ATTEST, Verb.REQUEST, Verb.USE}
 )
 _APPROVER = frozenset({Verb.READ, Verb.READ_LOG, Verb.STOP, Verb.REQUEST})
 
@@ -56,6 +56,7 @@ _APPROVER = frozenset({Verb.READ, Verb.READ_LOG, Verb.STOP, Verb.REQUEST})
 VERBS: Mapping[Role, frozenset[Verb]] = {
     Role.VIEWER: frozenset({Verb.READ}),
     Role.ATTESTER: frozenset({Verb.READ, Verb.ATTEST}),
+    Role.CONSUMER: frozenset({Verb.READ, Verb.USE}),
     Role.CONTRIBUTOR: _CONTRIBUTOR,
     Role.PROMOTER: frozenset({Verb.READ, Verb.PROMOTE}),
     Role.PUBLISHER: _CONTRIBUTOR | {Verb.ALIAS, Verb.PROMOTE, Verb.RETIRE, Verb.STOP},

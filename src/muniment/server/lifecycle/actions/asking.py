@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from muniment.core.names import VersionRef
-from muniment.server import catalog, identity, policy
-from muniment.server.http.records import PrincipalKind, Role, Scope
+from muniment.server import catalog, identity
+from muniment.server.http.records import PrincipalKind, Role
 from muniment.server.identity import By
 from muniment.server.lifecycle import store
 from muniment.server.lifecycle.actions import judging
 from muniment.server.lifecycle.actions import question as questions
+from muniment.server.lifecycle.actions.helping import help_with
 from muniment.server.lifecycle.actions.question import Question
 from muniment.server.lifecycle.records import (
     Deployment,
@@ -22,7 +23,6 @@ from muniment.server.lifecycle.records import (
     Stage,
 )
 from muniment.server.lifecycle.rules import advice, stages
-from muniment.server.lifecycle.rules.checks import RULES
 from muniment.server.ports.db import Tx
 
 
@@ -55,15 +55,9 @@ async def why_not(  # noqa: PLR0917 -- what is asked
         executor = await _pipeline(tx, ref)
     question = await questions.ask(tx, ref, place, executor, locked=False)
     question = await judging.judge(tx, question, executor, ports, by, _replaced(question, place))
-    unmet = advice.unmet(question.verdict, request_id=question.request_id)
-    roles = {role for one in unmet for way in one.ways for role in way.roles}
-    scope = Scope(str(question.asset.ref.namespace), str(question.asset.ref.name))
-    return Told(
-        question,
-        unmet,
-        await _titles(tx, question, by),
-        await identity.people_with(tx, sorted(roles), scope) if roles else {},
-    )
+    found, asset = question.verdict, question.asset.ref
+    helped = await help_with(tx, found, asset, request_id=question.request_id)
+    return Told(question, helped.unmet, helped.titles, helped.people)
 
 
 async def _pipeline(tx: Tx, ref: VersionRef) -> Executor:
@@ -77,11 +71,3 @@ def _replaced(question: Question, place: Environment) -> list[Deployment]:
     default = stages.alias_of(DeployMode.FULL)
     alias = str(default) if catalog.resolves(question.namespace.state, default) else None
     return [one for one in question.live if one.environment == place.name and one.alias == alias]
-
-
-async def _titles(tx: Tx, question: Question, by: By) -> dict[str, tuple[str, str]]:
-    found = {rule.id: (rule.title, rule.source) for rule in RULES}
-    if question.judged is not None:
-        bundle = await policy.active(tx, by.at)
-        found |= {rule.id: (rule.title, rule.source) for rule in bundle.rules}
-    return found

@@ -7,24 +7,23 @@ import datetime as dt
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from muniment.core.errors import BadBody
 from muniment.core.names import VersionRef
-from muniment.server import catalog, ledger, policy
+from muniment.server import catalog, ledger
 from muniment.server.catalog.records import (
     Asset,
     GovernedNamespace,
     HigherAct,
     Lifecycle,
-    Mode,
     Version,
 )
 from muniment.server.identity import By
 from muniment.server.ledger.records import Entry, Subject
 from muniment.server.lifecycle import store
+from muniment.server.lifecycle.actions.recording import Answer, keep_answer
 from muniment.server.lifecycle.records import (
-    Attempt,
     Deployment,
     Environment,
     Executor,
@@ -63,8 +62,7 @@ class Question:
     @property
     def refused(self) -> bool:
         """Whether the answer is no."""
-        enforced = self.namespace.state.mode is Mode.ENFORCE
-        return bool(self.verdict.failed) and (enforced or bool(rules.barred(self.verdict)))
+        return rules.refused(self.verdict, self.namespace.state.mode)
 
 
 def check_reason(reason: str, *, due_for: str | None = None) -> None:
@@ -214,18 +212,17 @@ async def log(
 
     With a `signer` the entry is a signed statement about the version's files (ADR 0006).
     """
-    payload = {
-        **payload,
-        "event": catalog.higher_payload(done),
-        "enforcement": question.namespace.state.mode.value,
-    }
-    if question.verdict.results:
-        payload["facts"] = rules.facts_json(question.facts)
-        payload["verdict"] = rules.verdict_json(question.verdict)
-    await catalog.note_act(tx, done)
-    payload |= await _attempted(tx, question, done, carried_out=carried_out)
-    payload |= await _judged(tx, question, done, carried_out=carried_out)
     version = question.version
+    answer = Answer(
+        namespace=question.namespace,
+        version=version,
+        environment=question.environment.name,
+        step="promote",
+        facts=rules.facts_json(question.facts),
+        verdict=question.verdict,
+        judged=question.judged,
+    )
+    payload = {**payload, **await keep_answer(tx, answer, done, carried_out=carried_out)}
     entry = Entry(
         id=done.entry_id,
         at=done.at,
@@ -237,41 +234,3 @@ async def log(
         predicate_type=None if signer is None else folding.PREDICATE_TYPE,
     )
     await ledger.append(tx, entry, signer)
-
-
-async def _attempted(tx: Tx, question: Question, done: HigherAct, *, carried_out: bool) -> Payload:
-    if not question.verdict.failed:
-        return {}
-    attempt = Attempt(
-        entry_id=done.entry_id,
-        asset_id=question.asset.id,
-        version_id=question.version.id,
-        namespace=str(question.namespace.name),
-        environment=question.environment.name,
-        at=done.at,
-        actor=done.actor,
-        mode=question.namespace.state.mode,
-        carried_out=carried_out,
-        rules=tuple(one.id for one in question.verdict.failed),
-    )
-    await store.insert_attempt(tx, attempt)
-    return {"attempt": folding.attempt_json(attempt)}
-
-
-async def _judged(tx: Tx, question: Question, done: HigherAct, *, carried_out: bool) -> Payload:
-    if question.judged is None:
-        return {}
-    about: dict[str, Any] = {
-        "asset_id": question.asset.id,
-        "version_id": question.version.id,
-        "environment": question.environment.name,
-    }
-    await policy.keep(
-        tx,
-        question.judged,
-        entry_id=done.entry_id,
-        at=done.at,
-        carried_out=carried_out,
-        **about,
-    )
-    return {"judged": policy.judged_payload(question.judged, carried_out=carried_out, **about)}

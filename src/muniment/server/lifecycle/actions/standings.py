@@ -37,8 +37,10 @@ class Deprecation:
     sunset: dt.date | None = None
 
 
-async def deprecate(tx: Tx, ref: VersionRef, wanted: Deprecation, by: By) -> Version:
-    """Announce the end of a version's use; existing use goes on.
+async def deprecate(
+    tx: Tx, ref: VersionRef, wanted: Deprecation, by: By, *, dry_run: bool = False
+) -> Version:
+    """Announce the end of a version's use; existing use goes on. With `dry_run` nothing is written.
 
     Raises:
         NotFound: there is no such version, or no such replacement.
@@ -58,7 +60,7 @@ async def deprecate(tx: Tx, ref: VersionRef, wanted: Deprecation, by: By) -> Ver
             today=by.at.date(),
         )
 
-    return await change(tx, ref, "version.deprecate", move, by, wanted.reason)
+    return await change(tx, ref, "version.deprecate", move, by, wanted.reason, dry_run=dry_run)
 
 
 async def _replacement(tx: Tx, ref: VersionRef, wanted: Deprecation) -> Version:
@@ -84,8 +86,10 @@ async def reinstate(tx: Tx, ref: VersionRef, reason: str, by: By) -> Version:
     return await change(tx, ref, "version.reinstate", move, by, reason)
 
 
-async def retire(tx: Tx, ref: VersionRef, reason: str, by: By) -> Version:
+async def retire(tx: Tx, ref: VersionRef, reason: str, by: By, *, dry_run: bool = False) -> Version:
     """End a version's use for good; record, number, name and bytes stay.
+
+    With `dry_run` nothing is written.
 
     Raises:
         NotFound: there is no such version.
@@ -96,7 +100,7 @@ async def retire(tx: Tx, ref: VersionRef, reason: str, by: By) -> Version:
     def move(version: Version, live: Sequence[Deployment]) -> Standing:
         return moves.retire(version, reason=reason, live={one.environment for one in live})
 
-    return await change(tx, ref, "version.retire", move, by, reason)
+    return await change(tx, ref, "version.retire", move, by, reason, dry_run=dry_run)
 
 
 async def quarantine(tx: Tx, ref: VersionRef, reason: str, by: By) -> Version:
@@ -166,17 +170,23 @@ async def change(  # noqa: PLR0917 -- the parts of one act
     reason: str,
     *,
     unset_aliases: bool = False,
+    dry_run: bool = False,
 ) -> Version:
-    """Put a version where `move` leads, with one entry; where it stands already is no act."""
+    """Put a version where `move` leads, with one entry; where it stands already is no act.
+
+    With `dry_run` nothing is locked or written, and the answer is what it would be.
+    """
     problems = list(catalog.text_problems("reason", reason))
     if problems:
         raise BadBody(f"`reason`: {problems[0]['message']}", problems=problems)
-    asset = await catalog.lock_asset(tx, ref.asset)
+    asset = await (catalog.get_asset if dry_run else catalog.lock_asset)(tx, ref.asset)
     version = await catalog.get_version(tx, ref)
     now = version.standing
     wanted = move(version, await store.live_of_version(tx, version.id))
     if moves.same(now, wanted):
         return version
+    if dry_run:
+        return moves.would_be(version, wanted)
     entry_id = by.new_id()
     at = catalog.moment_after(now.at, by.at)
     payload: Payload = {}

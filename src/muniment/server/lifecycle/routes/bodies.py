@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -13,8 +15,10 @@ from muniment.server.catalog.records import Mode, Version
 from muniment.server.http import problems
 from muniment.server.http.operation import Call, Reply
 from muniment.server.ledger.records import Actor
+from muniment.server.lifecycle.reads import VerdictBody, verdict_body
 from muniment.server.lifecycle.records import (
     Attempt,
+    ConsumerOf,
     Counts,
     Deployment,
     DeployMode,
@@ -25,34 +29,6 @@ from muniment.server.lifecycle.records import (
     StageOf,
 )
 from muniment.server.lifecycle.rules import verdict as rules
-from muniment.server.policy.records import Decision, Outcome, RuleClass, Verdict
-
-
-class RuleResultBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What one rule says. `lacks`: what would make a failed one pass."""
-
-    id: str
-    rule_class: RuleClass = msgspec.field(name="class")
-    outcome: Outcome
-    message: str
-    remedy: str
-    lacks: str | None
-
-
-class VerdictBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What the rules say of a promotion, one result for each.
-
-    `policy_digest` is of the policy that was asked, null where none was.
-    """
-
-    decision: Decision
-    results: list[RuleResultBody]
-    policy_digest: str | None = None
-
-
-def verdict_body(found: Verdict) -> VerdictBody:
-    """Return `found` as the API shows it."""
-    return msgspec.convert(rules.verdict_json(found), VerdictBody)
 
 
 class DeploymentBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,12 +134,53 @@ def promoted_body(answer: Promoted, *, dry_run: bool) -> PromotedBody:
     )
 
 
+class ConsumerOfBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Who uses a version: a system, at an endpoint, for a use case. `id` is of its binding."""
+
+    id: uuid.UUID
+    system: str
+    endpoint: str
+    use_case: str
+    environment: str | None
+
+
+class EndingBody(catalog.VersionBody, frozen=True, kw_only=True):
+    """A version whose use ends, and who uses it: how many, and the first of them.
+
+    With `dry_run` it is what it would be.
+    """
+
+    consumer_count: int
+    consumers: list[ConsumerOfBody]
+    dry_run: bool
+
+
+def ending_body(
+    version: Version, count: int, consumers: Sequence[ConsumerOf], *, dry_run: bool
+) -> EndingBody:
+    """Return a version whose use ends as the API shows it."""
+    shown = msgspec.to_builtins(catalog.version_body(version))
+    return msgspec.convert(
+        {
+            **shown,
+            "consumer_count": count,
+            "consumers": [dataclasses.asdict(one) for one in consumers],
+            "dry_run": dry_run,
+        },
+        EndingBody,
+    )
+
+
 class AttemptBody(msgspec.Struct, frozen=True, kw_only=True):
-    """A promotion that the rules did not allow; `carried_out` where the namespace did not enforce them."""
+    """What the rules did not allow; `carried_out` where the namespace did not enforce them.
+
+    `step` is what was wanted of the `subject`: `promote`, or `bind` a consumer to it.
+    """
 
     at: dt.datetime
+    step: str
     subject: str
-    environment: str
+    environment: str | None
     actor: Actor
     enforcement: Mode
     carried_out: bool
@@ -175,6 +192,7 @@ def attempt_body(one: Attempt) -> AttemptBody:
     """Return `one` as the API shows it."""
     return AttemptBody(
         at=one.at,
+        step=one.step,
         subject=one.subject,
         environment=one.environment,
         actor=one.actor,

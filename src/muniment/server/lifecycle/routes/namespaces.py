@@ -26,7 +26,7 @@ async def get_enforcement(call: Call, tx: Tx) -> Reply:
 
 
 async def list_attempts(call: Call, tx: Tx) -> Reply:
-    """List the promotions that the rules of a namespace did not allow, the latest first."""
+    """List what the rules of a namespace did not allow, the latest first."""
     asked: parts.PageQuery = call.query
     space = await catalog.get_namespace(tx, Namespace.parse(call.path["namespace"]))
     before = parts.position(asked.cursor)
@@ -53,7 +53,7 @@ OPERATIONS: list[Operation] = [
         method="GET",
         path=f"{_ONE}/attempts",
         id="list_attempts",
-        summary="Promotions that the rules of a namespace did not allow",
+        summary="What the rules of a namespace did not allow",
         handler=list_attempts,
         needs=Verb.READ,
         query=parts.PageQuery,

@@ -28,7 +28,7 @@ from muniment.server.catalog.records import AliasMove, Lifecycle, Version
 from muniment.server.http.operation import Call, Operation, Reply, TxMode
 from muniment.server.http.records import Verb
 from muniment.server.identity import By
-from muniment.server.lifecycle import store
+from muniment.server.lifecycle import reads, store
 from muniment.server.lifecycle.actions import pointing, promoting, standings
 from muniment.server.lifecycle.records import DeployMode, Promotion, Refusal, StageOf
 from muniment.server.lifecycle.routes import bodies, parts
@@ -40,11 +40,22 @@ ONE: Final = "/api/v1/assets/{namespace}/{name}/versions/{version}"
 
 
 class DeprecationBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why a version's use ends, or what replaces it; and the day it ends, 90 days on if not said."""
+    """Why a version's use ends, or what replaces it; and the day it ends, 90 days on if not said.
+
+    `dry_run` says what would be, and who uses it; nothing is changed.
+    """
 
     reason: parts.Reason = ""
     replacement: Annotated[str, msgspec.Meta(max_length=700)] | None = None
     sunset: dt.date | None = None
+    dry_run: bool = False
+
+
+class RetirementBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why a version's use ends for good. `dry_run` says what would be, and who uses it."""
+
+    reason: parts.Reason = ""
+    dry_run: bool = False
 
 
 class ReasonBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -105,7 +116,27 @@ async def deprecate(call: Call, tx: Tx) -> Reply:
     )
     if wanted.replacement is not None:
         call.require(Verb.READ, parts.scope_of(wanted.replacement.asset))
-    return _shown(await standings.deprecate(tx, _ref(call), wanted, parts.by(call)))
+    version = await standings.deprecate(
+        tx, _ref(call), wanted, parts.by(call), dry_run=body.dry_run
+    )
+    return await _ending(tx, version, dry_run=body.dry_run)
+
+
+async def retire(call: Call, tx: Tx) -> Reply:
+    """End a version's use for good."""
+    body: RetirementBody = call.body
+    version = await standings.retire(
+        tx, _ref(call), body.reason, parts.by(call), dry_run=body.dry_run
+    )
+    return await _ending(tx, version, dry_run=body.dry_run)
+
+
+async def _ending(tx: Tx, version: Version, *, dry_run: bool) -> Reply:
+    count, consumers = await reads.consumers_of(tx, version.id)
+    return Reply(
+        bodies.ending_body(version, count, consumers, dry_run=dry_run),
+        headers={} if dry_run else {"ETag": catalog.version_etag(version)},
+    )
 
 
 _Verb = Callable[[Tx, VersionRef, str, By], Awaitable[Version]]
@@ -207,12 +238,24 @@ OPERATIONS: list[Operation] = [
         needs=Verb.RETIRE,
         tx=TxMode.WRITE,
         body=DeprecationBody,
-        returns=catalog.VersionBody,
+        returns=bodies.EndingBody,
         errors=(NotFound, BadName, BadVersion, BadReference, BadBody, LifecycleConflict),
         tag=_TAG,
     ),
     _standing_verb("reinstate", "Take a deprecation back", standings.reinstate, Verb.RETIRE),
-    _standing_verb("retire", "End a version's use for good", standings.retire, Verb.RETIRE),
+    Operation(
+        method="POST",
+        path=f"{ONE}/retire",
+        id="retire_version",
+        summary="End a version's use for good",
+        handler=retire,
+        needs=Verb.RETIRE,
+        tx=TxMode.WRITE,
+        body=RetirementBody,
+        returns=bodies.EndingBody,
+        errors=(NotFound, BadName, BadVersion, BadBody, LifecycleConflict),
+        tag=_TAG,
+    ),
     _standing_verb(
         "quarantine", "Stop handing a version out, at once", standings.quarantine, Verb.STOP
     ),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from muniment.server.catalog.records import Lifecycle, RiskTier
 from muniment.server.http.records import PrincipalKind
@@ -25,15 +25,18 @@ class Said:
     lacks: Lacks | None = None
 
 
+F = TypeVar("F")
+
+
 @dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Generic[F]):
     """One check. `check` reads facts alone."""
 
     id: str
     rule_class: RuleClass
     title: str
     source: str
-    check: Callable[[Facts], Said]
+    check: Callable[[F], Said]
     always: bool = False
 
 
@@ -215,7 +218,7 @@ def _without(gaps: Sequence[str], facts: Facts, message: str) -> Said:
 
 
 #: What can be said from what is registered; in the order of the answer.
-RULES: Final[tuple[Rule, ...]] = (
+RULES: Final[tuple[Rule[Facts], ...]] = (
     Rule(
         "PROM-001",
         RuleClass.CRITICAL_SAFETY,

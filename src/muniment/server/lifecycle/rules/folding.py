@@ -54,6 +54,7 @@ def fold_attempt(rows: Rows, entry: Recorded, at: str) -> None:
     """Apply every act that the rules did not allow; `at` is the entry's time as text."""
     if entry.payload is not None and "attempt" in entry.payload:
         rows[str(entry.id)] = {
+            "step": "promote",
             **entry.payload["attempt"],
             "at": at,
             "actor_kind": entry.actor.kind,
@@ -95,4 +96,5 @@ def attempt_json(attempt: Attempt) -> dict[str, Any]:
         "mode": attempt.mode.value,
         "carried_out": attempt.carried_out,
         "rules": list(attempt.rules),
+        "step": attempt.step,
     }

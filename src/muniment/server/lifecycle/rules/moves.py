@@ -128,6 +128,13 @@ def release(version: Version, *, reason: str) -> Standing:
     return dataclasses.replace(version.standing, quarantined=False, quarantine_reason="")
 
 
+def would_be(version: Version, standing: Standing) -> Version:
+    """Return `version` as it would be with that standing."""
+    mark = standing.mark
+    lifecycle = version.lifecycle if mark is None else Lifecycle(mark.value)
+    return dataclasses.replace(version, standing=standing, lifecycle=lifecycle)
+
+
 def same(one: Standing, other: Standing) -> bool:
     """Say whether two standings say the same, whenever they were said."""
     return dataclasses.replace(one, revision=0, at=None) == dataclasses.replace(

@@ -14,12 +14,13 @@ Source: requirements §1.2 (4, 6), §1.11; R-098, R-099, R-104, R-111, R-139, R-
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from muniment.core.errors import ApprovalPending, EvidenceMissing, Refused
+from muniment.server.catalog.records import Mode
 from muniment.server.lifecycle.records import Facts, Refusal
-from muniment.server.lifecycle.rules.checks import ALWAYS, RULES, Rule
+from muniment.server.lifecycle.rules.checks import ALWAYS, RULES, F, Rule
 from muniment.server.policy.records import (
     Decision,
     Lacks,
@@ -31,9 +32,14 @@ from muniment.server.policy.records import (
 )
 
 
-def verdict(facts: Facts, rules: Sequence[Rule] = RULES) -> Verdict:
-    """Return what `rules` say of `facts`: the same for the same facts, whenever it is asked."""
-    return _decided(tuple(_result(rule, facts) for rule in rules))
+def verdict(facts: Facts, rules: Sequence[Rule[Facts]] = RULES) -> Verdict:
+    """Return what `rules` say of a promotion: the same for the same facts, whenever it is asked."""
+    return said(facts, rules, facts.excepted)
+
+
+def said(facts: F, rules: Sequence[Rule[F]], excepted: Collection[str] = ()) -> Verdict:
+    """Return what `rules` say of `facts`; `excepted` are those an exception holds for."""
+    return _decided(tuple(_result(rule, facts, excepted) for rule in rules))
 
 
 def joined(own: Verdict, asked: Verdict) -> Verdict:
@@ -52,6 +58,11 @@ def joined(own: Verdict, asked: Verdict) -> Verdict:
 def barred(found: Verdict) -> tuple[str, ...]:
     """Return the failed rules that hold whatever a namespace's mode is."""
     return tuple(one.id for one in found.failed if one.id in ALWAYS)
+
+
+def refused(found: Verdict, mode: Mode) -> bool:
+    """Say whether a namespace of that mode refuses what the rules said this of."""
+    return bool(found.failed) and (mode is Mode.ENFORCE or bool(barred(found)))
 
 
 _WORST_FIRST: Final = (Outcome.FAILED, Outcome.WAIVED, Outcome.PASSED, Outcome.NOT_APPLICABLE)
@@ -75,12 +86,12 @@ def _decided(results: tuple[RuleResult, ...]) -> Verdict:
     return dataclasses.replace(found, decision=decision)
 
 
-def _result(rule: Rule, facts: Facts) -> RuleResult:
-    said = rule.check(facts)
-    outcome = said.outcome
+def _result(rule: Rule[F], facts: F, excepted: Collection[str]) -> RuleResult:
+    found = rule.check(facts)
+    outcome = found.outcome
     if outcome is Outcome.FAILED and rule.rule_class is RuleClass.WAIVABLE:
-        outcome = Outcome.WAIVED if rule.id in facts.excepted else outcome
-    return RuleResult(rule.id, rule.rule_class, outcome, said.message, said.remedy, said.lacks)
+        outcome = Outcome.WAIVED if rule.id in excepted else outcome
+    return RuleResult(rule.id, rule.rule_class, outcome, found.message, found.remedy, found.lacks)
 
 
 def refusal_class(found: Verdict) -> type[Refused]:

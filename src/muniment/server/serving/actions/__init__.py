@@ -1,0 +1,1 @@
+"""Serving's verbs: each changes rows and appends its ledger entry in the caller's transaction."""

@@ -1,0 +1,1 @@
+"""The decisions of serving: pure functions over uses, facts and standings."""
