@@ -27,6 +27,7 @@ NAMES_NONE = {
     ("blob_finding", "digest"),  # about blobs, without a claim to them
     ("component", "digest"),
     ("composite", "digests"),  # of components, wherever they are kept
+    ("consumer_binding", "use_sha256"),  # of words
     ("evidence", "parsed_digest"),
     ("file_scan", "digest"),  # about blobs, without a claim to them
     ("idempotency", "request_digest"),
