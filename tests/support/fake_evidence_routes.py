@@ -42,6 +42,11 @@ def _signers(registry: FakeState, request: httpx.Request, named: dict[str, str])
     return {"items": registry.signers}
 
 
+@route("GET", f"{_V.partition('/versions')[0]}/consumers/count")
+def _consumers(registry: FakeState, request: httpx.Request, named: dict[str, str]) -> Any:
+    return {"consumers": 0, "unacknowledged": 0, "by_version": {}, **registry.consumers}
+
+
 @route("GET", f"{_V}/lifecycle")
 def _lifecycle(registry: FakeState, request: httpx.Request, named: dict[str, str]) -> Any:
     ref = f"{named['name']}@{named['version']}"

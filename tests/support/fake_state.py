@@ -46,6 +46,7 @@ class FakeState:
         self.log = FakeLog()
         self.evidence: list[tuple[dict[str, Any], bytes]] = []
         self.lifecycle: dict[str, Any] = {}
+        self.consumers: dict[str, Any] = {}
         self.signers: list[dict[str, Any]] = []
         self.missing_gaps: list[dict[str, str]] = []
         self.forged: dict[str, Any] = {}

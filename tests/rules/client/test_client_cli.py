@@ -173,6 +173,17 @@ def test_showing_a_version_says_what_it_may_do(
     assert "nobody may use it" not in shown  # said with how complete it is
 
 
+def test_showing_says_how_many_consumers_there_are(
+    run: Run, registry: FakeRegistry, registered: str
+) -> None:
+    assert "Consumers" not in run("show", registered).output
+    registry.consumers = {"consumers": 3, "unacknowledged": 1, "by_version": {"1.0.0": 3}}
+    for ref in (registered, "fraud"):
+        shown = run("show", ref).output
+        assert f"Consumers: 3, 1 to be acknowledged (`muniment consumer list {ref}`)" in shown
+        assert data_of(run("show", ref, "--json"))["consumers"]["consumers"] == 3
+
+
 def test_showing_an_asset_lists_its_versions(run: Run, registered: str) -> None:
     assert registered in run("show", "fraud").output
     assert data_of(run("asset", "show", "fraud", "--json"))["versions"][0]["version"] == "1.0.0"
