@@ -38,7 +38,15 @@ from tests.support.policies import begin, shared_engines
 
 BASE_URL = "http://muniment.test"
 #: What pipelines of tests are trusted with, and where they may promote it.
-ASSETS = ("fraud", "fraud-detector", "m", *(f"run-{number}" for number in range(100)))
+ASSETS = (
+    "fraud",
+    "fraud-detector",
+    "fraud-prompt",
+    "fraud-adapter",
+    "churn",
+    "m",
+    *(f"run-{number}" for number in range(100)),
+)
 PLACES = ("development", "staging", "production")
 
 

@@ -1,4 +1,4 @@
-"""What a version may do now; what stands between it and an environment, and who can mend that."""
+"""What a version or a composite may do now; what stands between it and an environment, and who can mend that."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import msgspec
 
 from muniment.client.records import Record
 from muniment.client.transport import Transport
-from muniment.client.versions import Versions, version_path
 
 
 class Way(Record, frozen=True, kw_only=True):
@@ -41,13 +40,16 @@ class Unmet(RuleSays, frozen=True, kw_only=True):
 
 
 class WhyNot(Record, frozen=True, kw_only=True):
-    """What stands between a version and an environment at a time.
+    """What stands between a version, or a composite, and an environment at a time.
 
+    Of a `composite` `version` is its lead, and `members` are all of its versions, lead first.
     `lacks` is what would help in all: `approval`, `evidence`, `nothing` (it is refused); None: it is
     allowed. A namespace whose `enforcement` is not `enforce` carries out what is not allowed.
     """
 
     version: str
+    composite: str | None = None
+    members: list[str] = msgspec.field(default_factory=list)
     environment: str
     at: dt.datetime
     enforcement: str
@@ -95,8 +97,7 @@ class LifecycleOf(Record, frozen=True, kw_only=True):
     approvals: list[ApprovedFor] = msgspec.field(default_factory=list)
 
 
-def why_not(transport: Transport, versions: Versions, ref: str, environment: str) -> WhyNot:
-    """Ask what stands between a version and an environment; nothing is recorded of that."""
-    path = version_path(versions.get(ref), "why-not")
+def why_not(transport: Transport, path: str, environment: str) -> WhyNot:
+    """Ask what stands between what is at `path` and an environment; nothing is recorded of that."""
     params: dict[str, Any] = {"environment": environment}
     return transport.get(path, WhyNot, params)

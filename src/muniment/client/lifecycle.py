@@ -9,15 +9,24 @@ from typing import Any
 from muniment.client import advice
 from muniment.client.assets import asset_path
 from muniment.client.consumers import Ending
+from muniment.client.deployment_records import Deployment, Promoted, StageOf
 from muniment.client.paging import all_items
-from muniment.client.records import Asset, Deployment, Page, Promoted, StageOf, Version
-from muniment.client.transport import Transport
+from muniment.client.records import Asset, Page, Version
+from muniment.client.transport import Transport, api
 from muniment.client.versions import Versions, version_path
 from muniment.core.names import AssetRef
 
 
+def is_cvi(ref: str) -> bool:
+    """Say whether something is named as a composite is, by its identifier."""
+    return ref.startswith("cvi1-") and "@" not in ref
+
+
 class Lifecycle:
-    """Calls about what may run where. `ref` is `[NAMESPACE/]NAME@VERSION`, `…@alias` or `…@7`."""
+    """Calls about what may run where. `ref` is `[NAMESPACE/]NAME@VERSION`, `…@alias` or `…@7`.
+
+    To `promote`, `withdraw` and `why_not` it may be a composite's identifier, `cvi1-…`.
+    """
 
     def __init__(self, transport: Transport, versions: Versions) -> None:
         self._transport = transport
@@ -91,6 +100,8 @@ class Lifecycle:
     ) -> Promoted:
         """Deploy a version; in production, move the alias through which it is found as well.
 
+        Of a composite that is done for every version in it, or for none.
+
         `decision` is the id of the one it is to rest on, which must be the one that stands. With
         `dry_run` nothing changes, and the answer says what would be.
 
@@ -106,8 +117,12 @@ class Lifecycle:
             "decision": decision,
             "dry_run": dry_run,
         }
-        path = version_path(self._versions.get(ref), "promote")
-        return self._transport.send("POST", path, body, Promoted)
+        return self._transport.send("POST", self._path(ref, "promote"), body, Promoted)
+
+    def _path(self, ref: str, verb: str) -> str:
+        if is_cvi(ref):
+            return api("composites", ref, verb)
+        return version_path(self._versions.get(ref), verb)
 
     def rollback(
         self,
@@ -121,8 +136,9 @@ class Lifecycle:
     ) -> Promoted:
         """Have an environment go back to a version of `[NAMESPACE/]NAME` that it had before.
 
-        `to` is a version (`1.2.0`); without it, the last one that was there and may be gone back to.
-        `alias` says which, where several versions are found there.
+        `to` is a version (`1.2.0`) or a composite (`cvi1-…`), which is gone back to whole; without it,
+        the last that was there and may be gone back to: a composite where one is there. `alias` says
+        which, where several versions are found there.
 
         Raises:
             LifecycleConflict: nothing is deployed there, or there is nothing to go back to.
@@ -143,15 +159,15 @@ class Lifecycle:
         return self._transport.get(version_path(version, "lifecycle"), advice.LifecycleOf)
 
     def why_not(self, ref: str, environment: str = "production") -> advice.WhyNot:
-        """Say what stands between a version and an environment, and who can mend it.
+        """Say what stands between a version, or a composite, and an environment, and who can mend it.
 
         Nothing is recorded. Who is no pipeline is told what is in the way of the one that is trusted.
         """
-        return advice.why_not(self._transport, self._versions, ref, environment)
+        return advice.why_not(self._transport, self._path(ref, "why-not"), environment)
 
     def withdraw(self, ref: str, environment: str, *, reason: str) -> list[Deployment]:
-        """Take a version out of an environment, at once; return the deployments that ended."""
-        path = version_path(self._versions.get(ref), "withdraw")
+        """Take a version, or a composite, out of an environment, at once; return the deployments that ended."""
+        path = self._path(ref, "withdraw")
         body = {"environment": environment, "reason": reason}
         answer = self._transport.send("POST", path, body, dict[str, Any])
         return [Deployment.from_json(one) for one in answer["ended"]]

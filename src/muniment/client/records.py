@@ -159,59 +159,6 @@ class Alias(Record, frozen=True, kw_only=True):
     warnings: list[str] = []
 
 
-class Deployment(Record, frozen=True, kw_only=True):
-    """A version in an environment, from `since` until `ended_at` (None: it is live)."""
-
-    id: str
-    version: str
-    number: int
-    environment: str
-    alias: str | None = None
-    mode: str = "full"
-    since: dt.datetime
-    by: dict[str, Any] = {}
-    reason: str = ""
-    entry_id: str | None = None
-    decision_id: str | None = None
-    ended_at: dt.datetime | None = None
-    ended_as: str | None = None
-
-    @classmethod
-    def from_json(cls, value: Any) -> Deployment:
-        """Read plain JSON values."""
-        return msgspec.convert(value, cls)
-
-
-class Promoted(Record, frozen=True, kw_only=True):
-    """A promotion that was carried out; `entry_id` is None when it stood so, or for a dry run.
-
-    `would_have_been_refused`: the rules did not allow it, and the namespace does not enforce them.
-    """
-
-    version: str
-    number: int
-    deployment: Deployment
-    verdict: dict[str, Any] = {}
-    enforcement: str = ""
-    would_have_been_refused: bool = False
-    warnings: list[str] = []
-    superseded: list[Deployment] = []
-    entry_id: str | None = None
-    dry_run: bool = False
-
-
-class StageOf(Record, frozen=True, kw_only=True):
-    """A version's derived stage, and what it follows from."""
-
-    version: str
-    number: int
-    stage: str
-    lifecycle: str
-    deprecated: bool = False
-    quarantined: bool = False
-    deployments: list[Deployment] = []
-
-
 class Change(Record, frozen=True, kw_only=True):
     """One act in a history, newest first; `changes` maps fields to before and after."""
 

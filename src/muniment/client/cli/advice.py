@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 
-Ref = Annotated[str, typer.Argument(help="NAME@1.2.0, NAME@alias or NAME@7.")]
+Ref = Annotated[str, typer.Argument(help="NAME@1.2.0, NAME@alias, NAME@7, or a composite: cvi1-….")]
 For = Annotated[str, typer.Option("--for", help="development, staging or production.")]
 _EXITS = {None: 0, "nothing": 3, "evidence": 4, "approval": 5}
 
@@ -27,7 +27,7 @@ _EXITS = {None: 0, "nothing": 3, "evidence": 4, "approval": 5}
 def why_not(
     ctx: typer.Context, ref: Ref, environment: For = "production", as_json: Json = False
 ) -> None:
-    """Say what stands between a version and an environment, who can mend it, and how.
+    """Say what stands between a version, or a composite, and an environment, who can mend it, and how.
 
     Exits with 0 if nothing does, 3 if it is denied, 4 if evidence is missing, 5 if approval is pending.
     """
@@ -43,7 +43,7 @@ def why_not(
 def explain(
     ctx: typer.Context, ref: Ref, environment: For = "production", as_json: Json = False
 ) -> None:
-    """Show what every rule says of a version, those that pass too.
+    """Show what every rule says of a version or a composite, those that pass too.
 
     Exits with 0 if it is allowed, 3 if it is denied, 4 if evidence is missing, 5 if approval is pending.
     """
@@ -69,9 +69,12 @@ def _asked(
 
 
 def _first(found: WhyNot) -> str:
-    where = f"{found.version} to {found.environment}"
+    where = f"{found.composite or found.version} to {found.environment}"
+    if found.composite:
+        where = f"{where} ({', '.join(found.members)})"
     if found.allowed:
-        return f"{where}: nothing is in the way of the pipeline that the asset trusts."
+        trusts = "its assets trust" if found.composite else "the asset trusts"
+        return f"{where}: nothing is in the way of the pipeline that {trusts}."
     counted = "1 rule is" if len(found.unmet) == 1 else f"{len(found.unmet)} rules are"
     said = f"{where}: {counted} in the way ({_LACK[found.lacks or '']})."
     if found.enforcement == "enforce":

@@ -17,13 +17,17 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from muniment.client.consumers import Ending
-    from muniment.client.records import Deployment, Promoted, Version
+    from muniment.client.deployment_records import Deployment, Promoted
+    from muniment.client.records import Version
 
 app = typer.Typer(add_completion=False)
 
 Ref = Annotated[str, typer.Argument(help="NAME@1.2.0, NAME@alias or NAME@7.")]
 Why = Annotated[str, typer.Option("--reason", help="Why; kept in the history.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be; no more.")]
+Whole = Annotated[
+    str, typer.Argument(help="NAME@1.2.0, NAME@alias, NAME@7, or a composite: cvi1-….")
+]
 Env = Annotated[str, typer.Option("--env", help="development, staging or production.")]
 
 
@@ -127,7 +131,7 @@ def _say(screen: Screen, version: Version, what: str) -> None:
 @app.command()
 def promote(
     ctx: typer.Context,
-    ref: Ref,
+    ref: Whole,
     environment: Env,
     alias: Annotated[
         str | None, typer.Option("--alias", help="How production finds it; that of the mode.")
@@ -143,7 +147,7 @@ def promote(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Deploy a version to an environment, if the rules allow.
+    """Deploy a version, or a composite whole, to an environment, if the rules allow.
 
     Exits with 0 if allowed, 3 if denied, 4 if evidence is missing, 5 if approval is pending.
     """
@@ -168,7 +172,8 @@ def rollback(
     environment: Env,
     reason: Why,
     to: Annotated[
-        str | None, typer.Option("--to", help="The version; the last that may be gone back to.")
+        str | None,
+        typer.Option("--to", help="The version, or cvi1-…; the last that may be gone back to."),
     ] = None,
     alias: Annotated[
         str | None, typer.Option("--alias", help="Which, where several versions are found.")
@@ -176,7 +181,7 @@ def rollback(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Have an environment go back to a version it had before, at once.
+    """Have an environment go back to a version it had before, at once; whole, where it has a composite.
 
     One person may. Production goes back only to what is approved now; in staging it is a drill.
     """
@@ -191,8 +196,17 @@ def rollback(
 
 def _done(screen: Screen, asset: str, environment: str, done: Promoted) -> None:
     verb = "would be" if done.dry_run else "is"
-    where = f" as {done.deployment.alias}" if done.deployment.alias else ""
-    lines = [f"{asset}@{done.version} {verb} in {environment}{where}"]
+    lines: list[RenderableType] = []
+    if done.composite:
+        lines.append(f"{done.composite} {verb} in {environment}:")
+    for ref, deployed in _deployed(asset, done):
+        where = f" as {deployed.alias}" if deployed.alias else ""
+        lines.append(f"{ref} {verb} in {environment}{where}")
+    gone = "would be out" if done.dry_run else "is out"
+    lines += [
+        f"{one.asset}@{one.version} {gone} of {environment}: it is no part of this composite"
+        for one in done.left
+    ]
     if done.would_have_been_refused and not done.warnings:
         lines.append(
             f"Recorded: the rules did not allow it, and this namespace is in {done.enforcement}."
@@ -200,6 +214,12 @@ def _done(screen: Screen, asset: str, environment: str, done: Promoted) -> None:
     screen.result(done.as_json(), *lines, *_rules(done.verdict))
     for warning in done.warnings:
         screen.note(f"Warning: {warning}")
+
+
+def _deployed(asset: str, done: Promoted) -> list[tuple[str, Deployment]]:
+    if done.composite is None:
+        return [(f"{asset}@{done.version}", done.deployment)]
+    return [(f"  {one.ref}", one.deployment) for one in done.members]
 
 
 def _rules(verdict: dict[str, Any]) -> list[RenderableType]:
@@ -210,14 +230,15 @@ def _rules(verdict: dict[str, Any]) -> list[RenderableType]:
 
 @app.command()
 def withdraw(
-    ctx: typer.Context, ref: Ref, environment: Env, reason: Why, as_json: Json = False
+    ctx: typer.Context, ref: Whole, environment: Env, reason: Why, as_json: Json = False
 ) -> None:
-    """Take a version out of an environment, at once."""
+    """Take a version, or a composite whole, out of an environment, at once."""
     screen = Screen(ctx, as_json=as_json)
     with screen.client() as client:
         ended = client.lifecycle.withdraw(ref, environment, reason=reason)
     said = f"{ref} is out of {environment}" if ended else f"{ref} was not in {environment}"
-    screen.result([one.as_json() for one in ended], said)
+    parts = [f"  {one.asset}@{one.version}" for one in ended if one.composite == ref]
+    screen.result([one.as_json() for one in ended], said, *parts)
 
 
 @app.command()
@@ -256,8 +277,11 @@ def _table(found: list[Deployment], name: str) -> list[RenderableType]:
             one.by.get("name") or one.by.get("id"),
             one.ended_at,
             one.ended_as,
+            one.composite,
         )
         for one in found
     ]
-    columns = ("Version", "Environment", "Alias", "Mode", "Since", "By", "Until", "Ended as")
+    columns = (
+        "Version", "Environment", "Alias", "Mode", "Since", "By", "Until", "Ended as", "Composite",
+    )  # fmt: skip
     return [table(columns, rows)]

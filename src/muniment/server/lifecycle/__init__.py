@@ -12,8 +12,9 @@ from muniment.server import policy
 from muniment.server.lifecycle.actions.approving import authority
 from muniment.server.lifecycle.actions.going_back import GoingBack, roll_back
 from muniment.server.lifecycle.actions.helping import Help, help_with
+from muniment.server.lifecycle.actions.leaving import withdraw
 from muniment.server.lifecycle.actions.naming import rename, tombstone_asset
-from muniment.server.lifecycle.actions.pointing import point_alias, withdraw
+from muniment.server.lifecycle.actions.pointing import point_alias
 from muniment.server.lifecycle.actions.promoting import promote
 from muniment.server.lifecycle.actions.question import check_reason
 from muniment.server.lifecycle.actions.recording import Answer, keep_answer

@@ -32,8 +32,8 @@ FOLDS: Final[tuple[Fold, ...]] = (
         _timed(folding.fold_deployment),
         """
         SELECT id::text AS key, asset_id, version_id, environment, alias, mode, since, actor_kind,
-               actor_id, reason, entry_id, decision_id, ended_at, ended_as, ended_actor_kind, ended_actor_id,
-               ended_entry_id
+               actor_id, reason, entry_id, decision_id, composite, ended_at, ended_as, ended_actor_kind,
+               ended_actor_id, ended_entry_id
         FROM deployment
         """,
     ),
@@ -42,7 +42,7 @@ FOLDS: Final[tuple[Fold, ...]] = (
         _timed(folding.fold_attempt),
         """
         SELECT entry_id::text AS key, asset_id, version_id, namespace, environment, at, actor_kind,
-               actor_id, mode, carried_out, rules, step
+               actor_id, mode, carried_out, rules, step, composite
         FROM attempt
         """,
     ),

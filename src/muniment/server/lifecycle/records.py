@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from muniment.core.names import Alias, AssetRef, VersionRef
 from muniment.server.catalog.records import AliasMove, Mode, Pointer, Version
+from muniment.server.composites.records import Composite, Member
 from muniment.server.http.records import Caller, PrincipalKind
 from muniment.server.ledger.records import Actor
 from muniment.server.policy.records import Judged, Verdict
@@ -62,6 +63,8 @@ class Deployment:
 
     `alias` is how the environment finds it; None where only a stage was set. `version` is its
     SemVer, `number` MLflow's integer. `decision_id` is the decision it rests on, if one was needed.
+    `composite` is what it was deployed as a part of (its CVI); None: a version alone. `asset` is how its
+    asset is called now.
     """
 
     id: uuid.UUID
@@ -81,6 +84,8 @@ class Deployment:
     ended_as: EndedAs | None = None
     ended_by: Actor | None = None
     ended_entry_id: uuid.UUID | None = None
+    composite: str | None = None
+    asset: AssetRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +108,34 @@ class Executor:
         return cls(caller.kind, may, caller.attested.environments(*at))
 
 
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Who acts on several assets: as which executor on each, and whether its roles let it stop there."""
+
+    executor: Callable[[AssetRef], Executor]
+    may_stop: Callable[[AssetRef], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A composite and the versions that it pins, lead first; at least one."""
+
+    composite: Composite
+    members: tuple[Member, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promotion:
     """What somebody wants deployed, where, found how.
 
     `alias` None with `by_default` is the mode's own alias, else none is moved. `expects` as in
     `AliasMove`. `ends` are deployments to be ended with it, by id. `decision` is the one it is to rest
-    on; None is the one that stands.
+    on; None is the one that stands. Of a composite (`whole`) `version` is the lead's.
     """
 
     version: VersionRef
     environment: str
+    whole: Whole | None = None
     alias: Alias | None = None
     by_default: bool = True
     mode: DeployMode = DeployMode.FULL
@@ -151,7 +173,8 @@ class Facts:
     vouched for who executes. `registration_vouched_for`: a pipeline registered the same files.
     `going_back`: an environment goes back to it; `approved`: whether it is approved there now.
     `excepted` are the rules an exception holds for, `overdue` conditions of its approval that nobody
-    met in time.
+    met in time. `composite` is what is deployed whole; `part_of` are the composites that what ends with
+    it is a part of, where a version alone is.
     """
 
     ref: str
@@ -173,13 +196,21 @@ class Facts:
     approved: bool = False
     excepted: tuple[str, ...] = ()
     overdue: tuple[str, ...] = ()
+    composite: str | None = None
+    part_of: tuple[str, ...] = ()
+
+    @property
+    def asked(self) -> str:
+        """What is asked about, as commands name it: the composite, or the version."""
+        return self.composite or self.ref
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """A fair question whose answer is no: which rules, and the entry that says it was asked.
 
-    `barred` names failed rules that hold whatever the namespace's mode is.
+    `barred` names failed rules that hold whatever the namespace's mode is. `version` is the lead's
+    where a `composite` was asked for.
     """
 
     version: Version
@@ -188,25 +219,61 @@ class Refusal:
     mode: Mode
     entry_id: uuid.UUID | None
     barred: tuple[str, ...] = ()
+    composite: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What was asked for: a composite, or a version."""
+        return self.composite or self.version.name
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A version that was deployed, what ended with it, and the entry that says so (None: no act)."""
+
+    version: Version
+    deployment: Deployment
+    entry_id: uuid.UUID | None
+    ended: tuple[Deployment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Promoted:
     """A promotion that was carried out, or (`entry_id` None) stood already, or would be.
 
-    `verdict` is what the rules said; what it does not allow was carried out all the same where the
-    namespace does not enforce. `warnings` are for whoever asked, where the namespace warns. `judged`
-    is what the policy in force said, where it was asked.
+    `placed` is the version; of a composite its members, lead first. `verdict` is what the rules said;
+    what it does not allow was carried out all the same where the namespace does not enforce.
+    `warnings` are for whoever asked, where the namespace warns. `judged` is what the policy in force
+    said, where it was asked. `left` are deployments of what the composite before it had and it has not.
     """
 
-    version: Version
-    deployment: Deployment
+    placed: tuple[Placed, ...]
     verdict: Verdict
     mode: Mode
-    entry_id: uuid.UUID | None
     warnings: tuple[str, ...] = ()
-    ended: tuple[Deployment, ...] = ()
     judged: Judged | None = None
+    composite: str | None = None
+    left: tuple[Deployment, ...] = ()
+
+    @property
+    def version(self) -> Version:
+        """The version; of a composite its lead."""
+        return self.placed[0].version
+
+    @property
+    def deployment(self) -> Deployment:
+        """Its deployment."""
+        return self.placed[0].deployment
+
+    @property
+    def entry_id(self) -> uuid.UUID | None:
+        """The entry about it."""
+        return self.placed[0].entry_id
+
+    @property
+    def ended(self) -> tuple[Deployment, ...]:
+        """What of its asset ended with it."""
+        return self.placed[0].ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +305,7 @@ class Attempt:
     rules: tuple[str, ...]
     subject: str = ""
     step: str = "promote"
+    composite: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

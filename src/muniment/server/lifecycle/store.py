@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final, LiteralString
 
 from muniment.core.errors import BadBody
+from muniment.core.names import AssetName, AssetRef, Namespace
 from muniment.server.catalog.records import Mode
 from muniment.server.ledger.records import Actor
 from muniment.server.lifecycle.records import (
@@ -51,9 +52,9 @@ async def environment_at(tx: Tx, stage: Stage) -> Environment:
 
 _DEPLOYMENT: Final[LiteralString] = """
     SELECT d.id, d.asset_id, d.version_id, v.version, v.number, d.environment, d.alias, d.mode,
-           d.since, d.actor_kind, d.actor_id, d.reason, d.entry_id, d.decision_id, d.ended_at, d.ended_as,
-           d.ended_actor_kind, d.ended_actor_id, d.ended_entry_id
-    FROM deployment d JOIN version v ON v.id = d.version_id"""
+           d.since, d.actor_kind, d.actor_id, d.reason, d.entry_id, d.decision_id, d.composite, d.ended_at,
+           d.ended_as, d.ended_actor_kind, d.ended_actor_id, d.ended_entry_id, a.namespace, a.name
+    FROM deployment d JOIN version v ON v.id = d.version_id JOIN asset a ON a.id = d.asset_id"""
 _LATEST_FIRST: Final[LiteralString] = " ORDER BY d.since DESC, d.id DESC"
 
 
@@ -102,13 +103,52 @@ async def live_places(tx: Tx, version_ids: Sequence[uuid.UUID]) -> dict[uuid.UUI
     return {row["version_id"]: list(row["places"]) for row in rows}
 
 
-async def last_drill(tx: Tx, asset_id: uuid.UUID) -> dt.datetime | None:
-    """Return when an environment last went back to another version of an asset; None: never."""
+async def last_drill(tx: Tx, asset_id: uuid.UUID, *, whole: bool = False) -> dt.datetime | None:
+    """Return when an environment last went back from a version of an asset; None: never.
+
+    With `whole` only going back from a composite counts.
+    """
     found: dt.datetime | None = await tx.fetchval(
-        "SELECT max(ended_at) FROM deployment WHERE asset_id = $1 AND ended_as = 'rolled_back'",
+        """
+        SELECT max(ended_at) FROM deployment
+        WHERE asset_id = $1 AND ended_as = 'rolled_back' AND (NOT $2 OR composite IS NOT NULL)
+        """,
         asset_id,
+        whole,
     )
     return found
+
+
+async def live_of_composite(tx: Tx, cvi: str, environment: str) -> list[Deployment]:
+    """Return the live deployments in an environment that are parts of a composite, the latest first."""
+    rows = await tx.fetch(
+        _DEPLOYMENT
+        + " WHERE d.composite = $1 AND d.environment = $2 AND d.ended_at IS NULL"
+        + _LATEST_FIRST,
+        cvi,
+        environment,
+    )
+    return [to_deployment(row) for row in rows]
+
+
+async def wholes_before(
+    tx: Tx, asset_id: uuid.UUID, environment: str, alias: str | None, limit: int = 10
+) -> list[str]:
+    """Return the composites an asset was or is deployed with in an environment, found so, the latest first."""
+    rows = await tx.fetch(
+        """
+        SELECT composite FROM deployment
+        WHERE asset_id = $1 AND environment = $2 AND alias IS NOT DISTINCT FROM $3
+          AND composite IS NOT NULL
+        GROUP BY composite
+        ORDER BY max(coalesce(ended_at, 'infinity')) DESC, max(since) DESC LIMIT $4
+        """,
+        asset_id,
+        environment,
+        alias,
+        limit,
+    )
+    return [row["composite"] for row in rows]
 
 
 async def before(tx: Tx, asset_id: uuid.UUID, environment: str, limit: int = 10) -> list[uuid.UUID]:
@@ -168,8 +208,8 @@ async def insert_deployment(tx: Tx, new: Deployment) -> None:
     await tx.execute(
         """
         INSERT INTO deployment (id, asset_id, version_id, environment, alias, mode, since,
-                                actor_kind, actor_id, reason, entry_id, decision_id)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                                actor_kind, actor_id, reason, entry_id, decision_id, composite)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
         """,
         new.id,
         new.asset_id,
@@ -183,6 +223,7 @@ async def insert_deployment(tx: Tx, new: Deployment) -> None:
         new.reason,
         new.entry_id,
         new.decision_id,
+        new.composite,
     )
 
 
@@ -229,6 +270,8 @@ def to_deployment(row: Row) -> Deployment:
         reason=row["reason"],
         entry_id=row["entry_id"],
         decision_id=row["decision_id"],
+        composite=row["composite"],
+        asset=AssetRef(Namespace(row["namespace"]), AssetName(row["name"])),
         ended_at=row["ended_at"],
         ended_as=EndedAs(row["ended_as"]) if ended else None,
         ended_by=Actor(row["ended_actor_kind"], row["ended_actor_id"]) if ended else None,
@@ -241,8 +284,8 @@ async def insert_attempt(tx: Tx, attempt: Attempt) -> None:
     await tx.execute(
         """
         INSERT INTO attempt (entry_id, asset_id, version_id, namespace, environment, at, actor_kind,
-                             actor_id, mode, carried_out, rules, step)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                             actor_id, mode, carried_out, rules, step, composite)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
         """,
         attempt.entry_id,
         attempt.asset_id,
@@ -256,6 +299,7 @@ async def insert_attempt(tx: Tx, attempt: Attempt) -> None:
         attempt.carried_out,
         list(attempt.rules),
         attempt.step,
+        attempt.composite,
     )
 
 
@@ -267,7 +311,7 @@ async def attempts(
     rows = await tx.fetch(
         """
         SELECT t.entry_id, t.asset_id, t.version_id, t.namespace, t.environment, t.at, t.actor_kind,
-               t.actor_id, t.mode, t.carried_out, t.rules, t.step,
+               t.actor_id, t.mode, t.carried_out, t.rules, t.step, t.composite,
                a.name || coalesce('@' || v.version, '') AS subject
         FROM attempt t JOIN asset a ON a.id = t.asset_id LEFT JOIN version v ON v.id = t.version_id
         WHERE t.namespace = $1 AND ($2::timestamptz IS NULL OR (t.at, t.entry_id) < ($2, $3::uuid))
@@ -292,6 +336,7 @@ async def attempts(
             rules=tuple(row["rules"]),
             subject=row["subject"],
             step=row["step"],
+            composite=row["composite"],
         )
         for row in rows
     ]

@@ -10,13 +10,15 @@ from typing import Any
 from muniment.server import approvals
 from muniment.server.approvals.records import Outcome, Standing
 from muniment.server.catalog.records import Asset, Version
+from muniment.server.composites.records import Composite
+from muniment.server.lifecycle.actions.question import Question
 from muniment.server.lifecycle.records import Environment, Ports, Resting
 from muniment.server.ports.db import Tx
 
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """How approval of a version for an environment stands.
+    """How approval of a version or a composite for an environment stands.
 
     `facts` are put over those of policy. `excepted` are rules an exception holds for, `overdue`
     conditions nobody met in time. `resting` is None where nothing that holds was decided;
@@ -34,8 +36,18 @@ async def authority(
     tx: Tx, version: Version, environment: Environment, at: dt.datetime
 ) -> Authority:
     """Return how approval of a version for an environment stands at a moment."""
-    found = await approvals.standing(tx, version.id, environment.name, at)
-    now = int(at.timestamp())
+    return _authority(await approvals.standing(tx, version.id, environment.name, at))
+
+
+async def authority_whole(
+    tx: Tx, composite: Composite, environment: Environment, at: dt.datetime
+) -> Authority:
+    """Return how approval of a composite for an environment stands at a moment."""
+    return _authority(await approvals.composite_standing(tx, composite, environment.name, at))
+
+
+def _authority(found: Standing) -> Authority:
+    now = int(found.at.timestamp())
     held = [one.facts() for one in found.exceptions]
     still_open = [
         one for one in (found.pending, found.request) if one is not None and one.ended_as is None
@@ -50,6 +62,20 @@ async def authority(
         overdue=tuple(one.text for one in found.overdue),
         resting=_resting(found),
         request_id=str(still_open[0].id) if still_open else None,
+    )
+
+
+async def document(
+    tx: Tx, question: Question, at: dt.datetime, extra: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what policy is asked about the promotion of what is asked about; `extra` is put over it."""
+    place, lead = question.environment.name, question.lead
+    if question.composite is not None:
+        return await approvals.composite_facts(
+            tx, question.composite, step="promote", at=at, environment=place, extra=extra
+        )
+    return await approvals.facts(
+        tx, lead.version, lead.asset, step="promote", at=at, environment=place, extra=extra
     )
 
 
@@ -77,4 +103,12 @@ async def approved(  # noqa: PLR0917 -- what the answer depends on
 ) -> bool:
     """Say whether a version is approved for an environment at a moment."""
     answer = await approvals.approved(tx, ports.engines, version, asset, environment.name, at)
+    return answer.approved
+
+
+async def approved_whole(
+    tx: Tx, composite: Composite, environment: Environment, at: dt.datetime, ports: Ports
+) -> bool:
+    """Say whether a composite is approved for an environment at a moment."""
+    answer = await approvals.composite_approved(tx, ports.engines, composite, environment.name, at)
     return answer.approved

@@ -5,24 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from muniment.core.names import VersionRef
-from muniment.server import catalog, identity
+from muniment.core.names import AssetRef, VersionRef
+from muniment.server import identity
 from muniment.server.http.records import PrincipalKind, Role
 from muniment.server.identity import By
 from muniment.server.lifecycle import store
-from muniment.server.lifecycle.actions import judging
+from muniment.server.lifecycle.actions import judging, placing, wholes
 from muniment.server.lifecycle.actions import question as questions
 from muniment.server.lifecycle.actions.helping import help_with
 from muniment.server.lifecycle.actions.question import Question
 from muniment.server.lifecycle.records import (
-    Deployment,
-    DeployMode,
     Environment,
     Executor,
     Ports,
+    Promotion,
     Stage,
+    Whole,
+    Whose,
 )
-from muniment.server.lifecycle.rules import advice, stages
+from muniment.server.lifecycle.rules import advice
 from muniment.server.ports.db import Tx
 
 
@@ -51,23 +52,40 @@ async def why_not(  # noqa: PLR0917 -- what is asked
         BadBody: there is no such environment.
     """
     place = await store.get_environment(tx, environment)
-    if place.stage is Stage.PRODUCTION and executor.kind is not PrincipalKind.WORKLOAD:
-        executor = await _pipeline(tx, ref)
+    if _asks_for_another(place, executor):
+        executor = await _pipeline(tx, ref.asset)
     question = await questions.ask(tx, ref, place, executor, locked=False)
-    question = await judging.judge(tx, question, executor, ports, by, _replaced(question, place))
-    found, asset = question.verdict, question.asset.ref
+    wanted = Promotion(version=ref, environment=environment)
+    return await _told(tx, placing.placed(question, wanted), by, ports)
+
+
+async def why_not_whole(  # noqa: PLR0917 -- what is asked
+    tx: Tx, whole: Whole, environment: str, whose: Whose, by: By, ports: Ports
+) -> Told:
+    """Return what stands between a composite and an environment, now; otherwise as `why_not`."""
+    place = await store.get_environment(tx, environment)
+    executors = {}
+    for one in whole.members:
+        asked = whose.executor(one.ref.asset)
+        another = _asks_for_another(place, asked)
+        executors[one.ref.asset] = await _pipeline(tx, one.ref.asset) if another else asked
+    pipelines = Whose(executors.__getitem__, whose.may_stop)
+    question = await wholes.parts_of(tx, whole, place, pipelines)
+    wanted = Promotion(version=whole.members[0].ref, environment=environment, whole=whole)
+    return await _told(tx, placing.placed(question, wanted), by, ports)
+
+
+async def _told(tx: Tx, question: Question, by: By, ports: Ports) -> Told:
+    question = await judging.judge(tx, question, ports, by)
+    found, asset = question.verdict, question.lead.asset.ref
     helped = await help_with(tx, found, asset, request_id=question.request_id)
     return Told(question, helped.unmet, helped.titles, helped.people)
 
 
-async def _pipeline(tx: Tx, ref: VersionRef) -> Executor:
-    places = await identity.trusted_to_promote(tx, str(ref.asset.namespace), str(ref.asset.name))
+def _asks_for_another(place: Environment, executor: Executor) -> bool:
+    return place.stage is Stage.PRODUCTION and executor.kind is not PrincipalKind.WORKLOAD
+
+
+async def _pipeline(tx: Tx, ref: AssetRef) -> Executor:
+    places = await identity.trusted_to_promote(tx, str(ref.namespace), str(ref.name))
     return Executor(PrincipalKind.WORKLOAD, may=True, environments=frozenset(places))
-
-
-def _replaced(question: Question, place: Environment) -> list[Deployment]:
-    if place.stage is not Stage.PRODUCTION:
-        return []
-    default = stages.alias_of(DeployMode.FULL)
-    alias = str(default) if catalog.resolves(question.namespace.state, default) else None
-    return [one for one in question.live if one.environment == place.name and one.alias == alias]

@@ -1,9 +1,10 @@
-"""Go back: an environment to a version it had before. One person may, and no quorum is asked.
+"""Go back: an environment to what it had before. One person may, and no quorum is asked.
 
 Production goes back only to what is approved now; other environments to whatever may be handed out.
-What is found there ends as `rolled_back`, and by that going back counts as tried (PROM-002).
+What is found there ends as `rolled_back`, and by that going back counts as tried (PROM-002). What is
+there as part of a composite goes back whole, to a composite: every version in it.
 
-Source: requirements §1.1 (R-146, R-149), §1.3; design §2 (starting needs a quorum, stopping one person).
+Source: requirements §1.1 (R-146, R-149), §1.3, §1.5; design §2 (starting needs a quorum, stopping one person).
 """
 
 from __future__ import annotations
@@ -13,29 +14,32 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from muniment.core.errors import LifecycleConflict
+from muniment.core.errors import LifecycleConflict, StaleRevision
 from muniment.core.names import Alias, AssetRef, VersionRef
-from muniment.server import catalog
-from muniment.server.catalog.records import Version
+from muniment.server import catalog, composites
+from muniment.server.catalog.records import Asset, Version
+from muniment.server.composites.records import Composite
 from muniment.server.identity import By
 from muniment.server.lifecycle import store
-from muniment.server.lifecycle.actions import approving
+from muniment.server.lifecycle.actions import approving, placing, wholes
 from muniment.server.lifecycle.actions import question as questions
-from muniment.server.lifecycle.actions.promoting import Act, carry_out, promoted_as
+from muniment.server.lifecycle.actions.promoting import Act, concluded
 from muniment.server.lifecycle.actions.question import Question
 from muniment.server.lifecycle.records import (
     Deployment,
     EndedAs,
     Environment,
-    Executor,
     Ports,
     Promoted,
     Promotion,
     Refusal,
     Stage,
+    Whole,
+    Whose,
 )
-from muniment.server.lifecycle.rules import verdict as rules
 from muniment.server.ports.db import Tx
+
+_ACT = Act("version.rollback", EndedAs.ROLLED_BACK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +51,7 @@ class GoingBack:
 
     asset: AssetRef
     environment: str
-    to: VersionRef | None = None
+    to: VersionRef | Composite | None = None
     alias: Alias | None = None
     reason: str = ""
 
@@ -55,29 +59,85 @@ class GoingBack:
 async def roll_back(
     tx: Tx,
     wanted: GoingBack,
-    executor: Executor,
+    whose: Whose,
     by: By,
     ports: Ports,
     *,
     dry_run: bool = False,
 ) -> Promoted | Refusal:
-    """Deploy in the place of a version one that was there before, or refuse to.
+    """Deploy in the place of a version, or of a composite, one that was there before, or refuse to.
 
     With `dry_run` nothing is written, and the answer is what it would be.
 
     Raises:
         NotFound: there is no such asset or version.
+        NotAllowed: who asks may not stop some of what a composite would change; all are named.
         LifecycleConflict: nothing is deployed there, it is not clear what is to end, there is nothing
             to go back to, or `to` is there already.
+        StaleRevision: what is there changed meanwhile.
         BadBody: there is no such environment, or no reason is given. Nothing is written in any of
             these cases.
     """
     questions.check_reason(wanted.reason, due_for="going back")
     environment = await store.get_environment(tx, wanted.environment)
-    find = catalog.get_asset if dry_run else catalog.lock_asset
-    asset = await find(tx, wanted.asset)
+    asset = await catalog.get_asset(tx, wanted.asset)
+    leaving = _leaving(await store.live_of_asset(tx, asset.id), environment, wanted)
+    whole = leaving.composite is not None and wanted.to is None
+    back = Back(asset, environment, wanted, whose, by, ports, dry_run=dry_run)
+    if whole or isinstance(wanted.to, Composite):
+        return await _whole(tx, back, leaving)
+    return await _alone(tx, back, leaving)
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    """Going back as it is asked for, and who asks."""
+
+    asset: Asset
+    environment: Environment
+    wanted: GoingBack
+    whose: Whose
+    by: By
+    ports: Ports
+    dry_run: bool
+
+
+def _still(question: Question, leaving: Deployment) -> None:
+    """Go on only if what is to end is there now that nobody can move it.
+
+    Raises:
+        StaleRevision: it is not.
+    """
+    if all(one.id != leaving.id for part in question.parts for one in part.live):
+        raise StaleRevision(
+            f"what {question.environment.name} has of {question.lead.asset.ref} changed meanwhile;"
+            f" look at it and repeat (`muniment deployments {question.lead.asset.ref}`)"
+        )
+
+
+async def _conclude(
+    tx: Tx,
+    back: Back,
+    question: Question,
+    leaving: Deployment,
+    promotion: Promotion,
+    *,
+    approved: bool,
+) -> Promoted | Refusal:
+    """Judge going back, and do it or refuse to."""
+    _still(question, leaving)
+    question = question.knowing(going_back=True, approved=approved)
+    return await concluded(tx, question, promotion, back.by, _ACT, back.ports, dry_run=back.dry_run)
+
+
+# --- a version alone -----------------------------------------------------------------------------
+
+
+async def _alone(tx: Tx, back: Back, leaving: Deployment) -> Promoted | Refusal:
+    environment, asset = back.environment, back.asset
+    if not back.dry_run:
+        await catalog.lock_asset(tx, asset.ref)
     live = await store.live_of_asset(tx, asset.id)
-    leaving = _leaving(live, environment, wanted)
     beside = [
         one.version_id
         for one in live
@@ -85,23 +145,20 @@ async def roll_back(
     ]
     before = [*beside, *await store.before(tx, asset.id, environment.name)]
     others = [one for one in dict.fromkeys(before) if one != leaving.version_id]
-    target, approved = await _target(tx, wanted, leaving, others, environment, by, ports)
+    target, approved = await _target(tx, back, leaving, others)
     ref = VersionRef(asset.ref, target.version)
-    question = await questions.ask(tx, ref, environment, executor, locked=not dry_run)
-    facts = dataclasses.replace(question.facts, going_back=True, approved=approved)
-    question = dataclasses.replace(question, facts=facts, verdict=rules.verdict(facts))
-    if question.refused:
-        entry_id = None if dry_run else await questions.refuse(tx, question, by, wanted.reason)
-        return questions.refusal(question, entry_id)
+    executor = back.whose.executor(asset.ref)
+    question = await questions.ask(tx, ref, environment, executor, locked=False)
     promotion = Promotion(
-        version=ref, environment=environment.name, mode=leaving.mode, reason=wanted.reason
+        version=ref,
+        environment=environment.name,
+        mode=leaving.mode,
+        reason=back.wanted.reason,
+        ends=(leaving.id,),
     )
     alias = None if leaving.alias is None else Alias(leaving.alias)
-    ended = _ended(question, target, leaving)
-    if dry_run:
-        return promoted_as(question, promotion, alias, by, ended)
-    act = Act("version.rollback", EndedAs.ROLLED_BACK, ended)
-    return await carry_out(tx, question, promotion, alias, by, act, ports)
+    question = placing.at(question, promotion, [alias])
+    return await _conclude(tx, back, question, leaving, promotion, approved=approved)
 
 
 def _leaving(live: Sequence[Deployment], environment: Environment, wanted: GoingBack) -> Deployment:
@@ -129,31 +186,26 @@ def _leaving(live: Sequence[Deployment], environment: Environment, wanted: Going
     )
 
 
-async def _target(  # noqa: PLR0917 -- what is known
-    tx: Tx,
-    wanted: GoingBack,
-    leaving: Deployment,
-    others: Sequence[uuid.UUID],
-    environment: Environment,
-    by: By,
-    ports: Ports,
+async def _target(
+    tx: Tx, back: Back, leaving: Deployment, others: Sequence[uuid.UUID]
 ) -> tuple[Version, bool]:
     """Return where to go back to, and whether it is approved there now.
 
     `others` are versions that are or were found there, the latest first.
     """
-    if wanted.to is not None:
+    environment, wanted = back.environment, back.wanted
+    if isinstance(wanted.to, VersionRef):
         chosen = await catalog.get_version(tx, wanted.to)
         if chosen.id == leaving.version_id:
             raise LifecycleConflict(f"{chosen.name} is what is deployed in {environment.name}")
-        return chosen, await _approved(tx, chosen, environment, by, ports)
+        return chosen, await _approved(tx, back, chosen)
     found: Version | None = None
     for version_id in others:
         one = await catalog.version_by_id(tx, version_id)
         if environment.stage is not Stage.PRODUCTION:
             if not one.standing.quarantined and one.standing.mark is None:
                 return one, False
-        elif await _approved(tx, one, environment, by, ports):
+        elif await _approved(tx, back, one):
             return one, True
         found = found or one
     if found is None:
@@ -165,22 +217,94 @@ async def _target(  # noqa: PLR0917 -- what is known
     return found, False
 
 
-async def _approved(
-    tx: Tx, version: Version, environment: Environment, by: By, ports: Ports
-) -> bool:
-    if environment.stage is not Stage.PRODUCTION:
+async def _approved(tx: Tx, back: Back, version: Version) -> bool:
+    if back.environment.stage is not Stage.PRODUCTION:
         return False
-    asset = await catalog.get_asset(tx, version.asset)
-    return await approving.approved(tx, asset, version, environment, by.at, ports)
+    return await approving.approved(
+        tx, back.asset, version, back.environment, back.by.at, back.ports
+    )
 
 
-def _ended(question: Question, target: Version, leaving: Deployment) -> tuple[Deployment, ...]:
-    """Return what ends: what is there, and what of the target is deployed where nothing finds it."""
-    same: set[uuid.UUID] = {
-        one.id
-        for one in question.live
-        if leaving.alias is None
-        and one.alias is None
-        and (one.version_id, one.environment) == (target.id, leaving.environment)
-    }
-    return tuple(one for one in question.live if one.id in {leaving.id, *same})
+# --- whole ---------------------------------------------------------------------------------------
+
+
+async def _whole(tx: Tx, back: Back, leaving: Deployment) -> Promoted | Refusal:
+    environment, name = back.environment, back.environment.name
+    whole, approved = await _whole_target(tx, back, leaving)
+    alias = None if leaving.alias is None else Alias(leaving.alias)
+
+    async def look() -> Question:
+        ending = [leaving]
+        if leaving.composite is not None:
+            live = await store.live_of_composite(tx, leaving.composite, name)
+            ending = [one for one in live if one.alias == leaving.alias]
+        question = await wholes.parts_of(tx, whole, environment, back.whose)
+        aliases = [
+            alias if alias and catalog.resolves(part.namespace.state, alias) else None
+            for part in question.parts
+        ]
+        ends = dataclasses.replace(promotion, ends=tuple(one.id for one in ending))
+        question = placing.at(question, ends, aliases)
+        return await wholes.with_left(tx, question, ending, back.whose)
+
+    promotion = Promotion(
+        version=whole.members[0].ref,
+        environment=name,
+        whole=whole,
+        mode=leaving.mode,
+        reason=back.wanted.reason,
+    )
+    question = await (look() if back.dry_run else wholes.settled(tx, look))
+    refs = [part.asset.ref for part in (*question.parts, *question.left)]
+    wholes.check_each(refs, back.whose.may_stop, "stop", whole.composite.cvi)
+    return await _conclude(tx, back, question, leaving, promotion, approved=approved)
+
+
+async def _whole_target(tx: Tx, back: Back, leaving: Deployment) -> tuple[Whole, bool]:
+    """Return which composite to go back to, and whether it is approved there now."""
+    environment, wanted = back.environment, back.wanted
+    if isinstance(wanted.to, Composite):
+        whole = await wholes.whole_of(tx, wanted.to)
+        _check_target(whole, back.asset, leaving)
+        return whole, await _whole_approved(tx, back, whole)
+    found: Whole | None = None
+    there = await store.wholes_before(tx, back.asset.id, environment.name, leaving.alias)
+    for cvi in there:
+        if cvi == leaving.composite:
+            continue
+        whole = await wholes.whole_of(tx, await composites.get(tx, cvi))
+        if environment.stage is not Stage.PRODUCTION:
+            if await _handed_out(tx, whole):
+                return whole, False
+        elif await _whole_approved(tx, back, whole):
+            return whole, True
+        found = found or whole
+    if found is None:
+        raise LifecycleConflict(
+            f"no composite was in {environment.name} before {leaving.composite}: take out what is there"
+            f" (`muniment withdraw {leaving.composite} --env {environment.name} --reason …`), or say"
+            " where to go back to (`--to CVI`)"
+        )
+    return found, False
+
+
+def _check_target(whole: Whole, asset: Asset, leaving: Deployment) -> None:
+    cvi = whole.composite.cvi
+    if cvi == leaving.composite:
+        raise LifecycleConflict(f"{cvi} is what is deployed in {leaving.environment}")
+    if all(one.asset_id != asset.id for one in whole.members):
+        raise LifecycleConflict(f"{cvi} has no version of {asset.ref}: name one that has")
+
+
+async def _whole_approved(tx: Tx, back: Back, whole: Whole) -> bool:
+    if back.environment.stage is not Stage.PRODUCTION:
+        return False
+    return await approving.approved_whole(
+        tx, whole.composite, back.environment, back.by.at, back.ports
+    )
+
+
+async def _handed_out(tx: Tx, whole: Whole) -> bool:
+    """Say whether every version in a composite may be handed out, and none is on its way out."""
+    found = [await catalog.version_by_id(tx, one.version_id) for one in whole.members]
+    return all(not one.standing.quarantined and one.standing.mark is None for one in found)

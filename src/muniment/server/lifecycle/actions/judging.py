@@ -4,65 +4,56 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Sequence
 from typing import Any
 
 from muniment.core.errors import BadBody
-from muniment.server import approvals, catalog, policy
-from muniment.server.http.records import PrincipalKind
+from muniment.server import catalog, composites, policy
 from muniment.server.identity import By
 from muniment.server.lifecycle import store
 from muniment.server.lifecycle.actions import approving
 from muniment.server.lifecycle.actions.question import Question
-from muniment.server.lifecycle.records import Deployment, Executor, Ports, Stage
+from muniment.server.lifecycle.records import Ports, Stage
 from muniment.server.lifecycle.rules import verdict as rules
 from muniment.server.ports.db import Tx
 
-_KINDS = {PrincipalKind.PERSON: "human", PrincipalKind.WORKLOAD: "workload"}
 
-
-async def judge(  # noqa: PLR0917 -- what is asked, and who asks
+async def judge(
     tx: Tx,
     question: Question,
-    executor: Executor,
     ports: Ports,
     by: By,
-    replaced: Sequence[Deployment] = (),
     *,
     decision: uuid.UUID | None = None,
 ) -> Question:
     """Return the question with what the policy in force says as well; development is not asked about.
 
-    `replaced` are the deployments that would end with the promotion. `decision` is the one it is to
-    rest on, None the one that stands.
+    `decision` is the one it is to rest on, None the one that stands.
 
     Raises:
-        BadBody: `decision` is not the one that stands for this version and environment.
+        BadBody: `decision` is not the one that stands for this version or composite and environment.
     """
-    if question.environment.stage is Stage.NONE or question.facts.leaving:
+    place = question.environment
+    if place.stage is Stage.NONE or question.lead.facts.leaving:
         return question
-    version, asset, place = question.version, question.asset, question.environment
-    standing = await approving.authority(tx, version, place, by.at)
+    if question.composite is None:
+        standing = await approving.authority(tx, question.lead.version, place, by.at)
+    else:
+        standing = await approving.authority_whole(tx, question.composite, place, by.at)
     if decision is not None:
         _check_decision(question, standing, decision)
     extra = {
         **standing.facts,
         "stage": place.stage.value.lower(),
-        "executor": _executor(executor, place.name),
-        **await _rollback(tx, question, ports, by, replaced),
+        "executor": rules.executor([part.facts for part in question.parts]),
+        **await _rollback(tx, question, ports, by),
     }
-    document = await approvals.facts(
-        tx, version, asset, step="promote", at=by.at, environment=place.name, extra=extra
-    )
+    document = await approving.document(tx, question, by.at, extra)
     bundle = await policy.active(tx, by.at)
     evaluation = await policy.judge(ports.engines, bundle, document)
-    facts = dataclasses.replace(
-        question.facts, excepted=standing.excepted, overdue=standing.overdue
-    )
+    question = question.knowing(excepted=standing.excepted, overdue=standing.overdue)
     return dataclasses.replace(
         question,
-        facts=facts,
-        verdict=rules.joined(rules.verdict(facts), evaluation.verdict),
+        verdict=rules.joined(question.verdict, evaluation.verdict),
         judged=policy.judged(by.new_id(), evaluation, document),
         resting=standing.resting,
         request_id=standing.request_id,
@@ -74,41 +65,63 @@ def _check_decision(question: Question, standing: approving.Authority, decision:
     if stands == decision:
         return
     expected = "expected none: nothing is decided" if stands is None else f"expected {stands}"
-    message = (
-        f"{expected} for {question.version.name} in {question.environment.name}, found {decision}"
-    )
+    message = f"{expected} for {question.name} in {question.environment.name}, found {decision}"
     problem = {"field": "decision", "message": message, "fix": "leave it out, or send that one"}
     raise BadBody(f"`decision`: {message}", problems=[problem])
 
 
-def _executor(executor: Executor, environment: str) -> dict[str, Any]:
-    trusted = executor.environments is not None and environment in executor.environments
-    return {"kind": _KINDS.get(executor.kind, "service"), "trusted": executor.may and trusted}
-
-
-async def _rollback(
-    tx: Tx, question: Question, ports: Ports, by: By, replaced: Sequence[Deployment]
-) -> dict[str, Any]:
+async def _rollback(tx: Tx, question: Question, ports: Ports, by: By) -> dict[str, Any]:
     """Return what production would go back to: what is there now, or was, and is approved."""
     if question.environment.stage is not Stage.PRODUCTION:
         return {}
-    there = [one.version_id for one in replaced if one.version_id != question.version.id]
-    if not there:
+    whole = question.cvi is not None
+    before = await (_wholes_before if whole else _versions_before)(tx, question, ports, by)
+    if before is None:
         return {"rollback": {"withdraws": True}}
-    was = await store.before(tx, question.asset.id, question.environment.name)
-    drilled_at = await store.last_drill(tx, question.asset.id)
-    found: dict[str, Any] = {}
-    for version_id in dict.fromkeys([*there, *was]):
-        if version_id == question.version.id:
-            continue
-        target = await catalog.version_by_id(tx, version_id)
-        approved = await approving.approved(
-            tx, question.asset, target, question.environment, by.at, ports
-        )
-        if not found or approved:
-            found = {"target": target.name[:300], "approved": approved}
-        if approved:
-            break
+    target, approved = before
+    found: dict[str, Any] = {"target": target[:300], "approved": approved}
+    drilled_at = await store.last_drill(tx, question.lead.asset.id, whole=whole)
     if drilled_at is not None:
         found["drilled_at"] = int(drilled_at.timestamp())
     return {"rollback": found}
+
+
+async def _versions_before(
+    tx: Tx, question: Question, ports: Ports, by: By
+) -> tuple[str, bool] | None:
+    """Return the version that production would go back to, and whether it is approved; None: nothing is there."""
+    mine, asset, place = question.lead.version.id, question.lead.asset, question.environment
+    there = [one.version_id for one in question.lead.ends if one.version_id != mine]
+    if not there:
+        return None
+    was = await store.before(tx, asset.id, place.name)
+    found: tuple[str, bool] | None = None
+    for version_id in dict.fromkeys([*there, *was]):
+        if version_id == mine:
+            continue
+        target = await catalog.version_by_id(tx, version_id)
+        approved = await approving.approved(tx, asset, target, place, by.at, ports)
+        found = (target.name, approved) if found is None or approved else found
+        if approved:
+            break
+    return found
+
+
+async def _wholes_before(
+    tx: Tx, question: Question, ports: Ports, by: By
+) -> tuple[str, bool] | None:
+    """Return the composite that production would go back to; None: it would be taken out."""
+    lead, place = question.lead, question.environment
+    if all(one.composite == question.cvi for one in lead.ends):
+        return None
+    alias = None if lead.alias is None else str(lead.alias)
+    found: tuple[str, bool] | None = None
+    for cvi in await store.wholes_before(tx, lead.asset.id, place.name, alias):
+        if cvi == question.cvi:
+            continue
+        target = await composites.get(tx, cvi)
+        approved = await approving.approved_whole(tx, target, place, by.at, ports)
+        found = (cvi, approved) if found is None or approved else found
+        if approved:
+            break
+    return found

@@ -5,8 +5,9 @@ one that observes or warns it is carried out, and recorded with what would have 
 that hold always (`rules.verdict.barred`) refuse in every mode. The policy in force is asked too, of
 everything beyond development.
 
-A promotion is one signed entry in one transaction: the alias moved, the deployment begun, those it
-supersedes ended. Promotions of one asset take turns by the asset's lock.
+A promotion is one transaction: the alias moved, the deployment begun, those it supersedes ended; of a
+composite that for every version in it. Each asset has one signed entry of that. Promotions of one asset
+take turns by its lock; the locks of several are taken in the order of their ids.
 """
 
 from __future__ import annotations
@@ -14,30 +15,27 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from muniment.core.digest import digest_of
-from muniment.core.errors import BadBody
-from muniment.core.names import Alias
 from muniment.server import catalog, policy
-from muniment.server.catalog.records import AliasMove, GovernedNamespace, Mode
+from muniment.server.catalog.records import AliasMove, Mode
 from muniment.server.identity import By
 from muniment.server.lifecycle import store
-from muniment.server.lifecycle.actions import judging
+from muniment.server.lifecycle.actions import entries, judging, leaving, placing, wholes
 from muniment.server.lifecycle.actions import question as questions
-from muniment.server.lifecycle.actions.question import Question
+from muniment.server.lifecycle.actions.question import Part, Question
 from muniment.server.lifecycle.records import (
     Deployment,
     EndedAs,
-    Environment,
     Executor,
     Payload,
+    Placed,
     Ports,
     Promoted,
     Promotion,
     Refusal,
-    Stage,
+    Whose,
 )
 from muniment.server.lifecycle.rules import folding, stages
 from muniment.server.lifecycle.rules import verdict as rules
@@ -67,142 +65,153 @@ async def promote(
     questions.check_reason(wanted.reason)
     environment = await store.get_environment(tx, wanted.environment)
     question = await questions.ask(tx, wanted.version, environment, executor, locked=not dry_run)
-    alias = _alias(question.namespace, environment, wanted)
-    there = _standing_so(question, wanted, alias)
+    return await _answer(tx, placing.placed(question, wanted), wanted, by, ports, dry_run=dry_run)
+
+
+async def promote_whole(
+    tx: Tx,
+    wanted: Promotion,
+    whose: Whose,
+    by: By,
+    ports: Ports,
+    *,
+    dry_run: bool = False,
+) -> Promoted | Refusal:
+    """Deploy every version of the composite `wanted.whole`, or none of them; otherwise as `promote`.
+
+    What the composite found there before had, and this one has not, is taken out with it if both are
+    of one system.
+
+    Raises:
+        NotAllowed: who asks may not promote some of them; all are named.
+        LifecycleConflict: two of its versions would be found through one alias.
+        StaleRevision: what it takes the place of changed meanwhile.
+        NotFound, BadBody: as `promote`. Nothing is written in any of these cases.
+    """
+    questions.check_reason(wanted.reason)
+    environment = await store.get_environment(tx, wanted.environment)
+    question = await wholes.ask(tx, wanted, environment, whose, locked=not dry_run)
+    return await _answer(tx, question, wanted, by, ports, dry_run=dry_run)
+
+
+async def _answer(
+    tx: Tx, question: Question, wanted: Promotion, by: By, ports: Ports, *, dry_run: bool
+) -> Promoted | Refusal:
+    """Carry out what was asked, or refuse to."""
+    there = placing.standing_so(question, wanted)
     if there is not None:
-        mode = question.namespace.state.mode
-        return Promoted(question.version, there, question.verdict, mode, None)
-    ended = _superseded(question, wanted, alias)
-    question = await judging.judge(
-        tx, question, executor, ports, by, ended, decision=wanted.decision
+        pairs = zip(question.parts, there, strict=True)
+        found = tuple(Placed(part.version, one, None) for part, one in pairs)
+        return Promoted(found, question.verdict, question.mode, composite=question.cvi)
+    question = await judging.judge(tx, question, ports, by, decision=wanted.decision)
+    return await concluded(
+        tx, question, wanted, by, Act("version.promote", EndedAs.SUPERSEDED), ports, dry_run=dry_run
     )
-    if question.refused:
-        entry_id = None if dry_run else await questions.refuse(tx, question, by, wanted.reason)
-        return questions.refusal(question, entry_id)
-    if dry_run:
-        return promoted_as(question, wanted, alias, by, ended)
-    act = Act("version.promote", EndedAs.SUPERSEDED, tuple(ended))
-    return await carry_out(tx, question, wanted, alias, by, act, ports)
-
-
-def _alias(
-    namespace: GovernedNamespace, environment: Environment, wanted: Promotion
-) -> Alias | None:
-    """Return the alias that moves with the promotion."""
-    if wanted.alias is None:
-        default = stages.alias_of(wanted.mode)
-        finds = environment.stage is Stage.PRODUCTION and catalog.resolves(namespace.state, default)
-        return default if wanted.by_default and finds else None
-    if environment.stage is not Stage.PRODUCTION or not catalog.resolves(
-        namespace.state, wanted.alias
-    ):
-        message = (
-            f"{environment.name} finds nothing through the alias {wanted.alias}: production of"
-            f" {namespace.name} resolves {', '.join(namespace.state.production_aliases)}"
-        )
-        problem = {"field": "alias", "message": message, "fix": "choose one of them, or none"}
-        raise BadBody(f"`alias`: {message}", problems=[problem])
-    return wanted.alias
-
-
-def _standing_so(question: Question, wanted: Promotion, at: Alias | None) -> Deployment | None:
-    """Return the live deployment that is what is wanted, if everything stands so already."""
-    if wanted.ends:
-        return None
-    alias = None if at is None else str(at)
-    if alias is not None and alias not in question.version.aliases:
-        return None
-    for one in question.live:
-        same = (one.version_id, one.environment, one.alias) == (
-            question.version.id,
-            question.environment.name,
-            alias,
-        )
-        if same and one.mode is wanted.mode:
-            return one
-    return None
-
-
-def _superseded(question: Question, wanted: Promotion, at: Alias | None) -> list[Deployment]:
-    """Return the live deployments that end with the promotion: those found where it will be found."""
-    alias = None if at is None else str(at)
-    place = question.environment.name
-    return [
-        one
-        for one in question.live
-        if one.id in wanted.ends
-        or (
-            one.environment == place
-            and one.alias == alias
-            and (alias is not None or one.version_id == question.version.id)
-        )
-    ]
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What is done: its name in the log, and what ends with it, as what."""
+    """What is done: its name in the log, and as what ends what ends with it."""
 
     name: str
     ended_as: EndedAs
-    ended: tuple[Deployment, ...]
 
 
-async def carry_out(  # noqa: PLR0917 -- the parts of one act
-    tx: Tx,
-    question: Question,
-    wanted: Promotion,
-    alias: Alias | None,
-    by: By,
-    act: Act,
-    ports: Ports,
+async def concluded(  # noqa: PLR0917 -- the parts of one act
+    tx: Tx, question: Question, wanted: Promotion, by: By, act: Act, ports: Ports, *, dry_run: bool
+) -> Promoted | Refusal:
+    """Refuse, carry out, or (`dry_run`) say what would be, as a judged question says."""
+    if question.refused:
+        entry_id = None if dry_run else await entries.refuse(tx, question, by, wanted.reason)
+        return entries.refusal(question, entry_id)
+    if not dry_run:
+        return await _carry_out(tx, question, wanted, by, act, ports)
+    deployed = [
+        _deployment(question, part, wanted, by, by.new_id(), by.at) for part in question.parts
+    ]
+    pairs = zip(question.parts, deployed, strict=True)
+    return _promoted(question, [Placed(part.version, new, None, part.ends) for part, new in pairs])
+
+
+async def _carry_out(  # noqa: PLR0917 -- the parts of one act
+    tx: Tx, question: Question, wanted: Promotion, by: By, act: Act, ports: Ports
 ) -> Promoted:
-    """Move the alias, begin the deployment, end others; record that as one signed statement."""
-    entry_id, ended = by.new_id(), act.ended
-    at = questions.after(question.live, by.at)
+    """Move aliases, begin deployments, end others; an entry of that for each asset, all of one time."""
+    at = await _moment(tx, question, by.at)
+    by = dataclasses.replace(by, at=at)
+    for part in question.left:
+        await leaving.leave(tx, question, part, by, wanted.reason, ended_as=act.ended_as)
+    found = [await _place(tx, question, part, wanted, by, act, ports) for part in question.parts]
+    return _promoted(question, found)
+
+
+async def _moment(tx: Tx, question: Question, at: dt.datetime) -> dt.datetime:
+    """Return `at`, or a time later than all that changes began."""
+    for part in (*question.parts, *question.left):
+        at = questions.after(part.live, at)
+        if part.alias is not None:
+            to = part.version.version
+            look = await catalog.alias_standing(tx, part.asset.ref, part.alias, to)
+            at = catalog.moment_after(look.updated_at, at)
+    return at
+
+
+async def _place(  # noqa: PLR0917 -- the parts of one act
+    tx: Tx, question: Question, part: Part, wanted: Promotion, by: By, act: Act, ports: Ports
+) -> Placed:
+    """Move a version's alias, begin its deployment, end others; record that as one signed statement."""
+    entry_id, ended = by.new_id(), part.ends
     moves: list[Payload] = []
-    if alias is not None:
-        move = wanted.move or AliasMove(question.asset.ref, alias, None)
+    if part.alias is not None:
+        move = wanted.move or AliasMove(part.asset.ref, part.alias, None)
         move = dataclasses.replace(
-            move, alias=alias, to=question.version.version, reason=wanted.reason
+            move, alias=part.alias, to=part.version.version, reason=wanted.reason
         )
-        look = await catalog.alias_standing(tx, move.asset, move.alias, move.to)
-        at = catalog.moment_after(look.updated_at, at)
-        whose = dataclasses.replace(by, at=at)
-        _, event = await catalog.move_alias(tx, move, whose, entry_id, act.name)
+        _, event = await catalog.move_alias(tx, move, by, entry_id, act.name)
         if event is not None:
             moves.append(catalog.alias_payload(event))
-    new = _deployment(question, wanted, alias, by, entry_id, at)
-    await store.end_deployments(tx, [one.id for one in ended], act.ended_as, at, by.actor, entry_id)
+    new = _deployment(question, part, wanted, by, entry_id, by.at)
+    ids = [one.id for one in ended]
+    await store.end_deployments(tx, ids, act.ended_as, by.at, by.actor, entry_id)
     await store.insert_deployment(tx, new)
     others = tuple({one.version_id for one in ended} - {new.version_id})
-    changes = {
+    payload: Payload = {
+        "deployment": folding.deployment_json(new),
+        "ended": [str(one) for one in ids],
+        "ended_as": act.ended_as.value,
+        "alias_moves": moves,
+        "promotion": await _statement(tx, question, part, act),
+    }
+    done = entries.act_of(part, act.name, by, entry_id, by.at, wanted.reason)
+    done = dataclasses.replace(
+        done, version_ids=(new.version_id, *others), changes=_changes(new, ended)
+    )
+    await entries.log(tx, question, part, done, payload, carried_out=True, signer=ports.record_key)
+    return Placed(part.version, new, entry_id, ended)
+
+
+def _changes(new: Deployment, ended: tuple[Deployment, ...]) -> dict[str, tuple[object, object]]:
+    return {
         "environment": (None, new.environment),
         "version": ([one.version for one in ended], new.version),
         **({"alias": (None, new.alias)} if new.alias else {}),
+        **(
+            {"composite": ([one.composite for one in ended], new.composite)}
+            if new.composite
+            else {}
+        ),
     }
-    payload: Payload = {
-        "deployment": folding.deployment_json(new),
-        "ended": [str(one.id) for one in ended],
-        "ended_as": act.ended_as.value,
-        "alias_moves": moves,
-        "promotion": await _statement(tx, question, act),
-    }
-    done = questions.act_of(question, act.name, by, entry_id, at, wanted.reason)
-    done = dataclasses.replace(done, version_ids=(new.version_id, *others), changes=changes)
-    await questions.log(tx, question, done, payload, carried_out=True, signer=ports.record_key)
-    return _promoted(question, new, entry_id, ended)
 
 
-async def _statement(tx: Tx, question: Question, act: Act) -> Payload:
+async def _statement(tx: Tx, question: Question, part: Part, act: Act) -> Payload:
     """Return what is said of the promotion to whoever checks it without us."""
     places = {one.name: one.stage for one in await store.environments(tx)}
-    version, judged, resting = question.version, question.judged, question.resting
-    was = {places[one.environment] for one in question.live if one.version_id == version.id}
+    version, judged, resting = part.version, question.judged, question.resting
+    was = {places[one.environment] for one in part.live if one.version_id == version.id}
     will_be = was | {question.environment.stage}
     previous = [
         str((await catalog.version_by_id(tx, each)).manifest_digest)
-        for each in dict.fromkeys(one.version_id for one in act.ended)
+        for each in dict.fromkeys(one.version_id for one in part.ends)
         if each != version.id
     ]
     return {
@@ -217,61 +226,45 @@ async def _statement(tx: Tx, question: Question, act: Act) -> Payload:
         ),
         "decision": None if resting is None else folding.resting_json(resting),
         "previous": previous,
+        **({} if question.cvi is None else {"composite": question.cvi}),
     }
 
 
 def _deployment(  # noqa: PLR0917 -- the parts of one record
     question: Question,
+    part: Part,
     wanted: Promotion,
-    alias: Alias | None,
     by: By,
     entry_id: uuid.UUID,
     at: dt.datetime,
 ) -> Deployment:
     return Deployment(
         id=by.new_id(),
-        asset_id=question.asset.id,
-        version_id=question.version.id,
-        version=str(question.version.version),
-        number=question.version.number,
+        asset_id=part.asset.id,
+        version_id=part.version.id,
+        version=str(part.version.version),
+        number=part.version.number,
         environment=question.environment.name,
-        alias=None if alias is None else str(alias),
+        alias=None if part.alias is None else str(part.alias),
         mode=wanted.mode,
         since=at,
         actor=by.actor,
         reason=wanted.reason,
         entry_id=entry_id,
         decision_id=None if question.resting is None else question.resting.decision_id,
+        composite=question.cvi,
+        asset=part.asset.ref,
     )
 
 
-def promoted_as(
-    question: Question,
-    wanted: Promotion,
-    alias: Alias | None,
-    by: By,
-    ended: Sequence[Deployment],
-) -> Promoted:
-    """Return what the answer would be, without doing it."""
-    new = _deployment(question, wanted, alias, by, by.new_id(), by.at)
-    return _promoted(question, new, None, ended)
-
-
-def _promoted(
-    question: Question,
-    new: Deployment,
-    entry_id: uuid.UUID | None,
-    ended: Sequence[Deployment],
-) -> Promoted:
-    mode = question.namespace.state.mode
-    warnings = rules.words(question.verdict) if mode is Mode.WARN else []
+def _promoted(question: Question, found: list[Placed]) -> Promoted:
+    warnings = rules.words(question.verdict) if question.mode is Mode.WARN else []
     return Promoted(
-        question.version,
-        new,
+        tuple(found),
         question.verdict,
-        mode,
-        entry_id,
+        question.mode,
         warnings=tuple(warnings),
-        ended=tuple(ended),
         judged=question.judged,
+        composite=question.cvi,
+        left=tuple(one for part in question.left for one in part.ends),
     )

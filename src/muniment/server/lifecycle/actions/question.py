@@ -1,68 +1,111 @@
-"""A promotion with all that is known when it is judged, and how what came of it is recorded."""
+"""A promotion with all that is known when it is judged: of a version, or of every version of a composite."""
 
 from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from muniment.core.errors import BadBody
-from muniment.core.names import VersionRef
-from muniment.server import catalog, ledger
+from muniment.core.names import Alias, VersionRef
+from muniment.server import catalog
 from muniment.server.catalog.records import (
     Asset,
     GovernedNamespace,
-    HigherAct,
     Lifecycle,
+    Mode,
     Version,
 )
-from muniment.server.identity import By
-from muniment.server.ledger.records import Entry, Subject
+from muniment.server.composites.records import Composite
 from muniment.server.lifecycle import store
-from muniment.server.lifecycle.actions.recording import Answer, keep_answer
 from muniment.server.lifecycle.records import (
     Deployment,
     Environment,
     Executor,
     Facts,
-    Payload,
-    Refusal,
     Resting,
     Stage,
 )
-from muniment.server.lifecycle.rules import folding
 from muniment.server.lifecycle.rules import verdict as rules
 from muniment.server.policy.records import Judged, Verdict
 from muniment.server.ports.db import Tx
-from muniment.server.ports.keys import Signer
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """Whether a version may be deployed in an environment, or may leave it.
+class Part:
+    """A version that may be deployed, or may leave, with what is known of it.
 
-    `verdict` has no results where no rule is asked. `judged` is what the policy in force said, and
-    `resting` the decision it is about, if there are any; `request_id` is of an open request for it.
+    `alias` is how it will be found, and `ends` are the deployments of its asset that end with that.
     """
 
     asset: Asset
     version: Version
     namespace: GovernedNamespace
-    environment: Environment
     live: Sequence[Deployment]
     facts: Facts
+    alias: Alias | None = None
+    ends: tuple[Deployment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Whether a version, or a composite whole, may be deployed in an environment, or may leave it.
+
+    `parts` are the version, or the composite's, lead first; `left` what the composite before it had
+    there and it has not. `verdict` has no results where no rule is asked. `judged` is what the policy
+    in force said, and `resting` the decision it is about, if there are any; `request_id` is of an open
+    request for it.
+    """
+
+    parts: tuple[Part, ...]
+    environment: Environment
     verdict: Verdict
+    composite: Composite | None = None
+    left: tuple[Part, ...] = ()
     judged: Judged | None = None
     resting: Resting | None = None
     request_id: str | None = None
 
     @property
+    def lead(self) -> Part:
+        """The version; of a composite the one that stands for it."""
+        return self.parts[0]
+
+    @property
+    def cvi(self) -> str | None:
+        """The composite's identifier; None of a version alone."""
+        return None if self.composite is None else self.composite.cvi
+
+    @property
+    def name(self) -> str:
+        """What is asked about, as people call it."""
+        return self.cvi or self.lead.version.name
+
+    @property
+    def mode(self) -> Mode:
+        """How its namespaces are enforced: as the strictest of them is."""
+        return rules.strictest(part.namespace.state.mode for part in self.parts)
+
+    @property
     def refused(self) -> bool:
         """Whether the answer is no."""
-        return rules.refused(self.verdict, self.namespace.state.mode)
+        return rules.refused(self.verdict, self.mode)
+
+    def with_parts(self, parts: Sequence[Part]) -> Question:
+        """Return the question about these, asked of the registry's own rules anew."""
+        found = rules.together([part.facts for part in parts])
+        return dataclasses.replace(self, parts=tuple(parts), verdict=found)
+
+    def knowing(self, **facts: object) -> Question:
+        """Return the question with more facts of each part, asked of the registry's own rules anew."""
+        return self.with_parts(
+            [
+                dataclasses.replace(part, facts=dataclasses.replace(part.facts, **facts))  # type: ignore[arg-type]
+                for part in self.parts
+            ]
+        )
 
 
 def check_reason(reason: str, *, due_for: str | None = None) -> None:
@@ -97,13 +140,33 @@ async def ask(
     """
     find = catalog.lock_asset if locked else catalog.get_asset
     asset = await find(tx, ref.asset)
+    part = await part_of(tx, asset, ref, environment, executor, leaving=leaving)
+    return Question((part,), environment, rules.together([part.facts]))
+
+
+async def part_of(
+    tx: Tx,
+    asset: Asset,
+    ref: VersionRef,
+    environment: Environment,
+    executor: Executor,
+    *,
+    leaving: bool = False,
+    composite: str | None = None,
+) -> Part:
+    """Return a version of an asset with what is known of it now; the caller has locked it, or not.
+
+    Raises:
+        NotFound: there is no such version.
+    """
     version = await catalog.get_version(tx, ref)
     namespace = await catalog.get_namespace(tx, asset.ref.namespace)
-    facts = facts_of(asset, version, environment, executor, leaving=leaving)
-    if await catalog.vouched_for(tx, version):
-        facts = dataclasses.replace(facts, registration_vouched_for=True)
-    live = await store.live_of_asset(tx, asset.id)
-    return Question(asset, version, namespace, environment, live, facts, rules.verdict(facts))
+    facts = dataclasses.replace(
+        facts_of(asset, version, environment, executor, leaving=leaving),
+        registration_vouched_for=await catalog.vouched_for(tx, version),
+        composite=composite,
+    )
+    return Part(asset, version, namespace, await store.live_of_asset(tx, asset.id), facts)
 
 
 _STEPS: Final = {
@@ -155,82 +218,3 @@ def after(live: Sequence[Deployment], at: dt.datetime) -> dt.datetime:
     for one in live:
         at = catalog.moment_after(one.since, at)
     return at
-
-
-def refusal(question: Question, entry_id: uuid.UUID | None) -> Refusal:
-    """Return the answer no, recorded by that entry."""
-    return Refusal(
-        question.version,
-        question.environment.name,
-        question.verdict,
-        question.namespace.state.mode,
-        entry_id,
-        rules.barred(question.verdict),
-    )
-
-
-async def refuse(tx: Tx, question: Question, by: By, reason: str) -> uuid.UUID:
-    """Record that somebody asked and was refused; return the entry's id."""
-    entry_id = by.new_id()
-    done = act_of(question, "promotion.refuse", by, entry_id, by.at, reason)
-    rules_failed = [one.id for one in question.verdict.failed]
-    done = dataclasses.replace(
-        done,
-        changes={"environment": (None, question.environment.name), "failed": (None, rules_failed)},
-    )
-    await log(tx, question, done, {}, carried_out=False)
-    return entry_id
-
-
-def act_of(  # noqa: PLR0917 -- the parts of one record
-    question: Question, act: str, by: By, entry_id: uuid.UUID, at: dt.datetime, reason: str
-) -> HigherAct:
-    """Return the act for the histories, its changes still to be said."""
-    return HigherAct(
-        entry_id=entry_id,
-        asset_id=question.asset.id,
-        version_ids=(question.version.id,),
-        at=at,
-        act=act,
-        subject=str(question.version.version),
-        actor=by.actor,
-        reason=reason,
-        changes={},
-    )
-
-
-async def log(
-    tx: Tx,
-    question: Question,
-    done: HigherAct,
-    payload: Payload,
-    *,
-    carried_out: bool,
-    signer: Signer | None = None,
-) -> None:
-    """Keep the act for the histories, an attempt where the rules said no, and the one entry.
-
-    With a `signer` the entry is a signed statement about the version's files (ADR 0006).
-    """
-    version = question.version
-    answer = Answer(
-        namespace=question.namespace,
-        version=version,
-        environment=question.environment.name,
-        step="promote",
-        facts=rules.facts_json(question.facts),
-        verdict=question.verdict,
-        judged=question.judged,
-    )
-    payload = {**payload, **await keep_answer(tx, answer, done, carried_out=carried_out)}
-    entry = Entry(
-        id=done.entry_id,
-        at=done.at,
-        act=done.act,
-        actor=done.actor,
-        subject=Subject("version", str(version.id), version.name, question.asset.id),
-        payload=payload,
-        digests=() if signer is None else (version.manifest_digest,),
-        predicate_type=None if signer is None else folding.PREDICATE_TYPE,
-    )
-    await ledger.append(tx, entry, signer)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from muniment.server import catalog, policy
-from muniment.server.catalog.records import GovernedNamespace, HigherAct, Version
+from muniment.server.catalog.records import GovernedNamespace, HigherAct, Mode, Version
 from muniment.server.lifecycle import store
 from muniment.server.lifecycle.records import Attempt, Payload
 from muniment.server.lifecycle.rules import folding
@@ -20,7 +20,9 @@ class Answer:
     """What the rules said of an act on a version, and what they were given.
 
     `step` is what was wanted (`promote`, `bind`), `facts` what the registry's own rules read. `judged`
-    is what the policy in force said, None where it was not asked.
+    is what the policy in force said, None where it was not asked. `composite` is what was wanted whole,
+    and then `mode` is the strictest of its namespaces'; of what is said of several versions, an attempt
+    is kept of those that are `counted`.
     """
 
     namespace: GovernedNamespace
@@ -30,6 +32,14 @@ class Answer:
     facts: Payload
     verdict: Verdict
     judged: Judged | None = None
+    composite: str | None = None
+    mode: Mode | None = None
+    counted: bool = True
+
+    @property
+    def enforcement(self) -> Mode:
+        """How it is enforced."""
+        return self.mode or self.namespace.state.mode
 
 
 async def keep_answer(tx: Tx, answer: Answer, done: HigherAct, *, carried_out: bool) -> Payload:
@@ -39,7 +49,8 @@ async def keep_answer(tx: Tx, answer: Answer, done: HigherAct, *, carried_out: b
     """
     payload: Payload = {
         "event": catalog.higher_payload(done),
-        "enforcement": answer.namespace.state.mode.value,
+        "enforcement": answer.enforcement.value,
+        **({} if answer.composite is None else {"composite": answer.composite}),
     }
     if answer.verdict.results:
         payload["facts"] = answer.facts
@@ -50,7 +61,7 @@ async def keep_answer(tx: Tx, answer: Answer, done: HigherAct, *, carried_out: b
 
 
 async def _attempted(tx: Tx, answer: Answer, done: HigherAct, *, carried_out: bool) -> Payload:
-    if not answer.verdict.failed:
+    if not (answer.verdict.failed and answer.counted):
         return {}
     attempt = Attempt(
         entry_id=done.entry_id,
@@ -60,10 +71,11 @@ async def _attempted(tx: Tx, answer: Answer, done: HigherAct, *, carried_out: bo
         environment=answer.environment,
         at=done.at,
         actor=done.actor,
-        mode=answer.namespace.state.mode,
+        mode=answer.enforcement,
         carried_out=carried_out,
         rules=tuple(one.id for one in answer.verdict.failed),
         step=answer.step,
+        composite=answer.composite,
     )
     await store.insert_attempt(tx, attempt)
     return {"attempt": folding.attempt_json(attempt)}

@@ -60,14 +60,17 @@ class UnmetBody(ResultBody, frozen=True, kw_only=True):
 
 
 class WhyNotBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands between a version and an environment, now.
+    """What stands between a version, or a composite, and an environment, now.
 
+    Of a `composite` `version` is its lead, and `members` are all of its versions, lead first.
     `lacks` is what would help in all: `approval`, `evidence`, `nothing` (it is refused); null: it is
     allowed. `policy_digest` is of the policy that was asked, null where none is. `enforcement`: a
     namespace that does not enforce carries out what is not allowed.
     """
 
     version: str
+    composite: str | None
+    members: list[str]
     environment: str
     at: dt.datetime
     enforcement: Mode
@@ -91,20 +94,25 @@ async def why_not(call: Call, tx: Tx) -> Reply:
         parts.by(call),
         parts.ports(call),
     )
+    return Reply(body(told, call.now))
+
+
+def body(told: asking.Told, at: dt.datetime) -> WhyNotBody:
+    """Return what stands in the way as the API shows it."""
     question, verdict = told.question, told.question.verdict
-    return Reply(
-        WhyNotBody(
-            version=question.version.name,
-            environment=question.environment.name,
-            at=call.now,
-            enforcement=question.namespace.state.mode,
-            decision=verdict.decision,
-            lacks=_LACKS[policy.exit_code(verdict)],
-            policy_digest=verdict.policy_digest or None,
-            counts=dict(advice.by_outcome(verdict)),
-            unmet=[_unmet(one, told) for one in told.unmet],
-            results=[_result(one, told) for one in verdict.results],
-        )
+    return WhyNotBody(
+        version=question.lead.version.name,
+        composite=question.cvi,
+        members=[] if question.cvi is None else [part.version.name for part in question.parts],
+        environment=question.environment.name,
+        at=at,
+        enforcement=question.mode,
+        decision=verdict.decision,
+        lacks=_LACKS[policy.exit_code(verdict)],
+        policy_digest=verdict.policy_digest or None,
+        counts=dict(advice.by_outcome(verdict)),
+        unmet=[_unmet(one, told) for one in told.unmet],
+        results=[_result(one, told) for one in verdict.results],
     )
 
 

@@ -21,9 +21,10 @@ from muniment.core.errors import (
     Refused,
     StaleRevision,
 )
-from muniment.core.names import Alias, AssetName, SemVer, VersionRef, parse_version
+from muniment.core.names import Alias, AssetName, AssetRef, SemVer, VersionRef, parse_version
 from muniment.server import catalog
 from muniment.server.catalog.records import AliasMove
+from muniment.server.composites.records import Composite
 from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom, TxMode
 from muniment.server.http.paging import Page
 from muniment.server.http.preconditions import expected_revision
@@ -72,8 +73,9 @@ class DeploymentsQuery(parts.PageQuery, frozen=True, kw_only=True):
 class RollbackBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which environment is to go back, why, and where to.
 
-    `to`: the version; if it is not sent, the last one that was there and may be gone back to. `alias`
-    says which, where several versions are found there. `dry_run` says what would be.
+    `to`: the version, or a composite (`cvi1-…`), which is gone back to whole; if it is not sent, the
+    last that was there and may be gone back to. `alias` says which, where several versions are found
+    there. `dry_run` says what would be.
     """
 
     environment: Annotated[str, msgspec.Meta(max_length=63)]
@@ -134,21 +136,31 @@ async def roll_back(call: Call, tx: Tx) -> Reply:
     wanted = going_back.GoingBack(
         asset=asset,
         environment=body.environment,
-        to=None if body.to is None else VersionRef(asset, parse_version(body.to)),
+        to=await _target(call, tx, asset, body.to),
         alias=None if body.alias is None else Alias.parse(body.alias),
         reason=body.reason,
     )
     answer = await going_back.roll_back(
         tx,
         wanted,
-        parts.executor(call, asset),
+        parts.whose(call),
         parts.by(call),
         parts.ports(call),
         dry_run=body.dry_run,
     )
     if isinstance(answer, Refusal):
         return bodies.refused(call, answer)
-    return Reply(bodies.promoted_body(answer, dry_run=body.dry_run))
+    return Reply(bodies.promoted_body(answer, dry_run=body.dry_run, asset=asset))
+
+
+async def _target(
+    call: Call, tx: Tx, asset: AssetRef, to: str | None
+) -> VersionRef | Composite | None:
+    if to is None:
+        return None
+    if to.startswith("cvi1-"):
+        return await parts.composite(call, tx, to)
+    return VersionRef(asset, parse_version(to))
 
 
 async def list_deployments(call: Call, tx: Tx) -> Reply:
@@ -220,7 +232,7 @@ OPERATIONS: list[Operation] = [
         method="POST",
         path=f"{_ASSET}/rollback",
         id="roll_back_asset",
-        summary="Have an environment go back to a version it had before",
+        summary="Have an environment go back to a version, or composite, it had before",
         handler=roll_back,
         needs=Verb.STOP,
         tx=TxMode.WRITE,
@@ -232,6 +244,7 @@ OPERATIONS: list[Operation] = [
             BadVersion,
             BadBody,
             LifecycleConflict,
+            StaleRevision,
             NotServed,
             Refused,
             ApprovalPending,

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from muniment.core.names import AssetRef
 from muniment.server import catalog
 from muniment.server.catalog.records import Mode, Version
 from muniment.server.http import problems
@@ -23,6 +24,7 @@ from muniment.server.lifecycle.records import (
     Deployment,
     DeployMode,
     EndedAs,
+    Placed,
     Promoted,
     Refusal,
     Stage,
@@ -32,12 +34,14 @@ from muniment.server.lifecycle.rules import verdict as rules
 
 
 class DeploymentBody(msgspec.Struct, frozen=True, kw_only=True):
-    """A version in an environment, from `since` until `ended_at` (null: it is live).
+    """A version of an asset in an environment, from `since` until `ended_at` (null: it is live).
 
-    `decision_id` is the decision it rests on, if one was needed.
+    `decision_id` is the decision it rests on, if one was needed. `composite` is what it was deployed as
+    a part of; null: a version alone.
     """
 
     id: uuid.UUID
+    asset: str
     version: str
     number: int
     environment: str
@@ -48,6 +52,7 @@ class DeploymentBody(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     entry_id: uuid.UUID
     decision_id: uuid.UUID | None
+    composite: str | None
     ended_at: dt.datetime | None
     ended_as: EndedAs | None
     ended_by: Actor | None
@@ -58,6 +63,7 @@ def deployment_body(one: Deployment) -> DeploymentBody:
     """Return `one` as the API shows it."""
     return DeploymentBody(
         id=one.id,
+        asset=str(one.asset),
         version=one.version,
         number=one.number,
         environment=one.environment,
@@ -68,6 +74,7 @@ def deployment_body(one: Deployment) -> DeploymentBody:
         reason=one.reason,
         entry_id=one.entry_id,
         decision_id=one.decision_id,
+        composite=one.composite,
         ended_at=one.ended_at,
         ended_as=one.ended_as,
         ended_by=one.ended_by,
@@ -100,10 +107,24 @@ def stage_body(version: Version, found: StageOf) -> StageBody:
     )
 
 
+class MemberBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A version that was deployed with a composite, `NAME@1.2.0`, and what ended with that."""
+
+    ref: str
+    version: str
+    number: int
+    deployment: DeploymentBody
+    superseded: list[DeploymentBody]
+    entry_id: uuid.UUID | None
+
+
 class PromotedBody(msgspec.Struct, frozen=True, kw_only=True):
     """A promotion that was carried out; with `dry_run`, or when it stood so already, `entry_id` is null.
 
     `would_have_been_refused`: the rules did not allow it, and the namespace does not enforce them.
+    Of a `composite` the first members are those of its lead, or of the asset that went back with it;
+    `members` are all of its versions, lead first, and `left` is what ended of the composite before it
+    that it has no version for.
     """
 
     version: str
@@ -116,21 +137,43 @@ class PromotedBody(msgspec.Struct, frozen=True, kw_only=True):
     superseded: list[DeploymentBody]
     entry_id: uuid.UUID | None
     dry_run: bool
+    composite: str | None = None
+    members: list[MemberBody] = []
+    left: list[DeploymentBody] = []
 
 
-def promoted_body(answer: Promoted, *, dry_run: bool) -> PromotedBody:
-    """Return a promotion as the API shows it."""
+def promoted_body(
+    answer: Promoted, *, dry_run: bool, asset: AssetRef | None = None
+) -> PromotedBody:
+    """Return a promotion as the API shows it; first what is of `asset`, if that is asked about."""
+    members = [_member(one) for one in answer.placed]
+    at = [one.version.asset for one in answer.placed]
+    first = members[at.index(asset) if asset in at else 0]
     return PromotedBody(
-        version=str(answer.version.version),
-        number=answer.version.number,
-        deployment=deployment_body(answer.deployment),
+        version=first.version,
+        number=first.number,
+        deployment=first.deployment,
         verdict=verdict_body(answer.verdict),
         enforcement=answer.mode,
         would_have_been_refused=bool(answer.verdict.failed),
         warnings=list(answer.warnings),
-        superseded=[deployment_body(one) for one in answer.ended],
-        entry_id=answer.entry_id,
+        superseded=first.superseded,
+        entry_id=first.entry_id,
         dry_run=dry_run,
+        composite=answer.composite,
+        members=[] if answer.composite is None else members,
+        left=[deployment_body(one) for one in answer.left],
+    )
+
+
+def _member(one: Placed) -> MemberBody:
+    return MemberBody(
+        ref=one.version.name,
+        version=str(one.version.version),
+        number=one.version.number,
+        deployment=deployment_body(one.deployment),
+        superseded=[deployment_body(each) for each in one.ended],
+        entry_id=one.entry_id,
     )
 
 
@@ -174,7 +217,8 @@ def ending_body(
 class AttemptBody(msgspec.Struct, frozen=True, kw_only=True):
     """What the rules did not allow; `carried_out` where the namespace did not enforce them.
 
-    `step` is what was wanted of the `subject`: `promote`, or `bind` a consumer to it.
+    `step` is what was wanted of the `subject`: `promote`, or `bind` a consumer to it. Of a `composite`
+    `subject` is the first of its versions in the namespace.
     """
 
     at: dt.datetime
@@ -186,6 +230,7 @@ class AttemptBody(msgspec.Struct, frozen=True, kw_only=True):
     carried_out: bool
     rules: tuple[str, ...]
     entry_id: uuid.UUID
+    composite: str | None
 
 
 def attempt_body(one: Attempt) -> AttemptBody:
@@ -200,6 +245,7 @@ def attempt_body(one: Attempt) -> AttemptBody:
         carried_out=one.carried_out,
         rules=one.rules,
         entry_id=one.entry_id,
+        composite=one.composite,
     )
 
 
@@ -248,6 +294,7 @@ def refused(call: Call, answer: Refusal) -> Reply:
 def _more(answer: Refusal) -> dict[str, Any]:
     return {
         "version": answer.version.name,
+        **({} if answer.composite is None else {"composite": answer.composite}),
         "environment": answer.environment,
         "enforcement": answer.mode.value,
         "verdict": rules.verdict_json(answer.verdict),

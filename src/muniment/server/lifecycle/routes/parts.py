@@ -8,9 +8,10 @@ from typing import Annotated
 
 import msgspec
 
-from muniment.core.errors import BadCursor
+from muniment.core.errors import BadCursor, NotFound
 from muniment.core.names import AssetName, AssetRef, Namespace
-from muniment.server import catalog, ledger
+from muniment.server import catalog, composites, ledger
+from muniment.server.composites.records import Composite
 from muniment.server.http.operation import Call
 from muniment.server.http.paging import (
     LIMIT_DEFAULT,
@@ -22,7 +23,8 @@ from muniment.server.http.paging import (
 )
 from muniment.server.http.records import Scope, Verb
 from muniment.server.identity import By
-from muniment.server.lifecycle.records import Executor, Ports
+from muniment.server.lifecycle.records import Executor, Ports, Whose
+from muniment.server.ports.db import Tx
 
 Reason = Annotated[str, msgspec.Meta(max_length=2000, description="Why; kept in the history.")]
 AsOf = Annotated[
@@ -74,6 +76,26 @@ def by(call: Call) -> By:
 def executor(call: Call, asset: AssetRef) -> Executor:
     """Return who would carry a promotion of `asset` out."""
     return Executor.of(call.caller, asset, may=call.may(Verb.PROMOTE, scope_of(asset)))
+
+
+def whose(call: Call) -> Whose:
+    """Return who acts, on whichever asset."""
+    return Whose(
+        executor=lambda ref: executor(call, ref),
+        may_stop=lambda ref: call.may(Verb.STOP, scope_of(ref)),
+    )
+
+
+async def composite(call: Call, tx: Tx, cvi: str) -> Composite:
+    """Return a composite, if the caller may read where it is registered.
+
+    Raises:
+        NotFound: there is none, or the caller may not read there.
+    """
+    found = await composites.get(tx, cvi)
+    if not call.may(Verb.READ, Scope(found.namespace)):
+        raise NotFound(f"there is no composite {cvi[:80]}")  # as if there were none
+    return found
 
 
 def ports(call: Call) -> Ports:

@@ -29,7 +29,7 @@ from muniment.server.http.operation import Call, Operation, Reply, TxMode
 from muniment.server.http.records import Verb
 from muniment.server.identity import By
 from muniment.server.lifecycle import reads, store
-from muniment.server.lifecycle.actions import pointing, promoting, standings
+from muniment.server.lifecycle.actions import leaving, promoting, standings
 from muniment.server.lifecycle.records import DeployMode, Promotion, Refusal, StageOf
 from muniment.server.lifecycle.routes import bodies, parts
 from muniment.server.lifecycle.rules.stages import stage_of
@@ -186,7 +186,7 @@ async def promote(call: Call, tx: Tx) -> Reply:
 async def withdraw(call: Call, tx: Tx) -> Reply:
     """Take a version out of an environment."""
     body: WithdrawalBody = call.body
-    version, ended = await pointing.withdraw(
+    version, ended = await leaving.withdraw(
         tx, _ref(call), body.environment, body.reason, parts.by(call)
     )
     return Reply(

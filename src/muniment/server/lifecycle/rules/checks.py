@@ -63,9 +63,26 @@ def _way_back(facts: Facts) -> Said:
         return _passed("what production goes back to is approved now")
     return _failed(
         "what production would go back to is not approved now",
-        "go back to a version that is (`--to`); or take out what is there:"
-        f" `muniment withdraw VERSION --env {facts.environment} --reason …`",
+        "go back to one that is (`--to`); or take out what is there:"
+        f" `muniment withdraw {'CVI' if facts.composite else 'VERSION'} --env {facts.environment} --reason …`",
         Lacks.APPROVAL,
+    )
+
+
+def _whole(facts: Facts) -> Said:
+    if facts.leaving or facts.stage != Stage.PRODUCTION:
+        return _not_applicable("nothing is deployed to production")
+    if facts.composite is not None:
+        return _passed("it is deployed whole, as a composite")
+    if not facts.part_of:
+        return _passed("production does not find its asset as part of a composite")
+    parts = ", ".join(facts.part_of)
+    return _failed(
+        f"production finds its asset as part of the composite {parts}, which was approved whole: a"
+        f" version alone does not take the place of {facts.part_of[0]}'s",
+        f"promote a composite that has {facts.ref} in it (`muniment composite create SYSTEM --pin"
+        f" {facts.ref} …`, then `muniment promote CVI --env {facts.environment}`); or go back whole:"
+        f" `muniment rollback {facts.ref.rpartition('@')[0]} --env {facts.environment} --reason …`",
     )
 
 
@@ -77,7 +94,7 @@ def _conditions(facts: Facts) -> Said:
     return _failed(
         f"conditions of its approval are overdue: {'; '.join(facts.overdue)}",
         "do what was promised and have it recorded; or ask for approval anew:"
-        f" `muniment request {facts.ref} --to {facts.environment}`",
+        f" `muniment request {facts.asked} --to {facts.environment}`",
         Lacks.APPROVAL,
     )
 
@@ -96,8 +113,8 @@ def _pipeline(facts: Facts) -> Said:
     return _failed(
         f"production is moved by a pipeline: a workload identity that the asset trusts to promote"
         f" there; {who} may not, whatever its roles",
-        f"ask for it: `muniment request {facts.ref} --to {facts.environment}`; or let the pipeline"
-        f" run `muniment promote {facts.ref} --env {facts.environment}`",
+        f"ask for it: `muniment request {facts.asked} --to {facts.environment}`; or let the pipeline"
+        f" run `muniment promote {facts.asked} --env {facts.environment}`",
     )
 
 
@@ -232,6 +249,13 @@ RULES: Final[tuple[Rule[Facts], ...]] = (
         "Production goes back only to what is approved now",
         "R-146, R-149",
         _way_back,
+    ),
+    Rule(
+        "COMP-001",
+        RuleClass.CRITICAL_SAFETY,
+        "What runs as a composite is moved whole",
+        "R-102, R-149, requirements §1.5",
+        _whole,
     ),
     Rule(
         "APPR-003",

@@ -37,6 +37,7 @@ def fold_deployment(rows: Rows, entry: Recorded, at: str) -> None:
         deployment_id = fields.pop("id")
         rows[deployment_id] = {
             "decision_id": None,
+            "composite": None,
             **fields,
             "since": at,
             "actor_kind": entry.actor.kind,
@@ -55,6 +56,7 @@ def fold_attempt(rows: Rows, entry: Recorded, at: str) -> None:
     if entry.payload is not None and "attempt" in entry.payload:
         rows[str(entry.id)] = {
             "step": "promote",
+            "composite": None,
             **entry.payload["attempt"],
             "at": at,
             "actor_kind": entry.actor.kind,
@@ -73,6 +75,7 @@ def deployment_json(deployment: Deployment) -> dict[str, Any]:
         "mode": deployment.mode.value,
         "reason": deployment.reason,
         **({} if deployment.decision_id is None else {"decision_id": str(deployment.decision_id)}),
+        **({} if deployment.composite is None else {"composite": deployment.composite}),
     }
 
 
@@ -97,4 +100,5 @@ def attempt_json(attempt: Attempt) -> dict[str, Any]:
         "carried_out": attempt.carried_out,
         "rules": list(attempt.rules),
         "step": attempt.step,
+        **({} if attempt.composite is None else {"composite": attempt.composite}),
     }

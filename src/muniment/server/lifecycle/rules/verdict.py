@@ -7,6 +7,7 @@ They hold whatever the policy in force says. What that says is joined with them 
 3. Rules marked `always` hold in every mode of a namespace.
 4. An exception turns a failed `waivable` rule into a waived one.
 5. Of two results of one rule the worse counts: failed, waived, passed, not applicable.
+6. Of a composite each rule is asked about every version in it, and says one thing of all.
 
 Source: requirements §1.2 (4, 6), §1.11; R-098, R-099, R-104, R-111, R-139, R-140.
 """
@@ -14,11 +15,12 @@ Source: requirements §1.2 (4, 6), §1.11; R-098, R-099, R-104, R-111, R-139, R-
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from muniment.core.errors import ApprovalPending, EvidenceMissing, Refused
 from muniment.server.catalog.records import Mode
+from muniment.server.http.records import PrincipalKind
 from muniment.server.lifecycle.records import Facts, Refusal
 from muniment.server.lifecycle.rules.checks import ALWAYS, RULES, F, Rule
 from muniment.server.policy.records import (
@@ -42,6 +44,51 @@ def said(facts: F, rules: Sequence[Rule[F]], excepted: Collection[str] = ()) -> 
     return _decided(tuple(_result(rule, facts, excepted) for rule in rules))
 
 
+def together(parts: Sequence[Facts]) -> Verdict:
+    """Return what the rules say of what is deployed whole: of each rule the worst, of all it is said of.
+
+    Where several are as bad, what is said of each is told; of one alone it is its own verdict.
+    """
+    if len(parts) == 1:
+        return verdict(parts[0])
+    found = [verdict(facts) for facts in parts]
+    names = [facts.ref for facts in parts]
+    rows = zip(*(one.results for one in found), strict=True)
+    return _decided(tuple(_of_all(list(zip(names, row, strict=True))) for row in rows))
+
+
+def _of_all(each_said: Sequence[tuple[str, RuleResult]]) -> RuleResult:
+    """Return one result for what one rule says of several versions, by name."""
+    worst = min(_WORST_FIRST.index(one.outcome) for _, one in each_said)
+    there = [(name, one) for name, one in each_said if _WORST_FIRST.index(one.outcome) == worst]
+    first = there[0][1]
+    lacking = {one.lacks for _, one in there} - {None}
+    if len(there) == len(each_said) and len({one.message for _, one in each_said}) == 1:
+        message = first.message
+    else:
+        message = "; ".join(f"{name}: {one.message}" for name, one in there)
+    remedy = "; ".join(dict.fromkeys(one.remedy for _, one in there if one.remedy))
+    lacks = next((one for one in _HARDEST_FIRST if one in lacking), None)
+    return dataclasses.replace(first, message=message, remedy=remedy, lacks=lacks)
+
+
+_HARDEST_FIRST: Final = (Lacks.NOTHING, Lacks.EVIDENCE, Lacks.APPROVAL)
+
+
+_KINDS: Final[Mapping[str, str]] = {
+    PrincipalKind.PERSON.value: "human",
+    PrincipalKind.WORKLOAD.value: "workload",
+}
+
+
+def executor(parts: Sequence[Facts]) -> dict[str, Any]:
+    """Return who executes as policy is told: trusted if every asset trusts it to promote there."""
+    trusted = all(
+        one.executor_may and one.environment in (one.executor_environments or ()) for one in parts
+    )
+    return {"kind": _KINDS.get(parts[0].executor_kind, "service"), "trusted": trusted}
+
+
 def joined(own: Verdict, asked: Verdict) -> Verdict:
     """Return what the registry's own rules and the policy in force say together.
 
@@ -53,6 +100,14 @@ def joined(own: Verdict, asked: Verdict) -> Verdict:
     return dataclasses.replace(
         found, policy_digest=asked.policy_digest, input_digest=asked.input_digest
     )
+
+
+_STRICTEST_FIRST: Final = (Mode.ENFORCE, Mode.WARN, Mode.OBSERVE)
+
+
+def strictest(modes: Iterable[Mode]) -> Mode:
+    """Return the strictest of namespaces' modes: that is how what is about all of them is enforced."""
+    return min(modes, key=_STRICTEST_FIRST.index)
 
 
 def barred(found: Verdict) -> tuple[str, ...]:
@@ -115,7 +170,7 @@ def words(found: Verdict) -> list[str]:
 def refusal_text(answer: Refusal) -> str:
     """Return a refusal in words: what, why, and what to do instead."""
     why = "; ".join(words(answer.verdict))
-    return f"{answer.version.name} is not promoted to {answer.environment}: {why}"
+    return f"{answer.name} is not promoted to {answer.environment}: {why}"
 
 
 def facts_json(facts: Facts) -> dict[str, Any]:

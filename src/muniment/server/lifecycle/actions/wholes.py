@@ -1,0 +1,185 @@
+"""Composites as what is deployed: every version in one, and what the one before it had and it has not.
+
+Two composites may share versions, and one asset may be found in many. So the rows of all assets that a
+promotion changes are locked in the order of their ids, and looked at again once they are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+from muniment.core.errors import BadComposite, LifecycleConflict, NotAllowed, StaleRevision
+from muniment.core.names import Alias, AssetRef, VersionRef
+from muniment.server import catalog, composites
+from muniment.server.composites.records import Composite
+from muniment.server.lifecycle import store
+from muniment.server.lifecycle.actions import placing
+from muniment.server.lifecycle.actions import question as questions
+from muniment.server.lifecycle.actions.question import Part, Question
+from muniment.server.lifecycle.records import (
+    Deployment,
+    Environment,
+    Promotion,
+    Whole,
+    Whose,
+)
+from muniment.server.lifecycle.rules import verdict as rules
+from muniment.server.ports.db import Tx
+
+
+async def whole_of(tx: Tx, composite: Composite) -> Whole:
+    """Return a composite with the versions it pins.
+
+    Raises:
+        BadComposite: it pins none, so there is nothing here that could be deployed.
+    """
+    members = await composites.members(tx, composite)
+    if not members:
+        message = (
+            f"{composite.cvi} pins no version of this registry, so there is nothing to deploy:"
+            " register one that does (`muniment composite create SYSTEM --pin NAME@VERSION …`)"
+        )
+        raise BadComposite(message)
+    return Whole(composite, tuple(members))
+
+
+def check_each(
+    assets: Iterable[AssetRef], may: Callable[[AssetRef], bool], verb: str, name: str
+) -> None:
+    """Go on only if who asks may do that to every asset.
+
+    Raises:
+        NotAllowed: to some it may not; `problems` names all of them.
+    """
+    barred = [str(ref) for ref in dict.fromkeys(assets) if not may(ref)]
+    if barred:
+        fix = "ask an administrator for the role, or for the pipeline to be trusted, there"
+        raise NotAllowed(
+            f"your roles do not let you {verb} {', '.join(barred)}: {name} is moved whole or not at all",
+            problems=[
+                {"field": one, "message": f"you may not {verb} it", "fix": fix} for one in barred
+            ],
+        )
+
+
+async def ask(
+    tx: Tx, wanted: Promotion, environment: Environment, whose: Whose, *, locked: bool
+) -> Question:
+    """Return the question whether a composite may be deployed there, judged; lock its assets.
+
+    Only the registry's own rules are asked here.
+
+    Raises:
+        NotAllowed, LifecycleConflict, StaleRevision, BadBody: as `promoting.promote_whole`.
+    """
+    whole = wanted.whole
+    assert whole is not None
+    refs = [one.ref.asset for one in whole.members]
+    check_each(refs, lambda ref: whose.executor(ref).may, "promote", whole.composite.cvi)
+
+    async def look() -> Question:
+        question = await parts_of(tx, whole, environment, whose)
+        question = placing.placed(question, wanted)
+        return await with_left(tx, question, await _before(tx, question), whose)
+
+    return await (settled(tx, look) if locked else look())
+
+
+async def parts_of(tx: Tx, whole: Whole, environment: Environment, whose: Whose) -> Question:
+    """Return the question about every version in a composite."""
+    parts = []
+    for one in whole.members:
+        asset = await catalog.get_asset(tx, one.ref.asset)
+        executor = whose.executor(one.ref.asset)
+        cvi = whole.composite.cvi
+        parts.append(
+            await questions.part_of(tx, asset, one.ref, environment, executor, composite=cvi)
+        )
+    found = rules.together([part.facts for part in parts])
+    return Question(tuple(parts), environment, found, whole.composite)
+
+
+async def settled(tx: Tx, look: Callable[[], Awaitable[Question]]) -> Question:
+    """Return what `look` finds once the assets that it is about are locked, in the order of their ids.
+
+    Raises:
+        StaleRevision: by then it is about others.
+    """
+    held = _assets(await look())
+    for asset_id in sorted(held):
+        await catalog.lock_asset(tx, held[asset_id])
+    question = await look()
+    if not _assets(question).keys() <= held.keys():
+        raise StaleRevision(f"what {question.name} takes the place of was moved meanwhile; repeat")
+    return question
+
+
+def _assets(question: Question) -> dict[uuid.UUID, AssetRef]:
+    return {part.asset.id: part.asset.ref for part in (*question.parts, *question.left)}
+
+
+def _check_apart(question: Question) -> None:
+    """Go on only if every version can be found: through one alias of an asset one is."""
+    taken: dict[tuple[uuid.UUID, Alias], Part] = {}
+    for part in question.parts:
+        if part.alias is None:
+            continue
+        other = taken.setdefault((part.asset.id, part.alias), part)
+        if other is not part:
+            raise LifecycleConflict(
+                f"{question.name} has {other.version.name} and {part.version.name}:"
+                f" {question.environment.name} finds one version of {part.asset.ref} through the alias"
+                f" {part.alias}; make one a version of another asset, or pin one alone"
+            )
+
+
+async def _before(tx: Tx, question: Question) -> list[Deployment]:
+    """Return what is found with what ends: all that is live of composites of the same system."""
+    mine = question.composite
+    assert mine is not None
+    ends = {
+        (one.composite, one.alias)
+        for part in question.parts
+        for one in part.ends
+        if one.composite not in {None, mine.cvi} and one.alias is not None
+    }
+    found = []
+    for cvi, alias in sorted(ends):
+        other = await composites.get(tx, str(cvi))
+        if (other.namespace, other.system) == (mine.namespace, mine.system):
+            live = await store.live_of_composite(tx, other.cvi, question.environment.name)
+            found += [one for one in live if one.alias == alias]
+    return found
+
+
+async def with_left(
+    tx: Tx, question: Question, ending: Sequence[Deployment], whose: Whose
+) -> Question:
+    """Return the question with those of `ending` whose assets it does not deploy, to be taken out.
+
+    Raises:
+        LifecycleConflict: two of what it deploys would be found through one alias.
+    """
+    _check_apart(question)
+    staying = {part.asset.id for part in question.parts}
+    gone = [one for one in ending if one.asset_id not in staying]
+    return dataclasses.replace(question, left=await leaving(tx, gone, question.environment, whose))
+
+
+async def leaving(
+    tx: Tx, ending: Sequence[Deployment], environment: Environment, whose: Whose
+) -> tuple[Part, ...]:
+    """Return the versions that leave an environment with these deployments, by the ids of their assets."""
+    by_version: dict[uuid.UUID, list[Deployment]] = {}
+    for one in sorted(ending, key=lambda one: (one.asset_id, one.version_id, one.id)):
+        by_version.setdefault(one.version_id, []).append(one)
+    parts = []
+    for version_id, ends in by_version.items():
+        version = await catalog.version_by_id(tx, version_id)
+        asset = await catalog.get_asset(tx, version.asset)
+        ref, executor = VersionRef(version.asset, version.version), whose.executor(version.asset)
+        part = await questions.part_of(tx, asset, ref, environment, executor, leaving=True)
+        parts.append(dataclasses.replace(part, ends=tuple(ends)))
+    return tuple(parts)

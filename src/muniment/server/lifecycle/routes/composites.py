@@ -1,0 +1,157 @@
+"""Promote a composite whole, take it out, say what is in its way."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Annotated, Final
+
+import msgspec
+
+from muniment.core.errors import (
+    ApprovalPending,
+    BadBody,
+    BadComposite,
+    BadName,
+    EvidenceMissing,
+    LifecycleConflict,
+    NotFound,
+    NotServed,
+    Refused,
+    StaleRevision,
+)
+from muniment.core.names import Alias
+from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom, TxMode
+from muniment.server.http.records import Verb
+from muniment.server.lifecycle.actions import asking, leaving, promoting, wholes
+from muniment.server.lifecycle.records import DeployMode, Promotion, Refusal, Whole
+from muniment.server.lifecycle.routes import advice, bodies, parts
+from muniment.server.lifecycle.routes.versions import WithdrawalBody
+from muniment.server.ports.db import Tx
+
+_TAG: Final = "lifecycle"
+_ONE: Final = "/api/v1/composites/{cvi}"
+
+
+class CompositePromotionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where to deploy the composite, and how its versions are found there.
+
+    `alias`: one that production resolves, for every version; if it is not sent, that of the `mode`.
+    `decision`: the one it is to rest on, which must be the one that stands. `dry_run` says what would
+    be, and changes nothing.
+    """
+
+    environment: Annotated[str, msgspec.Meta(max_length=63)]
+    alias: Annotated[str, msgspec.Meta(max_length=255)] | None = None
+    mode: DeployMode = DeployMode.FULL
+    reason: parts.Reason = ""
+    decision: uuid.UUID | None = None
+    dry_run: bool = False
+
+
+class CompositeWithdrawnBody(msgspec.Struct, frozen=True, kw_only=True):
+    """The deployments that ended."""
+
+    composite: str
+    ended: list[bodies.DeploymentBody]
+
+
+async def _whole(call: Call, tx: Tx) -> Whole:
+    return await wholes.whole_of(tx, await parts.composite(call, tx, call.path["cvi"]))
+
+
+async def promote(call: Call, tx: Tx) -> Reply:
+    """Deploy a composite whole, or refuse to and record that."""
+    body: CompositePromotionBody = call.body
+    whole = await _whole(call, tx)
+    wanted = Promotion(
+        version=whole.members[0].ref,
+        whole=whole,
+        environment=body.environment,
+        alias=None if body.alias is None else Alias.parse(body.alias),
+        mode=body.mode,
+        reason=body.reason,
+        decision=body.decision,
+    )
+    answer = await promoting.promote_whole(
+        tx, wanted, parts.whose(call), parts.by(call), parts.ports(call), dry_run=body.dry_run
+    )
+    if isinstance(answer, Refusal):
+        return bodies.refused(call, answer)
+    return Reply(bodies.promoted_body(answer, dry_run=body.dry_run))
+
+
+async def withdraw(call: Call, tx: Tx) -> Reply:
+    """Take all that is deployed as part of a composite out of an environment."""
+    body: WithdrawalBody = call.body
+    whole = await _whole(call, tx)
+    ended = await leaving.withdraw_whole(
+        tx, whole, body.environment, body.reason, parts.whose(call), parts.by(call)
+    )
+    shown = [bodies.deployment_body(one) for one in ended]
+    return Reply(CompositeWithdrawnBody(composite=whole.composite.cvi, ended=shown))
+
+
+async def why_not(call: Call, tx: Tx) -> Reply:
+    """Say what stands between a composite and an environment, and who can mend it."""
+    asked: advice.WhyNotQuery = call.query
+    whole = await _whole(call, tx)
+    told = await asking.why_not_whole(
+        tx, whole, asked.environment, parts.whose(call), parts.by(call), parts.ports(call)
+    )
+    return Reply(advice.body(told, call.now))
+
+
+OPERATIONS: list[Operation] = [
+    Operation(
+        method="POST",
+        path=f"{_ONE}/promote",
+        id="promote_composite",
+        summary="Deploy a composite whole to an environment, if the rules allow",
+        handler=promote,
+        needs=Verb.PROMOTE,
+        scope=ScopeFrom.ANYWHERE,
+        tx=TxMode.WRITE,
+        body=CompositePromotionBody,
+        returns=bodies.PromotedBody,
+        errors=(
+            NotFound,
+            BadName,
+            BadBody,
+            BadComposite,
+            LifecycleConflict,
+            StaleRevision,
+            NotServed,
+            Refused,
+            EvidenceMissing,
+            ApprovalPending,
+        ),
+        tag=_TAG,
+    ),
+    Operation(
+        method="POST",
+        path=f"{_ONE}/withdraw",
+        id="withdraw_composite",
+        summary="Take a composite out of an environment, at once",
+        handler=withdraw,
+        needs=Verb.STOP,
+        scope=ScopeFrom.ANYWHERE,
+        tx=TxMode.WRITE,
+        body=WithdrawalBody,
+        returns=CompositeWithdrawnBody,
+        errors=(NotFound, BadBody, BadComposite, StaleRevision),
+        tag=_TAG,
+    ),
+    Operation(
+        method="GET",
+        path=f"{_ONE}/why-not",
+        id="why_not_composite",
+        summary="What stands between a composite and an environment, and who can mend it",
+        handler=why_not,
+        needs=Verb.READ,
+        scope=ScopeFrom.ANYWHERE,
+        query=advice.WhyNotQuery,
+        returns=advice.WhyNotBody,
+        errors=(NotFound, BadBody, BadComposite),
+        tag=_TAG,
+    ),
+]

@@ -1,0 +1,337 @@
+"""Composites are approved, promoted, refused, gone back to and taken out whole."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from muniment.server.http.records import Grant, Role, Scope, Verb
+from muniment.server.identity.rules.access import VERBS
+from muniment.server.ports.blobs_fake import FakeBlobs
+from muniment.server.ports.clock import FixedClock
+from muniment.server.ports.keys import Keys
+from muniment.server.ports.postgres import PostgresDatabase
+from tests.support.artifacts import fine
+from tests.support.wholes import PRODUCTION, REASON, Fleet, names, open_fleet
+
+DEFAULT = "/api/v1/assets/default"
+BOTH = ("fraud", "fraud-prompt")
+
+
+@pytest.fixture
+async def fleet(
+    db: PostgresDatabase, blobs: FakeBlobs, keys: Keys, clock: FixedClock
+) -> AsyncIterator[Fleet]:
+    async with open_fleet(db, blobs, keys, clock) as opened:
+        yield opened
+
+
+async def both(fleet: Fleet) -> tuple[str, str]:
+    """Two composites of one model with different prompts."""
+    await fleet.version("fraud")
+    for version in ("1.0.0", "2.0.0"):
+        await fleet.version("fraud-prompt", version)
+    return (
+        await fleet.composite("fraud@1.0.0", "fraud-prompt@1.0.0"),
+        await fleet.composite("fraud@1.0.0", "fraud-prompt@2.0.0"),
+    )
+
+
+async def test_a_composite_goes_to_production_and_production_goes_back_whole(  # noqa: PLR0915 -- one story
+    fleet: Fleet,
+) -> None:
+    one, other = await both(fleet)
+    refused = await fleet.promote(one)
+    assert (refused.status_code, refused.json()["code"]) == (403, "approval_pending")
+    assert refused.json()["composite"] == one
+    assert f"{one} is not promoted to production" in refused.json()["detail"]
+    done = await fleet.approve(one)
+    decision = done["decision"]["id"]
+    assert await fleet.failing(one) == []
+    # A version of it alone is not approved by that.
+    alone = f"{DEFAULT}/fraud/versions/1.0.0/promote"
+    assert (await fleet.pipeline.post(alone, json=PRODUCTION)).json()["code"] == "approval_pending"
+    # A person may not, whoever it is; dry runs change nothing.
+    person = await fleet.promote(one, fleet.room.admin)
+    assert (person.status_code, person.json()["code"]) == (403, "refused")
+    assert "PROM-001" in names(person.json()["problems"])
+    assert f"muniment promote {one} --env production" in person.text
+    dry = fine(await fleet.promote(one, dry_run=True))
+    assert (dry["dry_run"], dry["entry_id"], [m["ref"] for m in dry["members"]]) == (
+        True,
+        None,
+        ["fraud@1.0.0", "fraud-prompt@1.0.0"],
+    )
+    assert await fleet.champions(*BOTH) == [None, None]
+    wrong = await fleet.promote(one, decision="01890000-0000-7000-8000-000000000000")
+    assert (wrong.status_code, names(wrong.json()["problems"])) == (422, ["decision"])
+    first = fine(await fleet.promote(one, decision=decision, reason="release 7"))
+    assert await fleet.champions(*BOTH) == ["1.0.0", "1.0.0"]
+    assert await fleet.live(*BOTH) == {name: [("1.0.0", one)] for name in BOTH}
+    entries = [member["entry_id"] for member in first["members"]]
+    assert len(set(entries)) == 2
+    assert first["entry_id"] == entries[0]
+    shown = [
+        fine(await fleet.room.admin.get(f"/api/v1/log/entries/{entry}"))["payload"]
+        for entry in entries
+    ]
+    assert [each["composite"] for each in shown] == [one, one]
+    said = [each["promotion"] for each in shown]
+    assert {each["composite"] for each in said} == {one}
+    assert {each["decision"]["id"] for each in said} == {decision}
+    assert len({each["verdict_sha256"] for each in said}) == 1
+    assert ["judged" in each for each in shown] == [True, False]
+    again = fine(await fleet.promote(one))
+    assert (again["entry_id"], again["members"][1]["deployment"]["entry_id"]) == (None, entries[1])
+    # Another prompt is another composite: what was approved is not this.
+    assert (await fleet.promote(other)).json()["code"] == "approval_pending"
+    assert await fleet.failing(other) == ["APPR-001", "APPR-002"]
+    # Nor does the prompt go there alone, by whatever way.
+    await sneak(fleet, one)
+    await fleet.approve(other)
+    second = fine(await fleet.promote(other))
+    assert [member["superseded"][0]["composite"] for member in second["members"]] == [one, one]
+    assert await fleet.live(*BOTH) == {"fraud": [("1.0.0", other)], "fraud-prompt": [("2.0.0", other)]}  # fmt: skip
+    back = await fleet.room.person("security").post(f"{DEFAULT}/fraud-prompt/rollback", json=REASON)
+    found = fine(back)
+    assert (found["composite"], found["version"], found["members"][0]["ref"]) == (
+        one,
+        "1.0.0",
+        "fraud@1.0.0",
+    )
+    assert found["deployment"]["asset"] == "fraud-prompt"
+    assert await fleet.champions(*BOTH) == ["1.0.0", "1.0.0"]
+    assert await fleet.live(*BOTH) == {name: [("1.0.0", one)] for name in BOTH}
+    to = {**REASON, "to": other}
+    fine(await fleet.room.person("security").post(f"{DEFAULT}/fraud/rollback", json=to))
+    assert await fleet.champions(*BOTH) == ["1.0.0", "2.0.0"]
+    listed = fine(await fleet.viewer.get(f"{DEFAULT}/fraud-prompt/deployments"))["items"]
+    assert [(each["composite"], each["ended_as"]) for each in listed] == [
+        (other, None),
+        (one, "rolled_back"),
+        (other, "rolled_back"),
+        (one, "superseded"),
+    ]
+
+
+async def sneak(fleet: Fleet, cvi: str) -> None:
+    """Try to move the prompt alone; every way is refused and says why."""
+    prompt = f"{DEFAULT}/fraud-prompt"
+    asked = await fleet.room.ask(f"{prompt}/versions/2.0.0")
+    await fleet.room.approve(asked["id"], "product", "platform")
+    pipeline = fleet.pipeline
+    move = {"name": "fraud-prompt", "alias": "champion", "version": "2"}
+    mlflow = "/api/2.0/mlflow/registered-models/alias"
+    for answer in (
+        await pipeline.post(f"{prompt}/versions/2.0.0/promote", json=PRODUCTION),
+        await pipeline.put(f"{prompt}/aliases/champion", json={"version": "2.0.0"}),
+        await pipeline.post(mlflow, json=move),
+        await fleet.room.admin.post(f"{prompt}/rollback", json={**REASON, "to": "2.0.0"}),
+    ):
+        assert answer.status_code == 403, answer.text
+        assert "COMP-001" in answer.text
+        assert cvi in answer.text
+        assert "muniment composite create" in answer.text
+    assert await fleet.champions("fraud-prompt") == ["1.0.0"]
+    # What is there already stays there: asking for it is no act.
+    same = await pipeline.put(f"{prompt}/aliases/champion", json={"version": "1.0.0"})
+    assert same.status_code == 200
+
+
+async def test_a_member_that_may_not_be_handed_out_refuses_the_whole(fleet: Fleet) -> None:
+    one, _ = await both(fleet)
+    await fleet.approve(one)
+    prompt = f"{DEFAULT}/fraud-prompt/versions/1.0.0"
+    fine(await fleet.room.admin.post(f"{prompt}/quarantine", json={"reason": "odd"}))
+    answer = await fleet.promote(one)
+    assert (answer.status_code, answer.json()["code"]) == (403, "refused")
+    [said] = [each for each in answer.json()["problems"] if each["field"] == "STATE-002"]
+    assert said["message"] == "fraud-prompt@1.0.0: it is quarantined"
+    fine(await fleet.room.admin.post(f"{prompt}/release", json={"reason": "fine"}))
+    fine(await fleet.promote(one))
+    attempts = fine(await fleet.viewer.get("/api/v1/namespaces/default/attempts"))["items"]
+    assert [(each["composite"], each["subject"]) for each in attempts] == [(one, "fraud@1.0.0")]
+    stays = await fleet.room.admin.post(f"{prompt}/retire", json={"reason": "old"})
+    assert (stays.status_code, stays.json()["code"]) == (409, "lifecycle_conflict")
+    # One person may stop one of it; what is left there is still a part of it.
+    fine(await fleet.room.person("security").post(f"{prompt}/withdraw", json=REASON))
+    assert await fleet.live(*BOTH) == {"fraud": [("1.0.0", one)], "fraud-prompt": []}
+    fine(await fleet.room.admin.post(f"{prompt}/retire", json={"reason": "old"}))
+    assert "STATE-001" in names((await fleet.promote(one)).json()["problems"])
+    ended = fine(
+        await fleet.room.person("security").post(f"/api/v1/composites/{one}/withdraw", json=REASON)
+    )["ended"]
+    assert [each["asset"] for each in ended] == ["fraud"]
+    assert await fleet.champions(*BOTH) == [None, None]
+    nothing = await fleet.room.admin.post(f"/api/v1/composites/{one}/withdraw", json=REASON)
+    assert fine(nothing)["ended"] == []
+
+
+async def test_who_may_promote_some_of_it_alone_is_told_all_that_is_missing(fleet: Fleet) -> None:
+    await fleet.version("fraud")
+    for namespace in ("team-a", "team-b"):
+        await fleet.version("base-prompt", namespace=namespace)
+    cvi = await fleet.composite("fraud@1", "team-a/base-prompt@1", "team-b/base-prompt@1")
+    registry = fleet.room.house.registry
+    half = registry.workload(Role.PUBLISHER, Scope("default"))
+    answer = await fleet.promote(cvi, half, environment="staging")
+    assert (answer.status_code, answer.json()["code"]) == (403, "not_allowed")
+    assert sorted(names(answer.json()["problems"])) == ["team-a/base-prompt", "team-b/base-prompt"]
+    person = registry.as_(Role.PUBLISHER, Scope("default"))
+    stop = await person.post(f"/api/v1/composites/{cvi}/withdraw", json=REASON)
+    assert (stop.status_code, len(stop.json()["problems"])) == (403, 2)
+    fine(await fleet.promote(cvi, fleet.room.admin, environment="development"))
+    back = await person.post(
+        f"{DEFAULT}/fraud/rollback", json={**REASON, "environment": "development"}
+    )
+    assert (back.status_code, back.json()["code"]) == (409, "lifecycle_conflict")
+    assert f"muniment withdraw {cvi}" in back.json()["detail"]
+
+
+async def test_a_pipeline_that_some_of_it_does_not_trust_is_refused(fleet: Fleet) -> None:
+    await fleet.version("fraud")
+    await fleet.version("other-prompt")
+    cvi = await fleet.composite("fraud@1", "other-prompt@1")
+    await fleet.approve(cvi)
+    for environment in ("staging", "production"):
+        answer = await fleet.promote(cvi, environment=environment)
+        assert (answer.status_code, answer.json()["code"]) == (403, "refused")
+        [said] = [one for one in answer.json()["problems"] if one["field"] == "TRUST-001"]
+        assert said["message"].startswith("other-prompt@1.0.0: the pipeline is not trusted")
+        assert "fraud@1.0.0" not in said["message"]
+    assert await fleet.live("fraud", "other-prompt") == {"fraud": [], "other-prompt": []}
+
+
+@pytest.mark.parametrize(
+    ("verb", "needs"),
+    [("promote", Verb.PROMOTE), ("withdraw", Verb.STOP), ("why-not", Verb.READ)],
+)
+async def test_only_who_has_the_verb_gets_in(fleet: Fleet, verb: str, needs: Verb) -> None:
+    await fleet.version("fraud")
+    cvi = await fleet.composite("fraud@1")
+    registry = fleet.room.house.registry
+    url, method = f"/api/v1/composites/{cvi}/{verb}", "GET" if verb == "why-not" else "POST"
+    body = None if verb == "why-not" else {"environment": "development"}
+    if verb == "withdraw":
+        body = REASON
+    unknown = await registry.anonymous.request(method, url, json=body)
+    assert unknown.status_code == 401
+    elsewhere = registry.with_grants(Grant(Role.ADMIN, Scope("team-a")))
+    assert (await elsewhere.request(method, url, json=body)).status_code == 404
+    for role in Role:
+        answer = await registry.as_(role).request(method, url, json=body)
+        if needs not in VERBS[role]:
+            assert (answer.status_code, answer.json()["code"]) == (403, "not_allowed"), role
+        else:
+            assert answer.status_code == 200, (role, answer.text)
+
+
+async def test_what_pins_nothing_or_one_asset_twice_cannot_be_deployed(fleet: Fleet) -> None:
+    for version in ("1.0.0", "2.0.0"):
+        await fleet.version("fraud-prompt", version)
+    twice = [{"pin": f"fraud-prompt@{number}", "name": f"p{number}"} for number in (1, 2)]
+    rest = [
+        {"kind": kind, "name": "-", "status": "not-applicable", "reason": "none"}
+        for kind in ("code", "data", "adapter", "model", "config", "env")
+    ]
+    url = "/api/v1/composites"
+    body = {"system": "s", "components": [*twice, *rest]}
+    cvi = fine(await fleet.room.admin.post(url, json=body))["cvi"]
+    answer = await fleet.promote(cvi)
+    assert (answer.status_code, answer.json()["code"]) == (409, "lifecycle_conflict")
+    assert "fraud-prompt@1.0.0 and fraud-prompt@2.0.0" in answer.json()["detail"]
+    # Where nothing is found through an alias both may run.
+    fine(await fleet.promote(cvi, environment="development"))
+    assert len((await fleet.live("fraud-prompt", environment="development"))["fraud-prompt"]) == 2
+    bare = {"kind": "prompt", "name": "x", "digest": {"sha256": "0" * 64}}
+    body = {"system": "s", "components": [bare, *rest]}
+    empty = fine(await fleet.room.admin.post(url, json=body))["cvi"]
+    for answer in (
+        await fleet.promote(empty),
+        await fleet.viewer.get(f"{url}/{empty}/why-not"),
+        await fleet.room.admin.post(f"{url}/{empty}/withdraw", json=REASON),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (422, "bad_composite")
+        assert "pins no version" in answer.json()["detail"]
+    unknown = "cvi1-" + "a" * 52
+    assert (await fleet.promote(unknown)).status_code == 404
+    for alias in ("no such", "nowhere"):
+        odd = await fleet.promote(cvi, alias=alias)
+        assert (odd.status_code, odd.json()["code"]) in {(422, "bad_body"), (422, "bad_name")}
+
+
+async def test_what_the_next_one_has_not_is_taken_out_with_it(fleet: Fleet) -> None:
+    await fleet.version("fraud")
+    await fleet.version("fraud-prompt")
+    await fleet.version("fraud-adapter")
+    await fleet.version("churn")
+    three = await fleet.composite("fraud@1", "fraud-prompt@1", "fraud-adapter@1")
+    two = await fleet.composite("fraud@1", "fraud-prompt@1")
+    shared = await fleet.composite("churn@1", "fraud-prompt@1", system="churn")
+    for cvi in (three, two, shared):
+        await fleet.approve(cvi)
+    fine(await fleet.promote(three))
+    dry = fine(await fleet.promote(two, dry_run=True))
+    assert [one["asset"] for one in dry["left"]] == ["fraud-adapter"]
+    done = fine(await fleet.promote(two))
+    assert [one["asset"] for one in done["left"]] == ["fraud-adapter"]
+    every = ("fraud", "fraud-prompt", "fraud-adapter", "churn")
+    assert await fleet.champions(*every) == ["1.0.0", "1.0.0", None, None]
+    # Another system that has the prompt in it, too, leaves the model where it is.
+    assert fine(await fleet.promote(shared))["left"] == []
+    assert await fleet.live(*every) == {
+        "fraud": [("1.0.0", two)],
+        "fraud-prompt": [("1.0.0", shared)],
+        "fraud-adapter": [],
+        "churn": [("1.0.0", shared)],
+    }
+    # Going back brings the adapter back, and going forth takes it out.
+    back = {**REASON, "to": three}
+    assert fine(await fleet.room.admin.post(f"{DEFAULT}/fraud/rollback", json=back))["left"] == []
+    assert await fleet.champions(*every) == ["1.0.0"] * 4
+    gone = fine(await fleet.room.admin.post(f"{DEFAULT}/fraud/rollback", json=REASON))
+    assert (gone["composite"], [one["asset"] for one in gone["left"]]) == (two, ["fraud-adapter"])
+    assert await fleet.champions(*every) == ["1.0.0", "1.0.0", None, "1.0.0"]
+    own = await fleet.room.admin.post(f"{DEFAULT}/fraud/rollback", json={**REASON, "to": two})
+    assert (own.status_code, own.json()["code"]) == (409, "lifecycle_conflict")
+    none = await fleet.room.admin.post(f"{DEFAULT}/fraud/rollback", json={**REASON, "to": shared})
+    assert (none.status_code, "has no version of fraud" in none.text) == (409, True)
+
+
+async def test_production_goes_back_to_no_composite_that_is_not_approved(fleet: Fleet) -> None:
+    one, other = await both(fleet)
+    await fleet.approve(one)
+    fine(await fleet.promote(one))
+    await fleet.approve(other)
+    fine(await fleet.promote(other))
+    me = fine(await fleet.room.person("product").get("/api/v1/whoami"))["id"]
+    role = {"role": "approver_product", "namespace": "default"}
+    fine(await fleet.room.admin.post(f"/api/v1/principals/{me}/roles/revoke", json=role))
+    answer = await fleet.room.admin.post(f"{DEFAULT}/fraud/rollback", json=REASON)
+    assert (answer.status_code, names(answer.json()["problems"])) == (403, ["BACK-001"])
+    assert await fleet.champions(*BOTH) == ["1.0.0", "2.0.0"]
+    # In staging it is a drill, and needs nobody's approval.
+    watching = {"mode": "observe", "reason": "drill"}
+    fine(await fleet.room.admin.patch("/api/v1/namespaces/default", json=watching))
+    for cvi in (one, other):
+        fine(await fleet.promote(cvi, environment="staging"))
+    drill = {**REASON, "environment": "staging"}
+    gone = fine(await fleet.room.admin.post(f"{DEFAULT}/fraud/rollback", json=drill))
+    assert gone["composite"] == one
+
+
+async def test_composites_that_share_a_version_take_turns(fleet: Fleet) -> None:
+    one, other = await both(fleet)
+    await fleet.version("churn")
+    third = await fleet.composite("churn@1", "fraud-prompt@1", system="churn")
+    every = (one, other, third)
+    for cvi in every:
+        await fleet.approve(cvi)
+    await fleet.pipeline.get("/api/v1/whoami")
+    answers = await asyncio.gather(*(fleet.promote(cvi) for cvi in every * 6))
+    assert {answer.status_code for answer in answers} <= {200, 412}, [a.text for a in answers if a.status_code not in {200, 412}]  # fmt: skip
+    live = await fleet.live("fraud", "fraud-prompt", "churn")
+    assert [len(found) for found in live.values()] == [1, 1, 1]
+    assert live["fraud-prompt"][0] in {("1.0.0", one), ("2.0.0", other), ("1.0.0", third)}
