@@ -795,37 +795,6 @@ async def test_a_time_made_up_in_a_cursor_is_refused(room: Council, at: str) -> 
 # --- many at once --------------------------------------------------------------------------------
 
 
-async def test_sixty_approvals_at_once_end_in_one_story(room: Council) -> None:
-    """Each request is decided once, by whoever met its quorum; the folds say the same."""
-    requests = [(await room.ask(await room.version(f"m{number}")))["id"] for number in range(6)]
-    people = [
-        (role, room.person(role))
-        for role in ("product", "platform", "security", "legal", "technical")
-    ]
-    for _, client in people:
-        await me(client)  # have it made
-    answers = await asyncio.gather(
-        *(
-            room.say(client, request, role)
-            for request in requests
-            for role, client in people
-            for _ in range(2)
-        )
-    )
-    assert len(answers) == 60
-    assert {one.status_code for one in answers} <= {200, 201, 409}
-    assert sorted(await room.acts("decision.")) == ["decision.approve"] * 6
-    listed = fine(await room.asker.get("/api/v1/decisions", params={"limit": 100}))["items"]
-    assert {one["request_id"] for one in listed} == set(requests)
-    for request in requests:
-        shown = await room.show(request)
-        roles = [one["role"] for one in shown["approvals"]]
-        assert shown["state"] == "approved"
-        assert {"product", "platform"} <= set(roles)
-        assert len(roles) == len(set(roles))
-    await room.house.check()
-
-
 async def test_many_ask_at_once_and_one_request_is_open(room: Council) -> None:
     at = await room.version()
     await me(room.asker)  # have it made

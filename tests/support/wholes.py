@@ -128,7 +128,13 @@ async def open_fleet(
     await begin(db, clock, first or approving())
     watched, operations = WatchedDatabase(db), [*OPERATIONS, *FACADES]
     async with app_client(
-        watched, blobs, keys, clock, operations, dialects=DIALECTS, **SETTINGS
+        watched,
+        blobs,
+        keys,
+        clock,
+        operations,
+        dialects=DIALECTS,
+        part_bytes=SETTINGS["part_bytes"],
     ) as registry:
         fleet = Fleet(Council(House(registry, watched, blobs, keys), clock))
         yield fleet
