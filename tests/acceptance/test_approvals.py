@@ -52,11 +52,18 @@ class Person:
         return json.loads(done.stdout)
 
 
+STEPS = [
+    {"name": "self-review", "roles": ["author"]},
+    {"name": "privacy", "roles": ["legal"], "optional": True},
+    {"name": "peer", "roles": ["technical"], "after": ["self-review", "privacy"]},
+]
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     home = tmp_path_factory.mktemp("registry")
     first = home / "quorum.tar.gz"
-    first.write_bytes(policy.pack(quorum_alone(own_key=True)))
+    first.write_bytes(policy.pack(quorum_alone({"review_steps": STEPS}, own_key=True)))
     with ServerProcess(home, environ={"MUNIMENT_FIRST_POLICY": str(first)}) as running:
         yield running
 
@@ -175,6 +182,43 @@ def test_what_people_read(server: ServerProcess) -> None:
     )
     again = json.loads(said(asker, "request", "scorer@2.0.0", "--to", "staging", "--json"))
     assert "is withdrawn" in said(asker, "request", "withdraw", again["id"])
+
+
+def test_a_review_in_steps(server: ServerProcess) -> None:
+    """Who asked reviews it first, one step does not apply, a peer does the last; each with a key."""
+    maker = Person(server, "mara", "contributor")
+    asker = Person(server, "aki", "contributor")
+    legal, peer = (
+        Person(server, "lea", "approver_legal"),
+        Person(server, "tess", "approver_technical"),
+    )
+    files, metadata = server.home / "small", server.home / "small.yaml"
+    files.mkdir()
+    (files / "m.bin").write_bytes(b"weights")
+    metadata.write_text("risk_tier: minimal\n")
+    maker.run("register", "small", "--version", "1.0.0", "--artifact", str(files), "--kind", "model", "--owner", "ada", "--metadata", str(metadata))  # fmt: skip
+    asker.run("request", "small@1.0.0", "--to", "production", "--change", "routine")
+    for one in (asker, legal, peer):
+        one.run("key", "create")
+    soon = peer.run("approve", "small@1.0.0", "--as", "technical", code=1)
+    assert "comes after self-review, privacy" in soon["error"]["message"]
+    own = asker.say("approve", "small@1.0.0", "--as", "author")
+    assert "You approved small@1.0.0 for production (step self-review) as author" in own.output
+    shown = peer.say("request", "show", "small@1.0.0").output
+    assert "privacy (optional)" in shown
+    assert "waits: privacy" in shown
+    off = ("--as", "legal", "--step", "privacy", "--not-applicable", "no personal data")
+    refused = legal.say("approve", "small@1.0.0", *off, "--comment", "x")
+    assert "leave out the rest" in refused.output
+    said = legal.say("approve", "small@1.0.0", *off).output
+    assert "You said that the step privacy does not apply to small@1.0.0" in said
+    done = peer.run("approve", "small@1.0.0", "--as", "technical")
+    assert (done["approval"]["review_step"], done["decision"]["outcome"]) == ("peer", "approved")
+    bundle, keys = server.home / "small.json", server.home / "small-keys.json"
+    peer.run("decision", "export", done["decision"]["id"], "-o", str(bundle))
+    keys.write_text(json.dumps(peer.run("log", "keys")))
+    found = peer.run("decision", "verify", str(bundle), "--key", str(keys))
+    assert (found["ok"], found["approves"]) == (True, True)
 
 
 def test_a_key_is_made_here_and_known_there(server: ServerProcess) -> None:

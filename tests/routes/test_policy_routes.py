@@ -110,7 +110,7 @@ async def test_a_bundle_is_sent_checked_listed_and_downloaded(
     found = [one["digest"] for one in (*page["items"], *rest["items"])]
     assert sorted(found) == sorted([digest, starter().digest])
     shown = (await viewer.get(f"{BUNDLES}/active")).json()
-    assert (shown["digest"], shown["active"], len(shown["rules"])) == (starter().digest, True, 21)
+    assert (shown["digest"], shown["active"], len(shown["rules"])) == (starter().digest, True, 22)
     assert shown["criteria"].startswith("# Approval criteria")
     data = await viewer.get(f"{BUNDLES}/{digest}/content")
     assert data.headers["content-type"] == "application/gzip"

@@ -118,6 +118,22 @@ def test_who_may_sign(
     assert (found and found[0]) == expected
 
 
+def test_only_who_asked_or_made_it_reviews_it_as_its_author() -> None:
+    signer = signing.Signer(IDS[0], PrincipalKind.PERSON, frozenset({"platform"}))
+    assert signing.bar(signer, "author", requester=str(IDS[0]), authors=[]) is None
+    assert signing.bar(signer, "author", requester="", authors=[str(IDS[0])]) is None
+    barred = signing.bar(signer, "author", requester="", authors=[])
+    assert (barred and barred[0]) is Bar.NO_ROLE
+    pipeline = signing.Signer(IDS[0], PrincipalKind.WORKLOAD, frozenset())
+    barred = signing.bar(pipeline, "author", requester=str(IDS[0]), authors=[])
+    assert (barred and barred[0]) is Bar.NOT_A_PERSON
+    [wrong] = signing.condition_problems(
+        said(role="author", decision="defer", comment="x"), NOW.date()
+    )
+    assert wrong["field"] == "decision"
+    assert signing.condition_problems(said(role="author"), NOW.date()) == []
+
+
 @pytest.mark.parametrize(
     ("word", "earlier", "own_key", "expected"),
     [
@@ -127,6 +143,7 @@ def test_who_may_sign(
         (said(signed_by="registry"), None, True, Bar.OWN_KEY_NEEDED),
         (said(signed_by="registry"), None, False, None),
         (said(signed_by="registry", decision="reject"), None, True, None),
+        (said(signed_by="registry", decision="not_applicable"), None, True, Bar.OWN_KEY_NEEDED),
     ],
 )
 def test_which_word_is_taken(

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from muniment.core.errors import BadBody, BadPolicy
 from muniment.server import policy
 from muniment.server.policy.rules import archives, inputs, words
-from muniment.server.policy.rules.bundles import manifest_digest
+from muniment.server.policy.rules.bundles import manifest_digest, with_tables
 from muniment.server.policy.rules.fixtures import merged
 from tests.support.policies import BODY, DOCUMENT, bundle, rule, starter
 
@@ -284,6 +284,46 @@ def test_what_roles_sign_off_is_looked_at_and_shown() -> None:
     shown = policy.criteria(starter())
     assert "| high | governance | production-approved |" in shown
     assert "signed off" not in policy.criteria(bundle(data=b'{"profiles": {"high": 1}}'))
+
+
+def steps(*listed: object) -> str:
+    return tables({"review_steps": list(listed)})
+
+
+def test_the_steps_of_a_review_are_looked_at_and_shown() -> None:
+    own = {"name": "self-review", "roles": ["author"]}
+    peer = {"name": "peer", "roles": ["technical"], "after": ["self-review"], "optional": True}
+    assert steps(own, peer) == ""
+    assert "expected a list" in tables({"review_steps": {}})
+    assert "review_steps[0]`: expected after, name" in steps(1)
+    assert "expected after, name" in steps({**own, "role": "x"})
+    assert "expected a `name`" in steps({**own, "name": "Self review"})
+    assert "found self-review again" in steps(own, own)
+    assert "expected `roles`" in steps({**own, "roles": ["nobody"]})
+    assert "expected `roles`" in steps({"name": "a"})
+    assert "nobody else's" in steps({**own, "roles": ["author", "legal"]})
+    assert "listed before this one" in steps(peer, own)
+    assert "`optional`" in steps({**own, "optional": 1})
+    data = json.dumps({"profiles": {"high": {"review_steps": [own, peer]}, "odd": 1}}).encode()
+    shown = policy.criteria(bundle(data=data))
+    assert "| high | peer (optional) | technical | self-review |" in shown
+    assert "Steps of the review" not in policy.criteria(starter())
+
+
+def test_fixtures_may_have_tables_of_their_own() -> None:
+    limited = f"rule: SEC-001\ndata: {{most: 3}}\nbase: {json.dumps(DOCUMENT)}\n"
+    limited += "fixtures:\n  - {name: a, outcome: passed}\n"
+    made = policy.read_bundle({
+        "rules/1.rego": rule(), "data.json": b'{"most": 1, "least": 0}', "fixtures/a.yaml": limited.encode(),
+    })  # fmt: skip
+    [fixture] = made.fixtures
+    other = with_tables(made, fixture.data or {})
+    assert (other.data, made.data["most"]) == ({"most": 3, "least": 0}, 1)
+    assert other.program.digest != made.program.digest
+    wrong = limited.replace("{most: 3}", "[1]")
+    assert "`data`: expected members" in problems(
+        {"rules/1.rego": rule(), "fixtures/a.yaml": wrong.encode()}
+    )
 
 
 def test_differences_name_rules_and_places() -> None:

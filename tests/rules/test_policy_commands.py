@@ -37,7 +37,7 @@ def test_the_starter_bundle_is_in_order_and_shown() -> None:
     assert found.exit_code == 0, found.output
     assert json.loads(found.stdout) == {"digest": starter().digest, "problems": []}
     assert starter().digest in run("show").stdout
-    assert len(json.loads(run("show", "--json").stdout)["rules"]) == 21
+    assert len(json.loads(run("show", "--json").stdout)["rules"]) == 22
 
 
 def test_lint_says_all_and_exits_with_one(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_every_fixture_is_as_expected(engine: EmbeddedRego, bundle: Bundle) -> N
 
 
 def test_all_rules_are_there(bundle: Bundle) -> None:
-    assert len(bundle.rules) == 21
+    assert len(bundle.rules) == 22
     waivable = {one.id for one in bundle.rules if one.rule_class is RuleClass.WAIVABLE}
     assert waivable == {"SEC-004", "EVAL-001", "EVAL-004", "DOC-001"}
 

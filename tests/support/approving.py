@@ -74,6 +74,7 @@ def council(number: int = 0, **profile: Any) -> Bundle:
     rules = {
         "rules/APPR-001.rego": files["rules/APPR-001.rego"],
         "rules/APPR-004.rego": files["rules/APPR-004.rego"],
+        "rules/APPR-005.rego": files["rules/APPR-005.rego"],
         "rules/WAIV-001.rego": rule(_FLAWED, "WAIV-001", "waivable"),
         "rules/SAFE-001.rego": rule(_HELD, "SAFE-001", "critical_safety"),
         "rules/HINT-001.rego": rule("default applies := false\nviolations := set()\n", "HINT-001", "advisory"),
@@ -84,13 +85,20 @@ def council(number: int = 0, **profile: Any) -> Bundle:
     return policy.read_bundle(rules)
 
 
-def quorum_alone(**profile: Any) -> Bundle:
-    """A bundle that asks for the quorum and nothing else, with its fixtures: a server takes it."""
+def quorum_alone(minimal: Mapping[str, Any] | None = None, **profile: Any) -> Bundle:
+    """A bundle that asks for the quorum and review steps, with its fixtures: a server takes it.
+
+    `profile` is of every tier, `minimal` of that of minimal risk besides.
+    """
     files = policy.read_files(policy.STARTER)
     data = json.loads(files["data.json"])
     for tier in data["profiles"].values():
         tier.update(profile)
-    kept = ("rules/APPR-001.rego", "lib/facts.rego", "fixtures/APPR-001.yaml", "fixtures/base.yaml")
+    data["profiles"]["minimal"].update(minimal or {})
+    kept = (
+        "rules/APPR-001.rego", "rules/APPR-005.rego", "lib/facts.rego", "fixtures/APPR-001.yaml",
+        "fixtures/APPR-005.yaml", "fixtures/base.yaml",
+    )  # fmt: skip
     return policy.read_bundle(
         {**{path: files[path] for path in kept}, "data.json": json.dumps(data).encode()}
     )

@@ -40,6 +40,7 @@ class Approval(Record, frozen=True, kw_only=True):
     at: dt.datetime
     request_id: str = ""
     sign_off: str | None = None
+    review_step: str | None = None
     comment: str = ""
     key_id: str | None = None
     statement_sha256: str = ""
@@ -72,7 +73,11 @@ class ShownDecision(Decision, frozen=True, kw_only=True):
 
 
 class ShownRequest(ApprovalRequest, frozen=True, kw_only=True):
-    """A request and how it stands; `frozen` is what is signed, for the registry `registry`."""
+    """A request and how it stands; `frozen` is what is signed, for the registry `registry`.
+
+    `review_steps` are those of the policy, in order; `state` of each is `done`, `not_applicable`,
+    `next`, `waiting` or `early` (to be done again).
+    """
 
     registry: str
     frozen: dict[str, Any]
@@ -83,6 +88,7 @@ class ShownRequest(ApprovalRequest, frozen=True, kw_only=True):
     missing: list[dict[str, Any]] = msgspec.field(default_factory=list)
     verdict: dict[str, Any] | None = None
     own_key: bool = False
+    review_steps: list[dict[str, Any]] = msgspec.field(default_factory=list)
     decision: Decision | None = None
 
 

@@ -108,11 +108,15 @@ class Approvals:
         role: str,
         *,
         sign_off: str | None = None,
+        review_step: str | None = None,
         comment: str = "",
         conditions: Sequence[tuple[str, dt.date]] = (),
         key: OwnKey | None = None,
     ) -> Given:
-        """Approve, reject or defer a request, in one role.
+        """Approve, reject or defer a request, in one role; or say that a step does not apply.
+
+        `review_step` is the step of the review it does; without, the only one of the role, if there is
+        just one. `decision` `not_applicable` says of an optional step that it does not, and `comment` why.
 
         With `key` it is signed here, over what the registry shows now; without, the registry signs for
         this session, which a policy may not take for high risk.
@@ -126,6 +130,7 @@ class Approvals:
             "decision": decision,
             "role": role,
             "sign_off": sign_off,
+            "review_step": review_step,
             "comment": comment,
             "conditions": [{"text": text, "due": due.isoformat()} for text, due in conditions],
         }
@@ -137,6 +142,7 @@ class Approvals:
                 request_id=uuid.UUID(shown.id),
                 decision=decision,
                 sign_off=sign_off,
+                review_step=_step_for(shown, decision, role, review_step),
                 comment=comment,
                 conditions=tuple(Condition(text, due) for text, due in conditions),
             )
@@ -209,6 +215,14 @@ class Decisions:
         path = api("decisions", decision_id, "receipt")
         found = self._transport.get(path, dict[str, Any], params)
         return Receipt.parse(found).sigstore_bundle(as_trusted(keys))
+
+
+def _step_for(shown: ShownRequest, decision: str, role: str, named: str | None) -> str | None:
+    """Return the step that is named, or the only one the role does."""
+    if named is not None or decision != "approve":
+        return named
+    mine = [one["name"] for one in shown.review_steps if role in one["roles"]]
+    return mine[0] if len(mine) == 1 else None
 
 
 def _signed_word(shown: ShownRequest, said: Said, key: OwnKey) -> Mapping[str, Any]:

@@ -33,8 +33,12 @@ from muniment.core.statement import (
 
 APPROVAL_TYPE: Final = "https://muniment.dev/attestation/approval/v1"
 EXCEPTION_TYPE: Final = "https://muniment.dev/attestation/exception/v1"
-ROLES: Final = ("technical", "platform", "product", "security", "governance", "legal")
-CHOICES: Final = ("approve", "reject", "defer")
+#: Who asked or made it: for a review step of their own, and never for the quorum.
+AUTHOR: Final = "author"
+ROLES: Final = ("technical", "platform", "product", "security", "governance", "legal", AUTHOR)
+#: Says of an optional review step why it does not apply; approves nothing.
+NOT_APPLICABLE: Final = "not_applicable"
+CHOICES: Final = ("approve", "reject", "defer", NOT_APPLICABLE)
 SIGN_OFFS: Final = ("entry-verified", "metrics-reviewed", "production-approved")
 #: By whose key: the person's own, or the registry's for a session it authenticated.
 KEY, REGISTRY = "key", "registry"
@@ -45,6 +49,7 @@ EVIDENCE_LISTED: Final = 50
 
 _NONCE: Final = re.compile(r"[0-9a-f]{32}")
 _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+REVIEW_STEP: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _RULE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -73,11 +78,12 @@ class Signed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said(Signed):
-    """One person's word on a request."""
+    """One person's word on a request; `review_step` is the step of the review that it does."""
 
     request_id: uuid.UUID
     decision: str
     sign_off: str | None = None
+    review_step: str | None = None
     comment: str = ""
     conditions: tuple[Condition, ...] = ()
 
@@ -125,6 +131,7 @@ def approval_statement(document: Mapping[str, Any], said: Said) -> dict[str, Any
         "evidence": [
             {"uri": f"urn:uuid:{one['id']}", "digest": {"sha256": one["sha256"]}} for one in listed
         ],
+        **({} if said.review_step is None else {"reviewStep": said.review_step}),
     }
     return statement(_subjects(document), APPROVAL_TYPE, predicate)
 
@@ -227,6 +234,7 @@ def read_said(found: Mapping[str, Any]) -> Said:
         request_id=_uuid(predicate, "requestId"),
         decision=_one_of(predicate, "decision", CHOICES),
         sign_off=None if sign_off is None else _one_of(predicate, "meaning", SIGN_OFFS),
+        review_step=_step(predicate),
         comment=_text(predicate, "comment"),
         conditions=tuple(map(_condition, conditions)),
     )
@@ -292,6 +300,15 @@ def _signed_of(predicate: Mapping[str, Any]) -> dict[str, Any]:
         "nonce": nonce,
         "signed_by": _one_of(predicate, "signedBy", (KEY, REGISTRY)),
     }
+
+
+def _step(predicate: Mapping[str, Any]) -> str | None:
+    if "reviewStep" not in predicate:
+        return None
+    found = _text(predicate, "reviewStep")
+    if not REVIEW_STEP.fullmatch(found):
+        raise BadProof("expected the name of a review step as `reviewStep`")
+    return found
 
 
 def _condition(value: Any) -> Condition:

@@ -23,7 +23,9 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from muniment.core.approvals import (
+    AUTHOR,
     KEY,
+    NOT_APPLICABLE,
     approval_statement,
     frozen_sha256,
     read_said,
@@ -203,11 +205,16 @@ def _approvals(entry: Mapping[str, Any], payload: Mapping[str, Any], record_key:
     told = []
     for one in payload["approvals"]:
         _check_approval(one, payload, record_key)
-        people.append(one["person_id"])
+        if one["decision"] != NOT_APPLICABLE:
+            people.append(one["person_id"])
         told.append(f"{one['role']} {one['decision']} ({_by(one)})")
     if len(set(people)) != len(people):
         raise BadProof("one person signed it twice")
-    approving = [one for one in payload["approvals"] if one["decision"] == "approve"]
+    approving = [
+        one
+        for one in payload["approvals"]
+        if one["decision"] == "approve" and one["role"] != AUTHOR
+    ]
     if entry["act"] == "decision.approve":
         if not approving:
             raise BadProof("nobody approved it")

@@ -16,6 +16,7 @@ from muniment.core.approvals import (
     APPROVAL_TYPE,
     CHOICES,
     EXCEPTION_TYPE,
+    REVIEW_STEP,
     ROLES,
     SIGN_OFFS,
     Condition,
@@ -97,18 +98,34 @@ signed = st.fixed_dictionaries(
     st.none() | st.sampled_from(SIGN_OFFS),
     texts,
     st.lists(st.builds(Condition, texts, dates), max_size=3).map(tuple),
+    st.none() | st.from_regex(REVIEW_STEP, fullmatch=True),
 )
 def test_a_word_is_read_as_it_was_written(  # noqa: PLR0917 -- its parts
-    by: Any, request_id: uuid.UUID, decision: str, sign_off: Any, comment: str, conditions: Any
+    by: Any,
+    request_id: uuid.UUID,
+    decision: str,
+    sign_off: Any,
+    comment: str,
+    conditions: Any,
+    step: str | None,
 ) -> None:
     said = Said(
         **by, request_id=request_id, decision=decision, sign_off=sign_off, comment=comment,
-        conditions=conditions,
+        conditions=conditions, review_step=step,
     )  # fmt: skip
     statement = approval_statement(FROZEN, said)
     found = read_said(loads_strict(canonical(statement)))
     assert found == said
     assert canonical(approval_statement(FROZEN, found)) == canonical(statement)
+
+
+def test_a_word_without_a_step_says_nothing_of_one() -> None:
+    statement = approval_statement(FROZEN, SAID)
+    assert "reviewStep" not in statement["predicate"]
+    for wrong in ("Peer", "", None, 1, "a" * 64):
+        statement["predicate"]["reviewStep"] = wrong
+        with pytest.raises(BadProof, match="reviewStep"):
+            read_said(statement)
 
 
 @given(signed, st.uuids(), dates, texts, texts)

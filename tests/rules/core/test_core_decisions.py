@@ -40,13 +40,19 @@ FROZEN: dict[str, Any] = {
 }
 
 
-def approval(
-    person: str, role: str, number: int | None, decision: str = "approve", frozen: Any = FROZEN
+def approval(  # noqa: PLR0917 -- what it says
+    person: str,
+    role: str,
+    number: int | None,
+    decision: str = "approve",
+    frozen: Any = FROZEN,
+    step: str | None = None,
 ) -> dict[str, Any]:
     """What a decision carries of an approval; `number` None: the registry signed."""
     said = Said(
         registry="registry.example", person=uuid.UUID(person), role=role, at=AT, nonce="ab" * 16,
         signed_by="registry" if number is None else "key", request_id=REQUEST, decision=decision,
+        review_step=step,
     )  # fmt: skip
     statement = approval_statement(frozen, said)
     if number is None:
@@ -116,6 +122,24 @@ def test_without_the_logs_key_its_place_is_not_looked_at() -> None:
     found = check(exported(payload_of()), log=None)
     assert found.ok
     assert [step.holds for step in found.steps][:2] == [True, None]
+
+
+def test_what_does_not_apply_and_the_authors_own_review_are_no_approvals() -> None:
+    asker = FROZEN["requester"]
+    payload = payload_of()
+    beside = [
+        approval(ADA, "security", 1, "not_applicable", step="legal"),
+        approval(asker, "author", 3, step="self-review"),
+    ]
+    payload["approvals"] += beside
+    assert check(exported(payload)).ok
+    payload["approvals"] = beside
+    assert failing(check(exported(payload))) == [5]
+    payload["approvals"] = [
+        *payload_of()["approvals"],
+        approval(asker, "technical", 3, step="peer"),
+    ]
+    assert failing(check(exported(payload))) == [5]
 
 
 def test_it_runs_out() -> None:

@@ -12,13 +12,17 @@ from muniment.client.cli.request import Env, RequestId, wanting
 from muniment.client.cli.screen import Json, Screen
 
 if TYPE_CHECKING:
-    from muniment.client.approval_records import Given
+    from muniment.client.approval_records import Approval, Given
 
 app = typer.Typer(add_completion=False)
 
 Role = Annotated[
     str,
-    typer.Option("--as", help="technical, platform, product, security, governance or legal."),
+    typer.Option(
+        "--as",
+        help="technical, platform, product, security, governance or legal; author, in a review step of"
+        " who asked or made it.",
+    ),
 ]
 Session = Annotated[
     bool,
@@ -36,6 +40,20 @@ def approve(
     sign_off: Annotated[
         str | None,
         typer.Option("--sign-off", help="entry-verified, metrics-reviewed or production-approved."),
+    ] = None,
+    step: Annotated[
+        str | None,
+        typer.Option(
+            "--step", help="The step of the review you do; else the only one of your role."
+        ),
+    ] = None,
+    not_applicable: Annotated[
+        str | None,
+        typer.Option(
+            "--not-applicable",
+            metavar="REASON",
+            help="Say that the step, which is optional, does not apply, and why; approves nothing.",
+        ),
     ] = None,
     condition: Annotated[
         list[str] | None,
@@ -55,6 +73,10 @@ def approve(
 
     A condition that is not met when its day is over ends the approval.
     """
+    if not_applicable is not None and (comment or sign_off or condition):
+        raise typer.BadParameter(
+            "`--not-applicable` says why, and approves nothing: leave out the rest"
+        )
     texts, days = condition or [], due or []
     if len(texts) != len(days):
         raise typer.BadParameter("give each `--condition` a `--due`, in the same order")
@@ -64,10 +86,11 @@ def approve(
         found = client.approvals.get(request, environment=environment)
         done = client.approvals.give(
             found.id,
-            "approve",
+            "approve" if not_applicable is None else "not_applicable",
             role,
             sign_off=sign_off,
-            comment=comment,
+            review_step=step,
+            comment=comment if not_applicable is None else not_applicable,
             conditions=[(text, day.date()) for text, day in zip(texts, days, strict=True)],
             key=own,
         )
@@ -132,10 +155,7 @@ def _give(
 
 def _say(screen: Screen, done: Given, version: str, environment: str) -> None:
     how = "with your own key" if done.approval.key_id else "by the registry, for this session"
-    verb = {"approve": "approved", "reject": "rejected", "defer": "deferred"}[
-        done.approval.decision
-    ]
-    lines = [f"You {verb} {version} for {environment} as {done.approval.role}, signed {how}"]
+    lines = [f"{_said(done.approval, version, environment)} as {done.approval.role}, signed {how}"]
     if done.decision is None:
         lines += wanting(done.missing, done.verdict)
     else:
@@ -143,6 +163,14 @@ def _say(screen: Screen, done: Given, version: str, environment: str) -> None:
         until = "" if ends is None else f" until {ends:%Y-%m-%d %H:%M}Z"
         lines.append(f"Decision {done.decision.id}: {done.decision.outcome}{until}")
     screen.result(done.as_json(), *lines)
+
+
+def _said(one: Approval, version: str, environment: str) -> str:
+    if one.decision == "not_applicable":
+        return f"You said that the step {one.review_step} does not apply to {version} for {environment}"
+    verb = {"approve": "approved", "reject": "rejected", "defer": "deferred"}[one.decision]
+    step = f" (step {one.review_step})" if one.review_step else ""
+    return f"You {verb} {version} for {environment}{step}"
 
 
 @app.command()

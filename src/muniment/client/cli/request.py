@@ -11,6 +11,8 @@ from muniment.client.cli.people import add_names
 from muniment.client.cli.screen import Json, Screen, cell, fields, safe, table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import RenderableType
 
     from muniment.client.approval_records import ShownRequest
@@ -154,6 +156,7 @@ def _lines(client: Client, found: ShownRequest) -> list[RenderableType]:
             one.role,
             names.get(one.person_id, one.person_id),
             one.decision,
+            one.review_step,
             one.sign_off,
             "own key" if one.key_id else "session",
             one.at,
@@ -162,8 +165,10 @@ def _lines(client: Client, found: ShownRequest) -> list[RenderableType]:
         for one in found.approvals
     ]
     if rows:
-        columns = ("Role", "Who", "Said", "Sign-off", "Signed with", "At", "Counts")
+        columns = ("Role", "Who", "Said", "Step", "Sign-off", "Signed with", "At", "Counts")
         lines.append(table(columns, rows))
+    if found.review_steps:
+        lines.append(_steps(found, names))
     for approval in found.approvals:
         lines += [
             f"Condition {one['id']} ({approval.role}), due {one['due']},"
@@ -178,6 +183,33 @@ def _lines(client: Client, found: ShownRequest) -> list[RenderableType]:
     if found.decision is not None:
         lines.append(f"Decision {found.decision.id}: {found.decision.outcome}")
     return lines
+
+
+_STATES = {
+    "done": "done",
+    "not_applicable": "does not apply",
+    "next": "next",
+    "waiting": "waits",
+    "early": "to be done again",
+}
+
+
+def _steps(found: ShownRequest, names: Mapping[str, str]) -> RenderableType:
+    """Say of each step of the review who did it; else whose turn it is, or what it waits for."""
+    who = {one.id: names.get(one.person_id, one.person_id) for one in found.approvals}
+    rows = [
+        (
+            f"{one['name']} (optional)" if one["optional"] else one["name"],
+            ", ".join(one["roles"]),
+            f"{_STATES[one['state']]}: {', '.join(one['wanting'])}"
+            if one["wanting"]
+            else _STATES[one["state"]],
+            ", ".join(who.get(each, each) for each in one["approvals"]),
+            ", ".join(one["people"]),
+        )
+        for one in found.review_steps
+    ]
+    return table(("Step", "For", "State", "By", "Who can"), rows)
 
 
 def wanting(missing: list[dict[str, Any]], verdict: dict[str, Any] | None) -> list[str]:

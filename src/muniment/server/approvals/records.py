@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from muniment.core.approvals import REGISTRY, end_of
+from muniment.core.approvals import AUTHOR, REGISTRY, end_of
 from muniment.core.digest import Digest
 from muniment.core.names import AssetRef
 from muniment.server.ledger.records import Actor
+from muniment.server.policy.records import ReviewStep
 
 Payload = dict[str, Any]
 
@@ -136,6 +137,12 @@ class Approval:
     bundle: Mapping[str, Any]
     at: dt.datetime
     entry_id: uuid.UUID
+    review_step: str | None = None
+
+    @property
+    def approves(self) -> bool:
+        """Whether it says yes to the whole, as somebody who neither asked nor made it."""
+        return self.decision == "approve" and self.role != AUTHOR
 
     @property
     def by_session(self) -> bool:
@@ -265,7 +272,29 @@ class Word:
         }
         if self.approval.sign_off is not None:
             found["sign_off"] = self.approval.sign_off
+        if self.approval.review_step is not None:
+            found["review_step"] = self.approval.review_step
         return found
+
+
+class StepState(enum.StrEnum):
+    """How a step of a review stands."""
+
+    DONE = "done"
+    NOT_APPLICABLE = "not_applicable"
+    NEXT = "next"  # it may be done now
+    WAITING = "waiting"  # others come first
+    EARLY = "early"  # what comes first was done since, or is not done: it has to be done again
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewStepOf:
+    """A step and how it stands: `words` that do it, `wanting` the steps that are in its way."""
+
+    step: ReviewStep
+    state: StepState
+    words: tuple[Word, ...] = ()
+    wanting: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

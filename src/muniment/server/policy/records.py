@@ -87,8 +87,21 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class ReviewStep:
+    """A step of a review: who does it (`author`: who asked or made it), and what comes before it."""
+
+    name: str
+    roles: tuple[str, ...]
+    after: tuple[str, ...] = ()
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Fixture:
-    """An input document, and what one rule is to say of it."""
+    """An input document, and what one rule is to say of it.
+
+    `data` is a JSON merge patch over the tables of the bundle, for this fixture alone.
+    """
 
     rule: str
     name: str
@@ -96,6 +109,7 @@ class Fixture:
     outcome: Outcome
     cases: tuple[str, ...]
     place: str
+    data: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

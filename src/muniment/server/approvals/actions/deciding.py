@@ -45,7 +45,7 @@ async def settle(tx: Tx, request: Request, by: By, tools: Tools) -> DecisionOf |
 
 def somebody_approves(found: Standing) -> bool:
     """Say whether anybody's approval counts: without one nothing is approved, whatever the rules say."""
-    return any(one.counts and one.approval.decision == "approve" for one in found.words)
+    return any(one.counts and one.approval.approves for one in found.words)
 
 
 async def decide(  # noqa: PLR0917 -- what a decision is made of

@@ -24,7 +24,6 @@ from muniment.core.errors import BadProof
 from muniment.core.names import VersionRef
 from muniment.core.statement import read_bundle
 from muniment.server import catalog, ledger, policy
-from muniment.server.approvals.actions.approving import key_of, plain_bundle
 from muniment.server.approvals.actions.deciding import settle
 from muniment.server.approvals.actions.recording import (
     About,
@@ -34,6 +33,7 @@ from muniment.server.approvals.actions.recording import (
     record,
     refuse,
 )
+from muniment.server.approvals.actions.words import key_of, plain_bundle
 from muniment.server.approvals.reads import matters
 from muniment.server.approvals.records import Bar, DecisionOf, Place, RuleException
 from muniment.server.approvals.rules import decisions, requests, signing

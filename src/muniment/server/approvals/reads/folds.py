@@ -24,7 +24,7 @@ FOLDS: Final[tuple[Fold, ...]] = (
         folding.fold_approval,
         """
         SELECT id::text AS key, request_id, person_id, role, decision, sign_off, comment, signed_by,
-               key_id, nonce, statement_sha256, bundle, at, entry_id
+               key_id, nonce, statement_sha256, bundle, at, entry_id, review_step
         FROM approval
         """,
     ),

@@ -17,13 +17,21 @@ from muniment.server.approvals.records import (
     Approved,
     Place,
     Request,
+    ReviewStepOf,
     RuleException,
     Standing,
     Waived,
     Wanted,
     Word,
 )
-from muniment.server.approvals.rules import composing, decisions, requests, signing, waiving
+from muniment.server.approvals.rules import (
+    composing,
+    decisions,
+    requests,
+    reviews,
+    signing,
+    waiving,
+)
 from muniment.server.approvals.rules.matters import Matter, scope_of
 from muniment.server.approvals.store import decisions as decision_store
 from muniment.server.approvals.store import requests as request_store
@@ -31,7 +39,8 @@ from muniment.server.approvals.store import signed as signed_store
 from muniment.server.catalog.records import Asset, Version
 from muniment.server.composites.records import Composite
 from muniment.server.evidence.records import Evidence
-from muniment.server.policy.records import Bundle, Evaluation
+from muniment.server.http.records import Role
+from muniment.server.policy.records import Bundle, Evaluation, ReviewStep
 from muniment.server.ports.db import Tx
 from muniment.server.ports.engine_pool import EnginePool
 
@@ -170,6 +179,34 @@ async def words_on(tx: Tx, request: Request, matter: Matter, bundle: Bundle) -> 
         )
         for one in last
     ]
+
+
+async def reviewed(
+    tx: Tx, found: Standing, matter: Matter, steps: Sequence[ReviewStep]
+) -> tuple[ReviewStepOf, ...]:
+    """Return how the steps of the review of a request stand."""
+    if not steps or found.request is None:
+        return ()
+    authors = await matters.authors(tx, matter)
+    return reviews.standing(steps, found.words, requester=found.request.actor.id, authors=authors)
+
+
+async def people_for(tx: Tx, steps: Sequence[ReviewStepOf], matter: Matter) -> dict[str, list[str]]:
+    """Return the names of active people by the role for these steps that they hold for all members."""
+    known = {f"approver_{role}": role for one in steps for role in one.step.roles}
+    wanted = [Role(name) for name in known if name in set(Role)]
+    held: dict[str, list[str]] = {}
+    for scope in matter.scopes if wanted else ():
+        found = await identity.people_with(tx, wanted, scope)
+        names = {known[role.value]: list(listed) for role, listed in found.items()}
+        held = names if not held else _both(held, names)
+    return held
+
+
+def _both(one: Mapping[str, list[str]], other: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    return {
+        role: [name for name in names if name in other.get(role, ())] for role, names in one.items()
+    }
 
 
 # --- exceptions ----------------------------------------------------------------------------------

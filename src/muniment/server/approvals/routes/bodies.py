@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -19,9 +20,11 @@ from muniment.server.approvals.records import (
     Missing,
     Outcome,
     Request,
+    ReviewStepOf,
     Standing,
     Word,
 )
+from muniment.server.approvals.routes.step_bodies import ReviewStepBody, step_body
 from muniment.server.ledger.records import Actor
 from muniment.server.policy.records import Verdict
 
@@ -87,6 +90,7 @@ class ApprovalBody(msgspec.Struct, frozen=True, kw_only=True):
     role: str
     decision: str
     sign_off: str | None
+    review_step: str | None
     comment: str
     signed_by: str
     key_id: uuid.UUID | None
@@ -180,6 +184,7 @@ class ShownRequestBody(RequestBody, frozen=True, kw_only=True):
     `frozen` is what is signed, for the registry called `registry`; `void` says that it is about what is
     not so any more, and `changed` what. `verdict` is what the rules say at `approve` now, `missing` of
     which roles people are wanting. `own_key`: only people's own keys count for approving.
+    `review_steps` are those of the policy for its risk tier, in order.
     """
 
     registry: str
@@ -191,6 +196,7 @@ class ShownRequestBody(RequestBody, frozen=True, kw_only=True):
     missing: list[MissingBody]
     verdict: dict[str, Any] | None
     own_key: bool
+    review_steps: list[ReviewStepBody]
     decision: DecisionBody | None
 
 
@@ -243,8 +249,10 @@ def shown_request(
     *,
     registry: str,
     own_key: bool,
+    steps: Sequence[ReviewStepOf] = (),
+    people: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> ShownRequestBody:
-    """Return a request with how it stands."""
+    """Return a request with how it stands; `people` are names by the role for steps they hold."""
     assert found.request is not None
     fields = _request_fields(found.request)
     if found.void:
@@ -260,6 +268,7 @@ def shown_request(
         missing=missing_bodies(missing),
         verdict=verdict_body(verdict),
         own_key=own_key,
+        review_steps=[step_body(one, people) for one in steps],
         decision=None if found.decision is None else decision_body(found.decision),
     )
 
@@ -290,6 +299,7 @@ def approval_body(
         role=one.role,
         decision=one.decision,
         sign_off=one.sign_off,
+        review_step=one.review_step,
         comment=one.comment,
         signed_by=one.signed_by,
         key_id=one.key_id,

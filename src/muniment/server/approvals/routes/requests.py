@@ -130,7 +130,8 @@ async def show_request(call: Call, tx: Tx) -> Reply:
     request = await parts.request_of(call, tx)
     matter = await matters.of_request(tx, request)
     found = await reads.of_request(tx, request, call.now, matter=matter)
-    bundle = await policy.active(tx, call.now)
+    profile = matter.profile((await policy.active(tx, call.now)).data)
+    steps = await reads.reviewed(tx, found, matter, profile.review_steps)
     verdict = None
     if request.ended_as is None:
         evaluation, _ = await reads.judge(tx, call.deps.engines, matter, found)
@@ -141,7 +142,9 @@ async def show_request(call: Call, tx: Tx) -> Reply:
             verdict,
             () if verdict is None else rules.missing(verdict),
             registry=call.deps.settings.origin,
-            own_key=matter.profile(bundle.data).own_key,
+            own_key=profile.own_key,
+            steps=steps,
+            people=await reads.people_for(tx, steps, matter),
         )
     )
 

@@ -10,7 +10,7 @@ import msgspec
 
 from muniment.core.approvals import CONDITIONS_MAX, Condition
 from muniment.core.errors import LifecycleConflict, NotAllowed, NotFound, Refused
-from muniment.server.approvals.actions import approving, requesting
+from muniment.server.approvals.actions import approving, requesting, words
 from muniment.server.approvals.actions.recording import Barred
 from muniment.server.approvals.routes import bodies, parts
 from muniment.server.approvals.store import decisions as decision_store
@@ -20,6 +20,11 @@ from muniment.server.http.records import Verb
 from muniment.server.ports.db import Tx
 
 Role = Literal["technical", "platform", "product", "security", "governance", "legal"]
+#: Who asked or made it, in a review step of their own.
+RoleOrAuthor = Literal[
+    "technical", "platform", "product", "security", "governance", "legal", "author"
+]
+StepName = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9-]{0,62}$")]
 SignOff = Literal["entry-verified", "metrics-reviewed", "production-approved"]
 
 
@@ -35,21 +40,32 @@ class WordBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     Either `bundle`, a Sigstore bundle of the approval statement signed with the caller's own key, and
     nothing else; or the words, which the registry then signs for the caller's session.
+
+    `review_step` is the step that is done, null: the only one of the role. `not_applicable` says that an
+    optional step does not apply, and `comment` why.
     """
 
     bundle: dict[str, Any] | None = None
-    decision: Literal["approve", "reject", "defer"] = "approve"
-    role: Role | None = None
+    decision: Literal["approve", "reject", "defer", "not_applicable"] = "approve"
+    role: RoleOrAuthor | None = None
     sign_off: SignOff | None = None
+    review_step: StepName | None = None
     comment: parts.Text = ""
     conditions: Annotated[list[NewConditionBody], msgspec.Meta(max_length=CONDITIONS_MAX)] = []
 
     def __post_init__(self) -> None:
         """Refuse a word without a role, or beside a bundle."""
-        alone = (self.role, self.sign_off, self.comment, self.conditions, self.decision)
+        alone = (
+            self.role,
+            self.sign_off,
+            self.comment,
+            self.conditions,
+            self.decision,
+            self.review_step,
+        )
         if self.bundle is None and self.role is None:
             raise ValueError("expected `role`, or a `bundle` that was signed")
-        if self.bundle is not None and alone != (None, None, "", [], "approve"):
+        if self.bundle is not None and alone != (None, None, "", [], "approve", None):
             raise ValueError("a signed `bundle` says all of it: send nothing beside it")
 
 
@@ -76,11 +92,12 @@ async def give(call: Call, tx: Tx) -> Reply:
     """Approve, reject or defer; whoever reads the asset may try, and a refusal is recorded."""
     request = await parts.request_of(call, tx)
     body: WordBody = call.body
-    sent = approving.Sent(
+    sent = words.Sent(
         bundle=body.bundle,
         decision=body.decision,
         role=body.role or "",
         sign_off=body.sign_off,
+        review_step=body.review_step,
         comment=body.comment,
         conditions=tuple(
             Condition(one.text, parts.day(one.due, f"conditions[{index}].due"))

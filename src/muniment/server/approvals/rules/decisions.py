@@ -107,6 +107,7 @@ def approval_json(one: Approval) -> dict[str, Any]:
         "role": one.role,
         "decision": one.decision,
         "sign_off": one.sign_off,
+        "review_step": one.review_step,
         "comment": one.comment,
         "signed_by": one.signed_by,
         "key_id": None if one.key_id is None else str(one.key_id),
@@ -213,7 +214,7 @@ def certainly_not(standing: Standing) -> list[tuple[str, str]]:
     reasons += [
         ("overdue_condition", f"`{one.text}` was due by {one.due}") for one in standing.overdue
     ]
-    if not any(one.counts and one.approval.decision == "approve" for one in standing.words):
+    if not any(one.counts and one.approval.approves for one in standing.words):
         reasons.append(("no_approver", "nobody who approved it counts any more"))
     return reasons
 

@@ -64,7 +64,7 @@ def fold_approval(rows: Rows, entry: Recorded) -> None:
     """Apply every act by which somebody signs."""
     payload = _payload(entry)
     if "approval" in payload:
-        fields = dict(payload["approval"])
+        fields = {"review_step": None, **payload["approval"]}
         key = fields.pop("id")
         rows[key] = {
             **_with_bundle(fields),

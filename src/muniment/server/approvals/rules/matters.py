@@ -13,7 +13,7 @@ from typing import Any
 from muniment.core.composite import parse_cvi
 from muniment.core.digest import Digest
 from muniment.core.errors import BadComposite
-from muniment.server.approvals.rules import signing
+from muniment.server.approvals.rules import composing, signing
 from muniment.server.catalog.records import Asset, Version
 from muniment.server.composites.records import Composite
 from muniment.server.http.records import Scope
@@ -61,12 +61,14 @@ class Matter:
         return files if self.composite is None else (root_of(self.composite), *files)
 
     def profile(self, data: Mapping[str, Any]) -> signing.Profile:
-        """Return what a policy says of its risk tiers: the strictest of each."""
-        tiers = [asset.state.risk_tier for _, asset in self.members]
-        found = [signing.profile(data, None if one is None else one.value) for one in tiers]
+        """Return what a policy says of its risk tiers: the strictest of each, the steps of the strictest."""
+        known = [asset.state.risk_tier for _, asset in self.members]
+        tiers = [None if one is None else one.value for one in known]
+        found = [signing.profile(data, one) for one in tiers]
         return signing.Profile(
             own_key=any(one.own_key for one in found),
             approval_days=min(one.approval_days for one in found),
+            review_steps=signing.profile(data, composing.strictest(tiers)).review_steps,
         )
 
 

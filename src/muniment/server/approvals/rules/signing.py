@@ -3,7 +3,9 @@
 In the order checked at the bar; who fails is refused, and that is recorded:
 
 1. A named human being signs, never a service or a pipeline (R-114).
-2. Neither who asked, nor who made or registered the version, the composite or a member of it (R-120).
+2. Neither who asked, nor who made or registered the version, the composite or a member of it (R-120);
+   they do the step of the review that is theirs (`author`), if the policy has one, and that is no
+   approval of the whole.
 3. In a role they hold for that asset, of a composite for every member's: being an administrator is none.
 4. In one role only; the last word of a person counts.
 5. With their own key, where the policy's profile for the risk tier says `own_key`.
@@ -22,11 +24,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from muniment.core.approvals import KEY, Condition, Said, Signed
+from muniment.core.approvals import AUTHOR, KEY, NOT_APPLICABLE, Condition, Said, Signed
 from muniment.core.errors import BadBody
+from muniment.server import policy
 from muniment.server.approvals.records import Approval, Bar, Request, Word
 from muniment.server.http.records import Grant, PrincipalKind, Scope
 from muniment.server.identity.records import Principal, SigningKey
+from muniment.server.policy.records import ReviewStep
 
 #: How far a client's clock may be ahead, and its signature older than the request.
 SKEW: Final = dt.timedelta(minutes=5)
@@ -34,6 +38,8 @@ APPROVAL_DAYS: Final = 90
 #: Ten years: no policy makes an approval that nobody asks again about.
 APPROVAL_DAYS_MAX: Final = 3650
 _TIERS: Final = frozenset({"minimal", "limited"})
+#: What lets something go on; stopping takes less.
+_YES: Final = frozenset({"approve", NOT_APPLICABLE})
 
 USED_NONCE: Final = {
     "field": "nonce",
@@ -53,10 +59,11 @@ class Signer:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a policy says of a risk tier: whether own keys are needed, and how long approval holds."""
+    """What a policy says of a risk tier: whether it takes own keys only, for how long, in which steps."""
 
     own_key: bool
     approval_days: int
+    review_steps: tuple[ReviewStep, ...] = ()
 
 
 def roles_in(grants: Iterable[Grant], scope: Scope, *more: Scope) -> frozenset[str]:
@@ -78,7 +85,9 @@ def profile(data: Mapping[str, Any], risk_tier: str | None) -> Profile:
     days = found.get("approval_days")
     if not isinstance(days, int) or isinstance(days, bool) or days <= 0:
         days = APPROVAL_DAYS
-    return Profile(found.get("own_key") is True, min(days, APPROVAL_DAYS_MAX))
+    return Profile(
+        found.get("own_key") is True, min(days, APPROVAL_DAYS_MAX), policy.review_steps(found)
+    )
 
 
 def bar(
@@ -89,6 +98,10 @@ def bar(
         return Bar.NOT_A_PERSON, (
             f"a {signer.kind.value} approves nothing: a named person signs, with their own token"
         )
+    own = str(signer.id) == requester or str(signer.id) in authors
+    if role == AUTHOR:
+        why = "only who asked for it or made it reviews it as its author"
+        return None if own else (Bar.NO_ROLE, why)
     if str(signer.id) == requester:
         return Bar.REQUESTER, "who asks does not approve: have somebody else sign"
     if str(signer.id) in authors:
@@ -111,7 +124,7 @@ def bar_of(said: Said, earlier: Approval | None, *, own_key: bool) -> tuple[Bar,
         return Bar.OTHER_ROLE, (
             f"you signed this request as {earlier.role}: one person has one role in it"
         )
-    if own_key and said.decision == "approve" and said.signed_by != KEY:
+    if own_key and said.decision in _YES and said.signed_by != KEY:
         return Bar.OWN_KEY_NEEDED, (
             "for this risk tier the policy takes your own key only: make one with"
             " `muniment key create`, then approve again"
@@ -157,6 +170,10 @@ def condition_problems(said: Said, today: dt.date) -> list[dict[str, Any]]:
         found.append(_problem("sign_off", f"only an approval signs off, not a {said.decision}"))
     if said.decision != "approve" and not said.comment.strip():
         found.append(_problem("comment", f"a {said.decision} says why"))
+    if said.role == AUTHOR and said.decision not in _YES:
+        found.append(
+            _problem("decision", "who asked withdraws the request (`muniment request withdraw`)")
+        )
     return found
 
 
@@ -187,12 +204,21 @@ def refuse_problems(problems: Sequence[Mapping[str, Any]]) -> None:
 
 
 def last_words(approvals: Iterable[Approval]) -> list[Approval]:
-    """Return the last word of each person, in the order those were said; `approvals` is in order."""
-    last: dict[uuid.UUID, Approval] = {}
+    """Return the last word of each person, in the order those were said; `approvals` is in order.
+
+    That a step does not apply stands beside what the same person says of the whole.
+    """
+    last: dict[tuple[uuid.UUID, str | None], Approval] = {}
     for one in approvals:
-        last.pop(one.person_id, None)
-        last[one.person_id] = one
+        key = what_about(one)
+        last.pop(key, None)
+        last[key] = one
     return list(last.values())
+
+
+def what_about(one: Approval) -> tuple[uuid.UUID, str | None]:
+    """Return whose word it is, and of which step it says that it does not apply: the last one counts."""
+    return one.person_id, one.review_step if one.decision == NOT_APPLICABLE else None
 
 
 def word(
@@ -211,7 +237,7 @@ def word(
 
 def _unsigned(approval: Approval, key: SigningKey | None, *, own_key: bool) -> str:
     if approval.by_session:
-        needed = own_key and approval.decision == "approve"
+        needed = own_key and approval.decision in _YES
         return "the policy takes their own key only" if needed else ""
     return "the key was revoked" if key is None or key.revoked_at is not None else ""
 
@@ -222,7 +248,7 @@ def ineligible(role: str, person: Principal | None, scope: Scope, *more: Scope) 
         return "there is no such person"
     if person.disabled_at is not None:
         return "the person is not active any more"
-    if role not in roles_in(person.grants, scope, *more):
+    if role != AUTHOR and role not in roles_in(person.grants, scope, *more):
         return f"the person does not hold the role approver_{role} any more"
     return ""
 

@@ -19,7 +19,7 @@ from muniment.server.ports.db import Row, Tx
 
 _APPROVALS: Final[LiteralString] = """
     SELECT id, request_id, person_id, role, decision, sign_off, comment, signed_by, key_id, nonce,
-           statement_sha256, bundle, at, entry_id
+           statement_sha256, bundle, at, entry_id, review_step
     FROM approval
 """
 _CONDITIONS: Final[LiteralString] = """
@@ -54,8 +54,8 @@ async def insert_approval(tx: Tx, new: Approval, conditions: Sequence[ConditionO
     await tx.execute(
         """
         INSERT INTO approval (id, request_id, person_id, role, decision, sign_off, comment, signed_by,
-                              key_id, nonce, statement_sha256, bundle, at, entry_id)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                              key_id, nonce, statement_sha256, bundle, at, entry_id, review_step)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
         """,
         new.id,
         new.request_id,
@@ -71,6 +71,7 @@ async def insert_approval(tx: Tx, new: Approval, conditions: Sequence[ConditionO
         canonical(dict(new.bundle)),
         new.at,
         new.entry_id,
+        new.review_step,
     )
     await tx.executemany(
         "INSERT INTO approval_condition (id, approval_id, position, text, due)"

@@ -33,6 +33,7 @@ KNOWN: Final = (
     "approval.approve",
     "approval.defer",
     "approval.expiring",
+    "approval.not_applicable",
     "approval.refuse",
     "approval.reject",
     "asset.annotate",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from muniment.server.policy.records import Bundle, Evaluation, Fixture, Outcome, Rule, RuleResult
-from muniment.server.policy.rules import inputs, verdicts
+from muniment.server.policy.rules import bundles, inputs, verdicts
 from muniment.server.policy.rules.bundles import ASKED_PATH, RULES_PATH
 from muniment.server.ports.policy_engine import EngineFailed, EngineFault, PolicyEngine
 
@@ -99,6 +99,8 @@ def run_fixtures(engine: PolicyEngine, bundle: Bundle) -> list[Tried]:
 
 def _try(engine: PolicyEngine, bundle: Bundle, fixture: Fixture) -> Tried:
     problems = inputs.input_problems(fixture.document)
+    if fixture.data is not None:
+        bundle = bundles.with_tables(bundle, fixture.data)
     if problems:
         first = problems[0]
         return Tried(fixture, None, f"its document: `{first['field']}`: {first['message']}")

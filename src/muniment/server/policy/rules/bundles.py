@@ -14,6 +14,7 @@ Source: R-103; requirements §1.11.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -92,6 +93,16 @@ def look(files: Mapping[str, bytes]) -> tuple[Bundle | None, list[Problem]]:
     return Bundle(
         digest, files, ordered, held, found, Program(digest, modules, canonical(held))
     ), []
+
+
+def with_tables(bundle: Bundle, patch: Mapping[str, Any]) -> Bundle:
+    """Return a bundle with a JSON merge patch over its tables: to be asked, not to be kept."""
+    data = fixtures.merged(bundle.data, patch)
+    held = canonical(data)
+    digest = digest_of(bundle.digest.encode() + held).hex
+    return dataclasses.replace(
+        bundle, digest=digest, data=data, program=Program(digest, bundle.program.modules, held)
+    )
 
 
 def asked(rules: Sequence[Rule]) -> str:

@@ -2,6 +2,7 @@
 
 A file has `rule`, a `base` document or none, and `fixtures`: each has a `name`, what is laid over
 the base (`with`, a JSON merge patch: null removes), the `outcome`, and the `cases` if it fails.
+A file's `data`, a merge patch too, is laid over the bundle's tables for its fixtures.
 `fixtures/base.yaml` is the base of all files that have none of their own.
 
 Source: R-103; RFC 7396.
@@ -53,8 +54,12 @@ def _file(
     path: str, value: Any, base: Any, rules: set[str], problems: list[Problem]
 ) -> Iterator[Fixture]:
     listed = value.get("fixtures") if isinstance(value, dict) else None
-    if not isinstance(listed, list) or set(value) - {"rule", "base", "fixtures"}:
-        problems.append(Problem(path, "expected `rule`, `fixtures`, and `base` or none"))
+    if not isinstance(listed, list) or set(value) - {"rule", "base", "data", "fixtures"}:
+        problems.append(Problem(path, "expected `rule`, `fixtures`, `base` and `data` or none"))
+        return
+    data = value.get("data")
+    if not isinstance(data, dict | None):
+        problems.append(Problem(path, "`data`: expected members"))
         return
     rule = value.get("rule")
     if not isinstance(rule, str) or rule not in rules:
@@ -76,6 +81,7 @@ def _file(
             outcome=Outcome(one["outcome"]),
             cases=tuple(sorted(one.get("cases", []))),
             place=place,
+            data=data,
         )
 
 

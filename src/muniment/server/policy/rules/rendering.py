@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from muniment.server.policy.records import Bundle, Rule
+from muniment.server.policy.rules import tables
 
 #: What the classes mean to whoever wants something approved.
 CLASSES: Final = {
@@ -35,6 +36,7 @@ def criteria(bundle: Bundle) -> str:
     lines += ["", *(f"- `{name}`: {CLASSES[name]}" for name in used)]
     lines += _quorum(bundle.data.get("quorum"))
     lines += _sign_offs(bundle.data.get("profiles"))
+    lines += _review_steps(bundle.data.get("profiles"))
     for rule in bundle.rules:
         lines += _rule(rule)
     return "\n".join(lines) + "\n"
@@ -138,6 +140,26 @@ def _sign_offs(profiles: Any) -> list[str]:
         return []
     head = ["", "## What is signed off", "", "| Risk tier | Role | Sign-off |", "|---|---|---|"]
     return [*head, *rows, "", "Of the roles that have to approve."]
+
+
+def _review_steps(profiles: Any) -> list[str]:
+    """Return the table of the steps of a review, if there are any: tier, step, roles, what is before it."""
+    rows = []
+    for tier, profile in profiles.items() if isinstance(profiles, Mapping) else ():
+        for step in tables.review_steps(profile if isinstance(profile, Mapping) else {}):
+            name = f"{step.name} (optional)" if step.optional else step.name
+            cells = (tier, name, ", ".join(step.roles), ", ".join(step.after))
+            rows.append(f"| {' | '.join(map(_cell, cells))} |")
+    if not rows:
+        return []
+    head = [
+        "",
+        "## Steps of the review",
+        "",
+        "| Risk tier | Step | By | After |",
+        "|---|---|---|---|",
+    ]
+    return [*head, *rows, "", "`author` is who asked for it or made it; that counts for no quorum."]
 
 
 def _member(value: Any, name: str) -> Mapping[str, Any]:

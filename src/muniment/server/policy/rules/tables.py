@@ -2,7 +2,7 @@
 
 A name that is misspelt there would be a demand that nobody ever meets, or that is never made.
 
-Source: R-118; `docs/guides/policy.md`.
+Source: R-118, R-121; `docs/guides/policy.md`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from muniment.core.approvals import ROLES, SIGN_OFFS
-from muniment.server.policy.records import Problem
+from muniment.core.approvals import AUTHOR, REVIEW_STEP, ROLES, SIGN_OFFS
+from muniment.server.policy.records import Problem, ReviewStep
 
 _FILE: Final = "data.json"
+_MEMBERS: Final = frozenset({"name", "roles", "after", "optional"})
+_STEPS_MAX: Final = 50
 
 
 def problems_of(tables: Mapping[str, Any]) -> Iterator[Problem]:
@@ -21,7 +23,22 @@ def problems_of(tables: Mapping[str, Any]) -> Iterator[Problem]:
     profiles = tables.get("profiles")
     for tier, profile in profiles.items() if isinstance(profiles, Mapping) else ():
         if isinstance(profile, Mapping):
-            yield from _sign_offs(f"profiles.{tier}.sign_offs", profile.get("sign_offs", {}))
+            at = f"profiles.{tier}"
+            yield from _sign_offs(f"{at}.sign_offs", profile.get("sign_offs", {}))
+            yield from _review_steps(f"{at}.review_steps", profile.get("review_steps", []))
+
+
+def review_steps(profile: Mapping[str, Any]) -> tuple[ReviewStep, ...]:
+    """Return the steps of a review that the profile of a bundle in order has, in their order."""
+    return tuple(
+        ReviewStep(
+            one["name"],
+            tuple(one["roles"]),
+            tuple(one.get("after", ())),
+            optional=one.get("optional", False),
+        )
+        for one in profile.get("review_steps", ())
+    )
 
 
 def _sign_offs(at: str, table: Any) -> Iterator[Problem]:
@@ -29,9 +46,41 @@ def _sign_offs(at: str, table: Any) -> Iterator[Problem]:
         yield Problem(_FILE, f"`{at}`: expected the sign-off of each role, found something else")
         return
     for role, sign_off in table.items():
-        if role not in ROLES:
-            known = f"expected one of {', '.join(ROLES)}"
+        if role not in ROLES or role == AUTHOR:
+            known = f"expected one of {', '.join(one for one in ROLES if one != AUTHOR)}"
             yield Problem(_FILE, f"`{at}`: {known}, found the role {role[:80]!a}")
         if sign_off not in SIGN_OFFS:
             known = f"expected one of {', '.join(SIGN_OFFS)}"
             yield Problem(_FILE, f"`{at}.{role[:80]}`: {known}, found {sign_off!a:.80}")
+
+
+def _review_steps(at: str, listed: Any) -> Iterator[Problem]:
+    if not isinstance(listed, list) or len(listed) > _STEPS_MAX:
+        yield Problem(_FILE, f"`{at}`: expected a list of at most {_STEPS_MAX} steps")
+        return
+    before: list[str] = []
+    for number, one in enumerate(listed):
+        here = f"{at}[{number}]"
+        wrong = list(_step(one, before))
+        yield from (Problem(_FILE, f"`{here}`: {message}") for message in wrong)
+        if not wrong:
+            before.append(one["name"])
+
+
+def _step(one: Any, before: list[str]) -> Iterator[str]:
+    if not isinstance(one, Mapping) or set(one) - _MEMBERS:
+        yield f"expected {', '.join(sorted(_MEMBERS))}"
+        return
+    name, roles, after = one.get("name"), one.get("roles"), one.get("after", [])
+    if not isinstance(name, str) or not REVIEW_STEP.fullmatch(name):
+        yield "expected a `name` of a-z, 0-9 and -, such as `peer`"
+    elif name in before:
+        yield f"expected each name once, found {name} again"
+    if not isinstance(roles, list) or not roles or not all(role in ROLES for role in roles):
+        yield f"expected `roles`, some of {', '.join(ROLES)}"
+    elif AUTHOR in roles and len(roles) > 1:
+        yield f"a step of the {AUTHOR} is nobody else's"
+    if not isinstance(after, list) or not all(each in before for each in after):
+        yield "expected in `after` the names of steps listed before this one"
+    if not isinstance(one.get("optional", False), bool):
+        yield "expected true or false as `optional`"
