@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from muniment.server import policy
-from muniment.server.approvals.records import StepState, Word
+from muniment.server.approvals.records import Word
 from muniment.server.approvals.rules import reviews, signing
+from muniment.server.approvals.rules.reviews import StepState
 from muniment.server.policy.records import Bundle, ReviewStep
 from muniment.server.policy.rules.bundles import with_tables
 from muniment.server.ports.embedded_rego import EmbeddedRego

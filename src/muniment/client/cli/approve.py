@@ -28,6 +28,18 @@ Session = Annotated[
     bool,
     typer.Option("--session", help="Have the registry sign for this session, not your own key."),
 ]
+Step = Annotated[
+    str | None,
+    typer.Option("--step", help="The step of the review you do; else the only one of your role."),
+]
+NotApplicable = Annotated[
+    str | None,
+    typer.Option(
+        "--not-applicable",
+        metavar="REASON",
+        help="Say that the step, which is optional, does not apply, and why; approves nothing.",
+    ),
+]
 Comment = Annotated[str, typer.Option("--comment", help="What you have to say; it is signed too.")]
 Why = Annotated[str, typer.Option("--reason", help="Why; it is signed too.")]
 
@@ -41,20 +53,8 @@ def approve(
         str | None,
         typer.Option("--sign-off", help="entry-verified, metrics-reviewed or production-approved."),
     ] = None,
-    step: Annotated[
-        str | None,
-        typer.Option(
-            "--step", help="The step of the review you do; else the only one of your role."
-        ),
-    ] = None,
-    not_applicable: Annotated[
-        str | None,
-        typer.Option(
-            "--not-applicable",
-            metavar="REASON",
-            help="Say that the step, which is optional, does not apply, and why; approves nothing.",
-        ),
-    ] = None,
+    step: Step = None,
+    not_applicable: NotApplicable = None,
     condition: Annotated[
         list[str] | None,
         typer.Option("--condition", help="What must be done; with a --due each; repeatable."),

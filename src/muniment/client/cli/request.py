@@ -151,22 +151,8 @@ def _lines(client: Client, found: ShownRequest) -> list[RenderableType]:
         f"Void: `{safe(one['what'])}` changed (was {cell(one['was'])}, is {cell(one['now'])})"
         for one in found.changed
     ]
-    rows = [
-        (
-            one.role,
-            names.get(one.person_id, one.person_id),
-            one.decision,
-            one.review_step,
-            one.sign_off,
-            "own key" if one.key_id else "session",
-            one.at,
-            "yes" if one.counts else f"no: {one.why_not}",
-        )
-        for one in found.approvals
-    ]
-    if rows:
-        columns = ("Role", "Who", "Said", "Step", "Sign-off", "Signed with", "At", "Counts")
-        lines.append(table(columns, rows))
+    if found.approvals:
+        lines.append(_words(found, names))
     if found.review_steps:
         lines.append(_steps(found, names))
     for approval in found.approvals:
@@ -183,6 +169,24 @@ def _lines(client: Client, found: ShownRequest) -> list[RenderableType]:
     if found.decision is not None:
         lines.append(f"Decision {found.decision.id}: {found.decision.outcome}")
     return lines
+
+
+def _words(found: ShownRequest, names: Mapping[str, str]) -> RenderableType:
+    rows = [
+        (
+            one.role,
+            names.get(one.person_id, one.person_id),
+            one.decision,
+            one.review_step,
+            one.sign_off,
+            "own key" if one.key_id else "session",
+            one.at,
+            "yes" if one.counts else f"no: {one.why_not}",
+        )
+        for one in found.approvals
+    ]
+    columns = ("Role", "Who", "Said", "Step", "Sign-off", "Signed with", "At", "Counts")
+    return table(columns, rows)
 
 
 _STATES = {

@@ -16,7 +16,6 @@ from muniment.core.approvals import AUTHOR, REGISTRY, end_of
 from muniment.core.digest import Digest
 from muniment.core.names import AssetRef
 from muniment.server.ledger.records import Actor
-from muniment.server.policy.records import ReviewStep
 
 Payload = dict[str, Any]
 
@@ -275,26 +274,6 @@ class Word:
         if self.approval.review_step is not None:
             found["review_step"] = self.approval.review_step
         return found
-
-
-class StepState(enum.StrEnum):
-    """How a step of a review stands."""
-
-    DONE = "done"
-    NOT_APPLICABLE = "not_applicable"
-    NEXT = "next"  # it may be done now
-    WAITING = "waiting"  # others come first
-    EARLY = "early"  # what comes first was done since, or is not done: it has to be done again
-
-
-@dataclass(frozen=True, slots=True)
-class ReviewStepOf:
-    """A step and how it stands: `words` that do it, `wanting` the steps that are in its way."""
-
-    step: ReviewStep
-    state: StepState
-    words: tuple[Word, ...] = ()
-    wanting: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ from muniment.server.approvals.records import (
     Approved,
     Place,
     Request,
-    ReviewStepOf,
     RuleException,
     Standing,
     Waived,
@@ -33,6 +32,7 @@ from muniment.server.approvals.rules import (
     waiving,
 )
 from muniment.server.approvals.rules.matters import Matter, scope_of
+from muniment.server.approvals.rules.reviews import ReviewStepOf
 from muniment.server.approvals.store import decisions as decision_store
 from muniment.server.approvals.store import requests as request_store
 from muniment.server.approvals.store import signed as signed_store

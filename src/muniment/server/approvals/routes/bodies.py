@@ -20,11 +20,11 @@ from muniment.server.approvals.records import (
     Missing,
     Outcome,
     Request,
-    ReviewStepOf,
     Standing,
     Word,
 )
 from muniment.server.approvals.routes.step_bodies import ReviewStepBody, step_body
+from muniment.server.approvals.rules.reviews import ReviewStepOf
 from muniment.server.ledger.records import Actor
 from muniment.server.policy.records import Verdict
 

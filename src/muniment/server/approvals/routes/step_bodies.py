@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from muniment.server.approvals.records import ReviewStepOf, StepState
+from muniment.server.approvals.rules.reviews import ReviewStepOf, StepState
 
 
 class ReviewStepBody(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,14 +13,36 @@ Source: R-120, R-121.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 from muniment.core.approvals import AUTHOR, NOT_APPLICABLE, Said
-from muniment.server.approvals.records import ReviewStepOf, StepState, Word
+from muniment.server.approvals.records import Word
 from muniment.server.policy.records import ReviewStep
 
-_DOES: frozenset[str] = frozenset({"approve", NOT_APPLICABLE})
+_DOES: Final = frozenset({"approve", NOT_APPLICABLE})
+
+
+class StepState(enum.StrEnum):
+    """How a step of a review stands."""
+
+    DONE = "done"
+    NOT_APPLICABLE = "not_applicable"
+    NEXT = "next"  # it may be done now
+    WAITING = "waiting"  # others come first
+    EARLY = "early"  # what comes first was done since, or is not done: it has to be done again
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewStepOf:
+    """A step and how it stands: `words` that do it, `wanting` the steps that are in its way."""
+
+    step: ReviewStep
+    state: StepState
+    words: tuple[Word, ...] = ()
+    wanting: tuple[str, ...] = ()
 
 
 def step_for(
