@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from muniment import Client
+from muniment.client.cli.app import build
+from muniment.client.cli.screen import Session
 from muniment.server import policy
 from tests.support.server_process import TOKEN, ServerProcess
 
@@ -136,6 +139,64 @@ def test_a_policy_is_brought_into_force_by_command(server: ServerProcess, tmp_pa
     assert policy.read_bundle(policy.read_files(file)).digest == digest
     gone = server.cli("policy", "withdraw-activation", one["id"], "--reason", "no", check=False)
     assert (gone.returncode, "is to replace it" in gone.stderr) == (1, True)
+
+
+def here(server: ServerProcess, *arguments: str) -> str:
+    """Run a command in this process, which must do; return what it printed."""
+    session = Session(connect=lambda _url, _token: Client(server.url, TOKEN))
+    done = CliRunner().invoke(build(), list(arguments), obj=session)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_consumers_are_bound_told_and_acknowledged_by_command(server: ServerProcess) -> None:
+    uses = {"allowed_use_cases": ["triage"], "prohibited_use_cases": ["hiring"]}
+    with Client(server.url, TOKEN) as admin:
+        for version in ("1.0.0", "2.0.0"):
+            admin.register(
+                "watch",
+                version=version,
+                artifact=server.home / "m.txt",
+                kind="model",
+                metadata=uses,
+            )
+        admin.consumers.bind("watch", system="batch", endpoint="batch:nightly", use_case="triage")
+    asked = (
+        "consumer",
+        "bind",
+        "watch@1.0.0",
+        "--system",
+        "checkout",
+        "--endpoint",
+        "https://p.example",
+    )
+    dry = here(server, *asked, "--use-case", "triage", "--dry-run")
+    assert dry == "checkout would be bound to watch@1.0.0 for triage\n"
+    made = json.loads(here(server, *asked, "--use-case", "triage", "--json"))["binding"]
+    denied = server.cli(*asked, "--use-case", "hiring", check=False)
+    assert (denied.returncode, "hiring is a prohibited use" in denied.stderr) == (3, True)
+    assert "USE-001: see below; who may: contributor, publisher" in denied.stderr
+    assert "bind" in here(server, "namespace", "attempts", "default")
+    assert "Consumers: 2 (`muniment consumer list watch`)" in here(server, "show", "watch")
+    end = ("deprecate", "watch@1.0.0", "--replacement", "watch@2.0.0")
+    dry = here(server, *end, "--dry-run")
+    assert "watch@1.0.0 would be deprecated" in dry
+    assert "1 consumer uses it: `muniment consumer list watch@1.0.0 --unacknowledged`" in dry
+    here(server, *end)
+    due = json.loads(here(server, "consumer", "list", "--unacknowledged", "--json"))
+    assert [(one["id"], one["standing"]["state"]) for one in due] == [(made["id"], "deprecated")]
+    told = here(server, "consumer", "acknowledge", made["id"], "--note", "on 2.0.0 in May")
+    assert "watch@1.0.0 is deprecated" in told
+    assert here(server, "consumer", "list", "--unacknowledged") == (
+        "Every consumer knows of what ends\n"
+    )
+    shown = here(server, "consumer", "show", made["id"])
+    assert "use watch@2.0.0" in shown
+    assert "on 2.0.0 in May" in shown
+    here(server, "consumer", "end", made["id"], "--reason", "moved")
+    listed = here(server, "consumer", "list", "watch", "--ended")
+    assert "batch:nightly" in listed
+    assert "ended" in listed
 
 
 def test_a_renamed_asset_is_told_by_its_old_name(server: ServerProcess) -> None:

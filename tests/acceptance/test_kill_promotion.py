@@ -1,4 +1,4 @@
-"""`kill -9` while promoting, fifty times: all of a promotion is there, or nothing of it."""
+"""`kill -9` while promoting, and while binding consumers: all of an act is there, or nothing of it."""
 
 from __future__ import annotations
 
@@ -26,17 +26,19 @@ ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-def kill_all(db_url: str, agent_url: str) -> list[str]:
-    """Kill one promoter after the other; return the entries that were acknowledged."""
+def kill_all(
+    db_url: str, agent_url: str, who: str = "promoting", rounds: int = ROUNDS
+) -> list[str]:
+    """Kill one process after the other; return the entries that were acknowledged."""
     chance = random.Random(os.environ.get("KILL_SEED", "muniment"))
-    command = [sys.executable, "-m", "tests.support.promoting", db_url, agent_url]
+    command = [sys.executable, "-m", f"tests.support.{who}", db_url, agent_url]
     told: list[str] = []
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as parent:
         assert parent.stdin is not None
         assert parent.stdout is not None
-        for number in range(ROUNDS):
+        for number in range(rounds):
             parent.stdin.write(f"{number}\n")
             parent.stdin.flush()
             child = next(int(line.split()[1]) for line in parent.stdout if line.startswith("began"))
@@ -50,7 +52,7 @@ def kill_all(db_url: str, agent_url: str) -> list[str]:
                 told.append(line)
         parent.stdin.close()
     whole = [line.split() for line in told if line.startswith("done") and line.endswith("\n")]
-    return [words[2] for words in whole]
+    return [words[-1] for words in whole]
 
 
 async def test_a_promotion_is_all_or_nothing(db_url: str, db: PostgresDatabase) -> None:
@@ -76,4 +78,32 @@ async def test_a_promotion_is_all_or_nothing(db_url: str, db: PostgresDatabase) 
     for rows in (deployed, moves, judged):
         assert sorted(str(row["entry_id"]) for row in rows) == sorted(entries)
     assert [row["version_id"] for row in deployed if row["ended_at"] is None] == [champion.id]
+    await agrees(db)
+
+
+async def test_a_binding_is_all_or_nothing(db_url: str, db: PostgresDatabase) -> None:
+    async with db.transaction() as tx:
+        await made(tx, Catalog())
+    rounds = (ROUNDS + 2) // 3
+    with agent(bare()) as url:
+        acknowledged = kill_all(db_url, url, "binding", rounds)
+    async with db.transaction(read_only=True) as tx:
+        entries = {
+            str(row["id"])
+            for row in await tx.fetch(
+                "SELECT e.id FROM ledger_entry e JOIN ledger_pending p ON p.entry_id = e.id"
+                " WHERE act = 'consumer.bind'"
+            )
+        }
+        rows = await tx.fetch("SELECT entry_id, ended_entry_id FROM consumer_binding ORDER BY id")
+        judged = await tx.fetch("SELECT entry_id FROM policy_verdict")
+    assert len(acknowledged) >= rounds // 2, "hardly anything was bound"
+    assert set(acknowledged) <= entries
+    for found in (rows, judged):
+        assert {str(row["entry_id"]) for row in found} == entries
+    # Each was ended by the one that took its place, in the entry of that one; the last is current.
+    assert sum(row["ended_entry_id"] is None for row in rows) == 1
+    ends = {row["ended_entry_id"] for row in rows} - {None}
+    assert len(ends) == len(rows) - 1
+    assert {str(one) for one in ends} <= entries
     await agrees(db)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator
 from typing import Any
@@ -190,6 +191,15 @@ async def test_new_use_is_bound_once(registry: RegistrySimulator) -> None:
     assert count == {
         "consumers": 2, "unacknowledged": 0, "by_version": {"1.0.0": 1, "2.0.0": 1},
     }  # fmt: skip
+
+
+async def test_the_same_use_at_the_same_time_is_bound_once(registry: RegistrySimulator) -> None:
+    consumer = registry.as_(Role.CONSUMER)
+    await consumer.get(ALL)
+    answers = await asyncio.gather(*(consumer.post(BIND, json=CHECKOUT) for _ in range(5)))
+    assert sorted(one.status_code for one in answers) == [200, 200, 200, 200, 201]
+    assert len({one.json()["binding"]["id"] for one in answers}) == 1
+    assert await acts(registry) == ["consumer.bind"]
 
 
 @pytest.mark.parametrize(

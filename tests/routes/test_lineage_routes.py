@@ -214,12 +214,16 @@ async def test_runs_deployments_and_the_most_nodes(
     sender = house.sender(namespace="watched")
     url = sender.url("m0", "1.0.0", "/promote")
     fine(await sender.client.post(url, json={"environment": "staging", "reason": "try"}))
+    use = {"system": "checkout", "endpoint": "https://pay.example", "use_case": "scoring"}
+    bind = "/api/v1/assets/watched/m0/consumers"
+    fine(await admin.post(bind, json={**use, "environment": "staging"}))
     up = await asked(house, "watched/m0@1.0.0")
     assert drawn(up) == {("watched/m0@1.0.0", "made_by", "train"), ("train", "used", "tx")}
     down = await asked(house, "dataset:tx", "down")
     assert ("train", "used", "tx") in drawn(down)
     assert ("staging", "deploys", "watched/m0@1.0.0") in drawn(down)
-    assert len(down["nodes"]) == 6
+    assert ("checkout", "uses", "watched/m0@1.0.0") in drawn(down)
+    assert len(down["nodes"]) == 7
     # Who may not read runs learns of none.
     one = house.registry.as_(Role.VIEWER, Scope("watched"))
     assert len((await asked(house, "dataset:tx", "down", client=one))["nodes"]) == 1

@@ -399,6 +399,14 @@ async def test_where_it_is_deployed(house: House) -> None:
     url = sender.url(version="1.0.0", rest="/promote")
     fine(await sender.client.post(url, json={"environment": "staging", "reason": "try"}))
     found = await asked(house, sha256(b"weights"))
-    assert (found["version_count"], found["deployment_count"]) == (2, 1)
+    assert (found["version_count"], found["deployment_count"], found["consumer_count"]) == (2, 1, 0)
+    uses = {"system": "checkout", "endpoint": "batch:nightly", "use_case": "scoring"}
+    bind = url.partition("/versions/")[0] + "/consumers"
+    for system in ("checkout", "billing"):
+        fine(await admin.post(bind, json={**uses, "system": system, "environment": "staging"}))
+    found = await asked(house, sha256(b"weights"))
+    assert (found["consumer_count"], found["items"][0]["consumer_count"]) == (2, 2)
+    named = [one["system"] for one in found["items"][0]["consumers"]]
+    assert (named, found["items"][1]["consumers"]) == (["checkout", "billing"], [])
     [place] = found["items"][0]["deployments"]
     assert (place["environment"], place["mode"]) == ("staging", "full")

@@ -13,6 +13,7 @@ from muniment.client.transport import Transport, api
 class Reached(Record, frozen=True, kw_only=True):
     """A version, every path (steps with `kind`, `name`, `id`) to what was asked, and where it is.
 
+    `consumers` (`id`, `system`, `endpoint`, `use_case`, `environment`) are the first of its users.
     Of a vulnerability `open` says whether it still matters there, VEX considered.
     """
 
@@ -20,6 +21,8 @@ class Reached(Record, frozen=True, kw_only=True):
     version_id: str = ""
     aliases: list[str] = msgspec.field(default_factory=list)
     deployments: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    consumer_count: int = 0
+    consumers: list[dict[str, Any]] = msgspec.field(default_factory=list)
     paths: list[list[dict[str, str]]] = msgspec.field(default_factory=list)
     open: bool | None = None
 
@@ -42,6 +45,7 @@ class Impact(Record, frozen=True, kw_only=True):
     names: list[str] = msgspec.field(default_factory=list)
     version_count: int = 0
     deployment_count: int = 0
+    consumer_count: int = 0
     items: list[Reached] = msgspec.field(default_factory=list)
     composites: list[Containing] = msgspec.field(default_factory=list)
     more_composites: bool = False

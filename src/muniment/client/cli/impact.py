@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from muniment.client.cli.screen import Json, Screen, fields, safe, table
+
+if TYPE_CHECKING:
+    from muniment.client.impact import Reached
 
 app = typer.Typer(add_completion=False)
 
@@ -25,11 +28,14 @@ def impact(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say which versions contain something or were made of it, by what path, and where they are."""
+    """Say which versions contain something or were made of it, by what path, where they are, who uses them."""
     screen = Screen(ctx, as_json=as_json)
     with screen.client() as client:
         found = client.impact(what, limit=limit)
-    counted = f"{found.version_count}, {found.deployment_count} deployments"
+    counted = (
+        f"{found.version_count}, {found.deployment_count} deployments,"
+        f" {found.consumer_count} consumers"
+    )
     head = fields(
         [
             ("Asked about", f"{found.what} ({found.about})"),
@@ -44,11 +50,12 @@ def impact(
             {None: "", True: "yes", False: "no"}[one.open],
             ", ".join(one.aliases),
             ", ".join(f"{each['environment']} ({each['mode']})" for each in one.deployments),
+            _used(one),
             safe(" > ".join(step["name"] for step in one.paths[0])),
         )
         for one in found.items
     ]
-    columns = ("Version", "Open", "Aliases", "Deployed", "By way of")
+    columns = ("Version", "Open", "Aliases", "Deployed", "Used by", "By way of")
     also = [
         (one.cvi, one.system, safe(" > ".join(step["name"] for step in one.paths[0])))
         for one in found.composites
@@ -58,3 +65,10 @@ def impact(
     shown += [table(("Composite", "System", "By way of"), also)] if also else []
     notes = ["Only the newest composites are shown"] if found.more_composites else []
     screen.result(found.as_json(), head, *shown, *notes)
+
+
+def _used(one: Reached) -> str:
+    """Who uses a version, each system once, and how many more there are."""
+    systems = list(dict.fromkeys(each["system"] for each in one.consumers))
+    more = one.consumer_count - len(one.consumers)
+    return ", ".join(systems) + (f" and {more} more" if more > 0 else "")

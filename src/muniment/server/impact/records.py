@@ -93,6 +93,7 @@ class NodeKind(enum.StrEnum):
     JOB = "job"  # what runs are executions of, as OpenLineage has it
     PIPELINE = "pipeline"
     DEPLOYMENT = "deployment"
+    CONSUMER = "consumer"  # a system bound to a version, or to what it follows
 
 
 class LinkKind(enum.StrEnum):
@@ -108,6 +109,7 @@ class LinkKind(enum.StrEnum):
     USED = "used"
     EXECUTES = "executes"
     DEPLOYS = "deploys"
+    USES = "uses"
 
 
 @dataclass(frozen=True, slots=True)

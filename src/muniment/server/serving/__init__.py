@@ -6,12 +6,21 @@ stored; a consumer's end is somebody's act. Does not decide what may be used for
 policy in force; does not fetch anything from an endpoint.
 """
 
+# fmt: off
 from muniment.server import lifecycle
 from muniment.server.serving.actions.binding import bind
 from muniment.server.serving.actions.ending import acknowledge, end
-from muniment.server.serving.reads.consumers import consumers_of, using
+from muniment.server.serving.reads.consumers import (
+    FIRST,
+    consumers_of,
+    of_binding,
+    using,
+    using_count,
+)
 from muniment.server.serving.reads.folds import FOLDS
 
 lifecycle.tell_consumers(consumers_of)
 
-__all__ = ["FOLDS", "acknowledge", "bind", "consumers_of", "end", "using"]
+__all__ = [
+    "FIRST", "FOLDS", "acknowledge", "bind", "consumers_of", "end", "of_binding", "using", "using_count",
+]

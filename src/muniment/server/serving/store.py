@@ -54,6 +54,8 @@ _USED_BY_NONE: Final[LiteralString] = (
     FROM (SELECT NULL::uuid AS version_id, $2::uuid AS asset_id, $3::text AS environment) b"""  # noqa: S608 -- constants
     + _USED
 )
+#: Bindings with the version each uses at $1 (null: now).
+USING: Final[LiteralString] = "SELECT u.id AS uses_id," + _BINDING + _USED
 # What was said of that version's end, since when, and when somebody said last that they know.
 _NOTICE: Final[LiteralString] = """
     LEFT JOIN LATERAL (

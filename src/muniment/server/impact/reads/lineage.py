@@ -23,6 +23,7 @@ from muniment.server.impact.reads.asking import (
     open_of,
     uppers,
 )
+from muniment.server.impact.reads.consumers import consumers
 from muniment.server.impact.records import (
     Dangling,
     Lineage,
@@ -137,7 +138,7 @@ async def _of_runs(asking: Asking, ids: Sequence[str]) -> Found:
 
 
 async def _down(asking: Asking, frontier: Sequence[Node], room: int) -> Found:
-    """Return what was made from the nodes of a level, and where its versions are deployed."""
+    """Return what was made from the nodes of a level, where its versions are deployed, and who uses them."""
     seen = [one for one in frontier if not one.redacted]
     wanted = await _terms_of(asking, seen)
     subjects = await named.subjects_of(asking.tx, _CANDIDATES, *wanted, room) if any(wanted) else []
@@ -152,7 +153,8 @@ async def _down(asking: Asking, frontier: Sequence[Node], room: int) -> Found:
         same = [one for one in seen if _is(upper, one)]
         found += [(replace(link, upper=one.id), lower[link.lower]) for one in same]
     found += await told.made_with(asking, await _versions_of(asking, seen), seen, room)
-    return found + await _deployed(asking, [one.key for one in open_of(seen, NodeKind.VERSION)])
+    ids = [one.key for one in open_of(seen, NodeKind.VERSION)]
+    return found + await _deployed(asking, ids) + await consumers(asking, ids, room)
 
 
 def _is(upper: Node, one: Node) -> bool:

@@ -1,4 +1,4 @@
-"""Ask what contains something or was made of it."""
+"""Ask what contains something or was made of it, where that is, and who uses it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from muniment.core.errors import BadCursor, BadRequest
-from muniment.server import vulnerabilities
+from muniment.server import serving, vulnerabilities
 from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom
 from muniment.server.http.paging import LIMIT_DEFAULT, Cursor, Limit, cut, read_cursor
 from muniment.server.http.records import Verb
@@ -47,16 +47,29 @@ class PlaceBody(msgspec.Struct, frozen=True):
     since: dt.datetime
 
 
-class ReachedBody(msgspec.Struct, frozen=True, kw_only=True):
-    """A version, every path that leads from it to what was asked about, and where it is.
+class UserBody(msgspec.Struct, frozen=True):
+    """A consumer bound to a version now, or to what it follows. `id` is of its binding."""
 
-    Of a vulnerability `open` says whether it still matters there, VEX considered; else it is null.
+    id: uuid.UUID
+    system: str
+    endpoint: str
+    use_case: str
+    environment: str | None
+
+
+class ReachedBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A version, every path that leads from it to what was asked about, where it is, and who uses it.
+
+    `consumers` are the first of `consumer_count`. Of a vulnerability `open` says whether it still
+    matters there, VEX considered; else it is null.
     """
 
     version: str
     version_id: uuid.UUID
     aliases: list[str]
     deployments: list[PlaceBody]
+    consumer_count: int
+    consumers: list[UserBody]
     paths: list[list[StepBody]]
     open: bool | None
 
@@ -83,6 +96,7 @@ class ImpactBody(msgspec.Struct, frozen=True, kw_only=True):
     names: list[str]
     version_count: int
     deployment_count: int
+    consumer_count: int
     items: list[ReachedBody]
     composites: list[CompositeReachedBody]
     more_composites: bool
@@ -109,6 +123,8 @@ async def impact(call: Call, tx: Tx) -> Reply:
     position = {"after": after + query.limit} if len(page) > query.limit else None
     shown, cursor = cut(page, query.limit, position)
     still_open = await _open(call, tx, found, shown)
+    used = await serving.using_count(tx, [one.version_id for one in everywhere])
+    users = await _users(tx, [one.version_id for one in shown if one.version_id in used])
     body = ImpactBody(
         what=query.what,
         about=asked.about.value,
@@ -117,7 +133,16 @@ async def impact(call: Call, tx: Tx) -> Reply:
         names=list(found.names),
         version_count=len(everywhere),
         deployment_count=sum(len(one.places) for one in everywhere),
-        items=[_reached(one, found, still_open.get(one.version_id)) for one in shown],
+        consumer_count=sum(used.values()),
+        items=[
+            _reached(
+                one,
+                found,
+                still_open.get(one.version_id),
+                (used.get(one.version_id, 0), users.get(one.version_id, [])),
+            )
+            for one in shown
+        ],
         composites=[
             CompositeReachedBody(
                 cvi=one.cvi,
@@ -131,6 +156,18 @@ async def impact(call: Call, tx: Tx) -> Reply:
         next_cursor=cursor,
     )
     return Reply(body)
+
+
+async def _users(tx: Tx, ids: list[uuid.UUID]) -> dict[uuid.UUID, list[UserBody]]:
+    """Return the first consumers of each version."""
+    found = await serving.using(tx, ids, each=serving.FIRST)
+    return {
+        version_id: [
+            UserBody(one.id, one.system, one.endpoint, one.use_case, one.environment)
+            for one in map(serving.of_binding, bindings)
+        ]
+        for version_id, bindings in found.items()
+    }
 
 
 async def _open(
@@ -151,7 +188,12 @@ async def _open(
     }
 
 
-def _reached(one: Where, found: reads.Answer, still_open: bool | None) -> ReachedBody:  # noqa: FBT001 -- a fact
+def _reached(
+    one: Where,
+    found: reads.Answer,
+    still_open: bool | None,  # noqa: FBT001 -- a fact
+    used: tuple[int, list[UserBody]],
+) -> ReachedBody:
     return ReachedBody(
         version=one.name,
         version_id=one.version_id,
@@ -159,6 +201,8 @@ def _reached(one: Where, found: reads.Answer, still_open: bool | None) -> Reache
         deployments=[
             PlaceBody(each.environment, each.alias, each.mode, each.since) for each in one.places
         ],
+        consumer_count=used[0],
+        consumers=used[1],
         paths=[_steps(each.path) for each in found.reached[one.version_id]],
         open=still_open,
     )

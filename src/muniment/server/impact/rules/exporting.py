@@ -1,7 +1,7 @@
 """A lineage in the words of others: W3C PROV-JSON, and OpenLineage RunEvents.
 
-PROV: runs, jobs, pipelines and deployments are activities, everything else is an entity. OpenLineage has no
-models: a version is an output dataset with a version facet, and each version is one completed run.
+PROV: runs, jobs, pipelines, deployments and consumers' uses are activities, everything else is an entity.
+OpenLineage has no models: a version is an output dataset with a version facet, and each version is one completed run.
 
 Source: PROV-JSON (W3C member submission 2013-04-24); OpenLineage 2-0-2, facets DatasetVersion 1-0-1,
 SourceCodeLocation 1-1-0; requirements §4.3.
@@ -16,7 +16,10 @@ from typing import Any, Final
 
 from muniment.server.impact.records import Lineage, Link, LinkKind, Node, NodeKind
 
-_ACTIVITIES: Final = frozenset({NodeKind.RUN, NodeKind.JOB, NodeKind.PIPELINE, NodeKind.DEPLOYMENT})
+_ACTIVITIES: Final = frozenset(
+    {NodeKind.RUN, NodeKind.JOB, NodeKind.PIPELINE, NodeKind.DEPLOYMENT, NodeKind.CONSUMER}
+)
+_OURS_BY_ID: Final = frozenset({NodeKind.VERSION, NodeKind.DEPLOYMENT, NodeKind.CONSUMER})
 _SPEC: Final = "https://openlineage.io/spec"
 _EVENT: Final = f"{_SPEC}/2-0-2/OpenLineage.json#/$defs/RunEvent"
 _VERSION: Final = (
@@ -47,7 +50,7 @@ def prov_json(found: Lineage) -> dict[str, Any]:
 def _name(node: Node) -> str:
     """A qualified name that is the same in every answer; other people's names are not part of it."""
     local = node.key
-    if node.kind not in {NodeKind.VERSION, NodeKind.DEPLOYMENT}:
+    if node.kind not in _OURS_BY_ID:
         local = hashlib.sha256(node.id.encode()).hexdigest()[:32]
     return f"muniment:{node.kind.value}-{local}"
 

@@ -13,7 +13,8 @@ from muniment.server.ports.db import Tx
 from muniment.server.serving import store
 from muniment.server.serving.records import Binding, Counts, Found
 
-_FIRST: Final = 100
+#: How many consumers of a version are named beside their number.
+FIRST: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +66,18 @@ _COUNTS: Final[LiteralString] = (
     ) f GROUP BY f.uses ORDER BY f.uses"""
 )
 _USING: Final[LiteralString] = (
-    store.FOUND  # noqa: S608 -- constants
+    store.USING  # noqa: S608 -- constants
     + """
     WHERE b.ended_at IS NULL AND u.id = ANY($2::uuid[])
-      AND b.asset_id IN (SELECT x.asset_id FROM version x WHERE x.id = ANY($2::uuid[]))
-    ORDER BY b.id"""
+      AND b.asset_id IN (SELECT x.asset_id FROM version x WHERE x.id = ANY($2::uuid[]))"""
+)
+_USING_FIRST: Final[LiteralString] = (
+    "SELECT f.* FROM (SELECT o.*, row_number() OVER (PARTITION BY o.uses_id ORDER BY o.id) AS nth FROM ("  # noqa: S608 -- constants
+    + _USING
+    + ") o) f WHERE $3::bigint IS NULL OR f.nth <= $3 ORDER BY f.id"
+)
+_USING_COUNT: Final[LiteralString] = (
+    "SELECT f.uses_id, count(*) AS many FROM (" + _USING + ") f GROUP BY f.uses_id"  # noqa: S608 -- constants
 )
 
 
@@ -110,25 +118,34 @@ async def counts(tx: Tx, asset_id: uuid.UUID, version_id: uuid.UUID | None = Non
     )
 
 
-async def using(tx: Tx, version_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Binding]]:
-    """Return the current bindings that use versions now, by version, the oldest first."""
+async def using(
+    tx: Tx, version_ids: Sequence[uuid.UUID], *, each: int | None = None
+) -> dict[uuid.UUID, list[Binding]]:
+    """Return the current bindings that use versions now, by version, the oldest first; of each at most so many."""
     if not version_ids:
         return {}
-    rows = await tx.fetch(
-        _USING,
-        None,
-        list(version_ids),
-    )
     found: dict[uuid.UUID, list[Binding]] = {}
-    for row in rows:
+    for row in await tx.fetch(_USING_FIRST, None, list(version_ids), each):
         found.setdefault(row["uses_id"], []).append(store.to_binding(row))
     return found
 
 
+async def using_count(tx: Tx, version_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, int]:
+    """Return how many current bindings use versions now, by version; those without any are left out."""
+    if not version_ids:
+        return {}
+    rows = await tx.fetch(_USING_COUNT, None, list(version_ids))
+    return {row["uses_id"]: row["many"] for row in rows}
+
+
 async def consumers_of(tx: Tx, version_id: uuid.UUID) -> tuple[int, Sequence[ConsumerOf]]:
     """Return how many consumers use a version now, and the first of them."""
-    found = (await using(tx, [version_id])).get(version_id, [])
-    return len(found), [
-        ConsumerOf(one.id, one.use.system, one.use.endpoint, one.use.use_case, one.use.environment)
-        for one in found[:_FIRST]
-    ]
+    count = (await using_count(tx, [version_id])).get(version_id, 0)
+    found = (await using(tx, [version_id], each=FIRST)).get(version_id, []) if count else []
+    return count, [of_binding(one) for one in found]
+
+
+def of_binding(one: Binding) -> ConsumerOf:
+    """Return who uses something by a binding."""
+    use = one.use
+    return ConsumerOf(one.id, use.system, use.endpoint, use.use_case, use.environment)
