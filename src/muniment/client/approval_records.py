@@ -11,10 +11,14 @@ from muniment.client.records import Record
 
 
 class ApprovalRequest(Record, frozen=True, kw_only=True):
-    """A request; `state` is `open`, `approved`, `rejected`, `withdrawn` or `void`."""
+    """A request; `state` is `open`, `approved`, `rejected`, `withdrawn` or `void`.
+
+    Of a `composite` (its CVI), `version` is its lead's.
+    """
 
     id: str
     version: str
+    composite: str | None = None
     environment: str
     change_class: str
     state: str
@@ -27,6 +31,11 @@ class ApprovalRequest(Record, frozen=True, kw_only=True):
     ended_at: dt.datetime | None = None
     ended_reason: str | None = None
     entry_id: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is about: `[NAMESPACE/]NAME@1.2.0`, or the CVI."""
+        return self.composite or self.version
 
 
 class Approval(Record, frozen=True, kw_only=True):
@@ -51,17 +60,45 @@ class Approval(Record, frozen=True, kw_only=True):
 
 
 class Decision(Record, frozen=True, kw_only=True):
-    """What came of a request: `approved` until `expires_at`, or `rejected`."""
+    """What came of a request: `approved` until `expires_at`, or `rejected`.
+
+    On a `composite` (its CVI), `version` is its lead's.
+    """
 
     id: str
     request_id: str
     version: str
+    composite: str | None = None
     environment: str
     outcome: str
     decided_at: dt.datetime
     expires_at: dt.datetime | None = None
     frozen_sha256: str = ""
     entry_id: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is about: `[NAMESPACE/]NAME@1.2.0`, or the CVI."""
+        return self.composite or self.version
+
+
+class CompositeApproved(Record, frozen=True, kw_only=True):
+    """Whether a composite is approved for an environment now, until when, and if not, why."""
+
+    environment: str
+    approved: bool
+    until: dt.datetime | None = None
+    decision_id: str | None = None
+    request_id: str | None = None
+    reasons: list[dict[str, str]] = msgspec.field(default_factory=list)
+
+
+class CompositeApprovals(Record, frozen=True, kw_only=True):
+    """A composite, the versions of this registry it pins (the lead first), and where it is approved."""
+
+    cvi: str
+    members: list[str] = msgspec.field(default_factory=list)
+    items: list[CompositeApproved] = msgspec.field(default_factory=list)
 
 
 class ShownDecision(Decision, frozen=True, kw_only=True):

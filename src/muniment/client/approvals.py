@@ -9,12 +9,14 @@ from typing import Any
 
 from muniment.client.approval_records import (
     ApprovalRequest,
+    CompositeApprovals,
     Decision,
     Given,
     Resolved,
     ShownDecision,
     ShownRequest,
 )
+from muniment.client.evidence import CVI
 from muniment.client.paging import all_items
 from muniment.client.receipts import PATIENCE
 from muniment.client.records import LogKeys, Page
@@ -29,7 +31,10 @@ from muniment.core.receipt import Receipt
 
 
 class Approvals:
-    """Calls about requests and what people say of them. `ref` is `[NAMESPACE/]NAME@1.2.0`, `…@alias`."""
+    """Calls about requests and what people say of them.
+
+    `ref` is `[NAMESPACE/]NAME@1.2.0`, `…@alias`, or a composite's identifier (`cvi1-…`).
+    """
 
     def __init__(self, transport: Transport, versions: Versions) -> None:
         self._transport = transport
@@ -45,13 +50,15 @@ class Approvals:
         reference: str = "",
         re_conformity: str = "",
     ) -> ApprovalRequest:
-        """Ask for a version to be approved for an environment. The same again is the same request.
+        """Ask for a version or composite to be approved for an environment.
 
-        `change` (routine, significant, substantial) says whose approval it takes.
+        The same again is the same request. `change` (routine, significant, substantial) says whose
+        approval it takes.
 
         Raises:
             Conflict: something else is asked for it already.
-            NotServed: it is retired or quarantined.
+            NotServed: it, or a version it pins, is retired or quarantined.
+            BadComposite: it pins no version of this registry.
         """
         body = {
             "environment": environment,
@@ -60,18 +67,25 @@ class Approvals:
             "reference": reference,
             "re_conformity_reference": re_conformity,
         }
-        path = version_path(self._versions.get(ref), "approval-requests")
+        path = (
+            api("composites", ref, "approval-requests")
+            if ref.startswith(CVI)
+            else version_path(self._versions.get(ref), "approval-requests")
+        )
         return self._transport.send("POST", path, body, ApprovalRequest)
 
     def list_(
         self,
         *,
         version: str | None = None,
+        composite: str | None = None,
         environment: str | None = None,
         state: str | None = None,
     ) -> list[ApprovalRequest]:
-        """Requests the caller may see, newest first."""
-        params = {"version": version, "environment": environment, "state": state}
+        """Requests the caller may see, newest first: all, of a version alone, or of a composite."""
+        params = {
+            "version": version, "composite": composite, "environment": environment, "state": state,
+        }  # fmt: skip
 
         def page_at(cursor: str | None) -> Page[ApprovalRequest]:
             query = {**params, "cursor": cursor}
@@ -80,14 +94,16 @@ class Approvals:
         return list(all_items(page_at))
 
     def get(self, request: str, *, environment: str = "production") -> ShownRequest:
-        """One request and how it stands: by its id, or the open one of a version and environment.
+        """One request and how it stands: by its id, or the open one of a version or composite there.
 
         Raises:
             NotFound: there is none.
         """
-        if "@" in request:
-            ref = self._versions.get(request).ref
-            found = self.list_(version=ref, environment=environment, state="open")
+        if "@" in request or request.startswith(CVI):
+            whole = request.startswith(CVI)
+            ref = request if whole else self._versions.get(request).ref
+            of = {"composite": ref} if whole else {"version": ref}
+            found = self.list_(environment=environment, state="open", **of)
             if not found:
                 raise NotFound(
                     f"nobody asks for {ref} to be approved for {environment}; ask:"
@@ -95,6 +111,14 @@ class Approvals:
                 )
             request = found[0].id
         return self._transport.get(api("approval-requests", request), ShownRequest)
+
+    def of_composite(self, identifier: str) -> CompositeApprovals:
+        """For which environments a composite is approved, until when, and if not, why.
+
+        Raises:
+            NotFound: there is none, or you may not see all of it.
+        """
+        return self._transport.get(api("composites", identifier, "approvals"), CompositeApprovals)
 
     def withdraw(self, request_id: str, *, reason: str = "") -> ApprovalRequest:
         """Take a request back: one's own, or as who governs the namespace."""
@@ -188,11 +212,15 @@ class Decisions:
         self,
         *,
         version: str | None = None,
+        composite: str | None = None,
         environment: str | None = None,
         outcome: str | None = None,
     ) -> list[Decision]:
-        """Decisions the caller may see, newest first."""
-        params = {"version": version, "environment": environment, "outcome": outcome}
+        """Decisions the caller may see, newest first: all, on a version alone, or on a composite."""
+        params = {
+            "version": version, "composite": composite, "environment": environment,
+            "outcome": outcome,
+        }  # fmt: skip
 
         def page_at(cursor: str | None) -> Page[Decision]:
             query = {**params, "cursor": cursor}

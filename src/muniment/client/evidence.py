@@ -179,14 +179,19 @@ class EvidenceCalls:
     def gates(
         self, ref: str, *, plan: str | None = None, dry_run: bool = False
     ) -> list[AddedEvidence]:
-        """Run a plan's gates on the version; each gate's record becomes evidence.
+        """Run a plan's gates on the version (or a composite); each gate's record becomes evidence.
 
-        `plan` is the id the plan was recorded as; the asset's newest if not given.
+        `plan` is the id the plan was recorded as; the asset's newest if not given, of a composite its
+        own newest or else that of its first member that has one.
 
         Raises:
-            NotFound: the asset has no such plan.
+            NotFound: there is no such plan.
         """
-        path = version_path(self._versions.get(ref), "gates")
+        path = (
+            api("composites", ref, "gates")
+            if ref.startswith(CVI)
+            else version_path(self._versions.get(ref), "gates")
+        )
         body = {"plan": plan, "dry_run": dry_run}
         return self._transport.send("POST", path, body, Page[AddedEvidence]).items
 

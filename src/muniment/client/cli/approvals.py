@@ -27,8 +27,8 @@ def expiring(
     if not found:
         screen.result(data, f"No approval ends within {days} days")
         return
-    rows = [(each.version, each.environment, each.expires_at, each.id) for each in found]
-    screen.result(data, table(("Version", "For", "Ends", "Decision"), rows))
+    rows = [(each.name, each.environment, each.expires_at, each.id) for each in found]
+    screen.result(data, table(("What", "For", "Ends", "Decision"), rows))
 
 
 @app.command()

@@ -94,7 +94,7 @@ def approve(
             conditions=[(text, day.date()) for text, day in zip(texts, days, strict=True)],
             key=own,
         )
-    _say(screen, done, found.version, found.environment)
+    _say(screen, done, found.name, found.environment)
 
 
 @app.command()
@@ -150,12 +150,12 @@ def _give(
             comment=reason,
             key=own if isinstance(own, OwnKey) else None,
         )
-    _say(screen, done, found.version, found.environment)
+    _say(screen, done, found.name, found.environment)
 
 
-def _say(screen: Screen, done: Given, version: str, environment: str) -> None:
+def _say(screen: Screen, done: Given, name: str, environment: str) -> None:
     how = "with your own key" if done.approval.key_id else "by the registry, for this session"
-    lines = [f"{_said(done.approval, version, environment)} as {done.approval.role}, signed {how}"]
+    lines = [f"{_said(done.approval, name, environment)} as {done.approval.role}, signed {how}"]
     if done.decision is None:
         lines += wanting(done.missing, done.verdict)
     else:

@@ -12,9 +12,11 @@ import typer
 from muniment.client.cli.people import add_names
 from muniment.client.cli.screen import Json, Screen, fields, table
 from muniment.core.composite import SCHEMA
-from muniment.core.errors import BadComposite, BadPath
+from muniment.core.errors import BadComposite, BadPath, NotFound
 
 if TYPE_CHECKING:
+    from muniment.client.approval_records import CompositeApprovals
+    from muniment.client.client import Client
     from muniment.client.composites import Composite
 
 app = typer.Typer(
@@ -110,6 +112,7 @@ def show(ctx: typer.Context, cvi: Cvi, as_json: Json = False) -> None:
     screen = Screen(ctx, as_json=as_json)
     with screen.client() as client:
         found = client.composites.get(cvi)
+        approvals = _approvals(client, cvi)
         add_names(client, [found.registered_by] if found.registered_by else [])
     by = found.registered_by or {}
     head = fields(
@@ -120,10 +123,46 @@ def show(ctx: typer.Context, cvi: Cvi, as_json: Json = False) -> None:
             ("Registered", found.registered_at),
             ("By", by.get("name") or by.get("id")),
             ("Entry", found.entry_id),
+            ("Members", [] if approvals is None else approvals.members),
+            *_told(approvals),
         ]
     )
     rows = [_row(one) for one in found.components]
-    screen.result(found.as_json(), head, table(("Kind", "Name", "Digest", "Here"), rows))
+    data = found.as_json() | {"approvals": None if approvals is None else approvals.as_json()}
+    screen.result(data, head, table(("Kind", "Name", "Digest", "Here"), rows))
+
+
+def _approvals(client: Client, cvi: str) -> CompositeApprovals | None:
+    """Where it is approved; None where not all of its members may be seen."""
+    try:
+        return client.approvals.of_composite(cvi)
+    except (NotFound, BadComposite):
+        return None
+
+
+def _told(approvals: CompositeApprovals | None) -> list[tuple[str, str]]:
+    if approvals is None:
+        return [("Approved for", "not told: you may not see all that it pins")]
+    if not approvals.members:
+        return [("Approved for", "nothing: it pins no version of this registry")]
+    here = [
+        f"{one.environment} until {one.until:%Y-%m-%d %H:%M}Z"
+        for one in approvals.items
+        if one.approved and one.until is not None
+    ]
+    lines = [("Approved for", ", ".join(here) or "nothing")]
+    # What was decided and does not hold is worth a word; what nobody asked for is not.
+    lines += [
+        (f"Not for {one.environment}", "; ".join(each["message"] for each in one.reasons))
+        for one in approvals.items
+        if not one.approved and one.decision_id is not None
+    ]
+    lines += [
+        (f"Asked for {one.environment}", f"request {one.request_id}")
+        for one in approvals.items
+        if one.request_id is not None
+    ]
+    return lines
 
 
 def _row(one: dict[str, Any]) -> tuple[str, str, str, str]:

@@ -32,7 +32,12 @@ _TITLES = {
 @app.command("list")
 def list_(
     ctx: typer.Context,
-    version: Annotated[str | None, typer.Option("--version", help="Only of NAME@1.2.0.")] = None,
+    version: Annotated[
+        str | None, typer.Option("--version", help="Only on NAME@1.2.0 alone.")
+    ] = None,
+    composite: Annotated[
+        str | None, typer.Option("--composite", help="Only on this composite (cvi1-…).")
+    ] = None,
     environment: Annotated[str | None, typer.Option("--env", help="Only for there.")] = None,
     outcome: Annotated[str | None, typer.Option("--outcome", help="approved or rejected.")] = None,
     as_json: Json = False,
@@ -40,16 +45,18 @@ def list_(
     """List decisions, newest first."""
     screen = Screen(ctx, as_json=as_json)
     with screen.client() as client:
-        found = client.decisions.list_(version=version, environment=environment, outcome=outcome)
+        found = client.decisions.list_(
+            version=version, composite=composite, environment=environment, outcome=outcome
+        )
     data = [each.as_json() for each in found]
     if not found:
         screen.result(data, "Nothing was decided yet")
         return
     rows = [
-        (each.id, each.version, each.environment, each.outcome, each.decided_at, each.expires_at)
+        (each.id, each.name, each.environment, each.outcome, each.decided_at, each.expires_at)
         for each in found
     ]
-    columns = ("Id", "Version", "For", "Decided", "At", "Until")
+    columns = ("Id", "What", "For", "Decided", "At", "Until")
     screen.result(data, table(columns, rows))
 
 
@@ -67,7 +74,9 @@ def show(
         names = client.principals.names({one["person_id"] for one in signed}) if signed else {}
     head = fields(
         [
-            ("Version", found.version),
+            ("Composite", found.composite),
+            ("Version", found.version if found.composite is None else ""),
+            ("Members", [one["ref"] for one in _members(found.record)]),
             ("For", found.environment),
             ("Decided", found.outcome),
             ("At", found.decided_at),
@@ -98,6 +107,11 @@ def show(
         table(("Role", "Who", "Said", "Signed with"), people),
         table(("Rule", "Class", "Says", "Why"), said),
     )
+
+
+def _members(record: dict[str, Any]) -> list[dict[str, Any]]:
+    members: list[dict[str, Any]] = (record.get("frozen") or {}).get("members", [])
+    return members
 
 
 @app.command()

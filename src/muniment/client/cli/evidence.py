@@ -243,7 +243,7 @@ def gates(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Run a gate plan on a version's evaluations. Exits with 3 if a blocking gate failed."""
+    """Run a gate plan on the evaluations of a version or composite. Exits with 3 if a blocking gate failed."""
     screen = Screen(ctx, as_json=as_json)
     with screen.client() as client:
         done = client.evidence.gates(ref, plan=plan, dry_run=dry_run)

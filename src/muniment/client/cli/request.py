@@ -23,8 +23,9 @@ class _OrOpen(TyperGroup):
     """`muniment request NAME@1.2.0 --to production` asks; everything else is a command of its own."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Return the command that is named, or `open` where a version is."""
-        if args and args[0] not in self.commands and "@" in args[0]:
+        """Return the command that is named, or `open` where a version or composite is."""
+        named = bool(args) and args[0] not in self.commands
+        if named and ("@" in args[0] or args[0].startswith("cvi1-")):
             args = ["open", *args]
         return super().resolve_command(ctx, args)
 
@@ -33,17 +34,19 @@ app = typer.Typer(
     cls=_OrOpen,
     no_args_is_help=True,
     add_completion=False,
-    help="Ask for a version to be approved: `muniment request NAME@1.2.0 --to production`.",
+    help="Ask for a version or composite to be approved: `muniment request NAME@1.2.0 --to production`.",
 )
 
-RequestId = Annotated[str, typer.Argument(help="Id of the request, or NAME@1.2.0 (the open one).")]
-Env = Annotated[str, typer.Option("--env", help="Where to, with NAME@1.2.0.")]
+RequestId = Annotated[
+    str, typer.Argument(help="Id of the request, or NAME@1.2.0 or cvi1-… (the open one).")
+]
+Env = Annotated[str, typer.Option("--env", help="Where to, with NAME@1.2.0 or cvi1-….")]
 
 
 @app.command("open")
 def open_(
     ctx: typer.Context,
-    ref: Annotated[str, typer.Argument(help="NAME@1.2.0, NAME@alias or NAME@7.")],
+    ref: Annotated[str, typer.Argument(help="NAME@1.2.0, NAME@alias, NAME@7 or cvi1-….")],
     environment: Annotated[str, typer.Option("--to", help="Where it is to go.")],
     change: Annotated[
         str, typer.Option("--change", help="routine, significant or substantial.")
@@ -57,7 +60,7 @@ def open_(
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Ask for a version to be approved for an environment. The same again is the same request."""
+    """Ask for a version or composite to be approved for an environment. The same again is the same request."""
     screen = Screen(ctx, as_json=as_json)
     with screen.client() as client:
         found = client.approvals.request(
@@ -70,7 +73,7 @@ def open_(
         )
     screen.result(
         found.as_json(),
-        f"{found.version} is to be approved for {found.environment}: request {found.id}",
+        f"{found.name} is to be approved for {found.environment}: request {found.id}",
         f"Reviewers sign {found.frozen_sha256}; look with `muniment request show {found.id}`",
     )
 
@@ -78,7 +81,12 @@ def open_(
 @app.command("list")
 def list_(
     ctx: typer.Context,
-    version: Annotated[str | None, typer.Option("--version", help="Only of NAME@1.2.0.")] = None,
+    version: Annotated[
+        str | None, typer.Option("--version", help="Only of NAME@1.2.0 alone.")
+    ] = None,
+    composite: Annotated[
+        str | None, typer.Option("--composite", help="Only of this composite (cvi1-…).")
+    ] = None,
     environment: Annotated[str | None, typer.Option("--env", help="Only for there.")] = None,
     state: Annotated[
         str | None, typer.Option("--state", help="open, approved, rejected, withdrawn, void.")
@@ -88,7 +96,9 @@ def list_(
     """List requests, newest first."""
     screen = Screen(ctx, as_json=as_json)
     with screen.client() as client:
-        found = client.approvals.list_(version=version, environment=environment, state=state)
+        found = client.approvals.list_(
+            version=version, composite=composite, environment=environment, state=state
+        )
         data = [each.as_json() for each in found]
         add_names(client, [each["requester"] for each in data])
     if not found:
@@ -97,7 +107,7 @@ def list_(
     rows = [
         (
             each["id"],
-            each["version"],
+            each.get("composite") or each["version"],
             each["environment"],
             each["change_class"],
             each["requester"].get("name", each["requester"]["id"]),
@@ -106,7 +116,7 @@ def list_(
         )
         for each in data
     ]
-    columns = ("Id", "Version", "For", "Change", "Asked by", "Since", "State")
+    columns = ("Id", "What", "For", "Change", "Asked by", "Since", "State")
     screen.result(data, table(columns, rows))
 
 
@@ -129,7 +139,9 @@ def _lines(client: Client, found: ShownRequest) -> list[RenderableType]:
     asked = found.requester["id"]
     head = fields(
         [
-            ("Version", found.version),
+            ("Composite", found.composite),
+            ("Version", found.version if found.composite is None else ""),
+            ("Members", [_member(one) for one in found.frozen.get("members", [])]),
             ("For", found.environment),
             ("Change", found.change_class),
             ("State", found.state),
@@ -142,7 +154,7 @@ def _lines(client: Client, found: ShownRequest) -> list[RenderableType]:
             ("Own key needed", "yes" if found.own_key else ""),
             (
                 "Evidence",
-                [f"{one['kind']} {one['sha256'][:12]}" for one in found.frozen["evidence"]],
+                [_evidence(one) for one in found.frozen["evidence"]],
             ),
         ]
     )
@@ -216,6 +228,16 @@ def _steps(found: ShownRequest, names: Mapping[str, str]) -> RenderableType:
     return table(("Step", "For", "State", "By", "Who can"), rows)
 
 
+def _member(one: dict[str, Any]) -> str:
+    tier = one["risk_tier"] or "no risk tier"
+    return f"{one['ref']} ({tier}), files {one['manifest_sha256'][:12]}"
+
+
+def _evidence(one: dict[str, Any]) -> str:
+    of = f" of {one['of']}" if one.get("of") else ""
+    return f"{one['kind']} {one['sha256'][:12]}{of}"
+
+
 def wanting(missing: list[dict[str, Any]], verdict: dict[str, Any] | None) -> list[str]:
     """Say of which roles people are wanting, and what else is in the way."""
     lines = [
@@ -249,4 +271,4 @@ def withdraw(
     screen = Screen(ctx, as_json=as_json)
     with screen.client() as client:
         done = client.approvals.withdraw(request_id, reason=reason)
-    screen.result(done.as_json(), f"Request {done.id} for {done.version} is withdrawn")
+    screen.result(done.as_json(), f"Request {done.id} for {done.name} is withdrawn")

@@ -211,6 +211,36 @@ _PLAN: Final[LiteralString] = (
 )
 
 
+async def find_plan_for(
+    tx: Tx, cvi: str, assets: Sequence[uuid.UUID], plan_id: uuid.UUID | None
+) -> Evidence:
+    """Return a gate plan for a composite: that of an id, or else the newest of its own.
+
+    Else that of the first of `assets` that has one. An id must be of one of these, too.
+
+    Raises:
+        NotFound: there is none.
+    """
+    row = await tx.fetchrow(_PLAN_FOR, cvi, list(assets), plan_id)
+    if row is None:
+        raise NotFound(
+            "neither this composite nor an asset of it has such a gate plan: add one with"
+            " `muniment evidence add` (`muniment/gate-plan/v1`) before its evaluations run"
+        )
+    return to_evidence(row)
+
+
+_PLAN_FOR: Final[LiteralString] = (
+    COLUMNS
+    + """
+    WHERE (e.subject_kind = 'composite' AND e.subject_id = $1 OR e.asset_id = ANY($2::uuid[]))
+      AND e.kind = 'gate' AND e.format = 'gate-plan' AND ($3::uuid IS NULL OR e.id = $3)
+    ORDER BY e.subject_kind = 'composite' DESC, array_position($2::uuid[], e.asset_id),
+             e.recorded_at DESC, e.id DESC
+    LIMIT 1"""
+)
+
+
 async def held_files(tx: Tx, about_: About, digests: Sequence[Digest]) -> dict[Digest, int]:
     """Return those of `digests` that are files of the subject's evidence already, with their sizes."""
     rows = await tx.fetch(

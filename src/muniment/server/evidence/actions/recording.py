@@ -107,7 +107,8 @@ def judge(
     Nothing is written, and the files are not held yet (`keep`).
     """
     rules = gates.plan_from(plan.parsed["details"], plan.recorded_at, str(plan.digest))
-    judged = gates.Judged(about.name, tuple(sorted(map(str, about.components.values()))))
+    cvi = about.id if about.kind == "composite" else None
+    judged = gates.Judged(about.name, tuple(sorted(map(str, about.components.values()))), cvi)
     found = []
     for record in gates.run_gates(rules, evaluations, judged, started=by.at, ended=by.at):
         data = canonical(record)

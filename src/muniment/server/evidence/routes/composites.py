@@ -15,6 +15,7 @@ from muniment.core.errors import (
     NotFound,
 )
 from muniment.server import composites
+from muniment.server.composites.records import Composite
 from muniment.server.evidence import reads
 from muniment.server.evidence.records import About, Evidence, EvidenceKind, Freshness
 from muniment.server.evidence.routes.adding import AddedBody, NewEvidenceBody, add_to
@@ -26,6 +27,7 @@ from muniment.server.evidence.routes.bodies import (
     evidence_id_of,
     item,
 )
+from muniment.server.evidence.routes.judging import GatesBody, judged
 from muniment.server.evidence.routes.reading import EvidenceQuery, paged, wanted_by
 from muniment.server.evidence.rules import binding
 from muniment.server.http.held import held_file
@@ -47,7 +49,7 @@ class CompositeEvidenceQuery(msgspec.Struct, frozen=True, kw_only=True):
     limit: Limit = LIMIT_DEFAULT
 
 
-async def _about(call: Call, tx: Tx, verb: Verb = Verb.READ) -> About:
+async def _composite(call: Call, tx: Tx, verb: Verb) -> Composite:
     """Return the composite the path names, if the caller has `verb` in its namespace.
 
     Raises:
@@ -58,7 +60,12 @@ async def _about(call: Call, tx: Tx, verb: Verb = Verb.READ) -> About:
     if not call.may(Verb.READ, Scope(found.namespace)):
         raise NotFound(f"there is no composite {call.path['cvi'][:80]}")  # as if there were none
     call.require(verb, Scope(found.namespace))
-    return binding.about_composite(found)
+    return found
+
+
+async def _about(call: Call, tx: Tx, verb: Verb = Verb.READ) -> About:
+    """Return that composite as something evidence can be about."""
+    return binding.about_composite(await _composite(call, tx, verb))
 
 
 async def _about_to_attest(call: Call, tx: Tx) -> About:
@@ -92,6 +99,25 @@ async def get_file(call: Call) -> Reply:
     async with call.deps.db.transaction(read_only=True) as tx:
         one = await _one(call, tx)
     return await held_file(call, one.digest, one.size_bytes, one.file_name)
+
+
+async def run_gates(call: Call) -> Reply:
+    """Run a plan's gates on the evaluations of a composite; each gate's record becomes evidence of it.
+
+    The plan is the composite's own, else that of a member's asset, the lead's first.
+    """
+    async with call.deps.db.transaction(read_only=True) as tx:
+        composite = await _composite(call, tx, Verb.ATTEST)
+        members = await composites.members(tx, composite)
+        assets = [
+            one.asset_id
+            for one in members
+            if call.may(Verb.READ, Scope(str(one.ref.asset.namespace), str(one.ref.asset.name)))
+        ]
+        plan = await reads.find_plan_for(tx, composite.cvi, assets, call.body.plan)
+        found = await reads.about(tx, "composite", composite.cvi, kind=EvidenceKind.EVALUATION)
+    evaluations = [one for one in found if not binding.of_composite(one, composite, call.now).stale]
+    return await judged(call, plan, evaluations, binding.about_composite(composite))
 
 
 OPERATIONS: list[Operation] = [
@@ -150,5 +176,21 @@ OPERATIONS: list[Operation] = [
         errors=(NotFound, BadRange, BlobStoreDown),
         tag=TAG,
         media_type="application/octet-stream",
+    ),
+    Operation(
+        method="POST",
+        path="/api/v1/composites/{cvi}/gates",
+        id="run_composite_gates",
+        summary="Run the gates of a plan on a composite",
+        handler=run_gates,
+        needs=Verb.ATTEST,
+        scope=ScopeFrom.ANYWHERE,
+        tx=TxMode.NONE,
+        body=GatesBody,
+        returns=AddedBody,
+        status=201,
+        also=(200,),
+        errors=(NotFound, BadEvidence, BlobStoreDown),
+        tag=TAG,
     ),
 ]

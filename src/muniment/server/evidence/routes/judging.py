@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import uuid
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -14,7 +15,7 @@ from muniment.core.errors import BadEvidence, BadName, BadVersion, BlobStoreDown
 from muniment.server import artifacts, ledger
 from muniment.server.catalog.records import Version
 from muniment.server.evidence import actions, reads
-from muniment.server.evidence.records import Evidence, EvidenceKind, Freshness
+from muniment.server.evidence.records import About, Evidence, EvidenceKind, Freshness
 from muniment.server.evidence.routes.adding import AddedBody, added
 from muniment.server.evidence.routes.bodies import ONE, TAG, version_of
 from muniment.server.evidence.rules import binding, coverage, mlbom
@@ -98,18 +99,25 @@ class GatesBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def run_gates(call: Call) -> Reply:
     """Run a plan's gates on what is known of a version; each gate's record becomes evidence."""
-    deps, request = call.deps, call.body
-    async with deps.db.transaction(read_only=True) as tx:
+    async with call.deps.db.transaction(read_only=True) as tx:
         version = await version_of(call, tx)
-        plan = await reads.find_plan(tx, version.asset_id, request.plan)
+        plan = await reads.find_plan(tx, version.asset_id, call.body.plan)
         evaluations = [
             one
             for one, fresh in await known(tx, version, call.now)
             if one.kind is EvidenceKind.EVALUATION and not fresh.stale
         ]
+    return await judged(call, plan, evaluations, binding.about_version(version))
+
+
+async def judged(
+    call: Call, plan: Evidence, evaluations: Sequence[Evidence], about: About
+) -> Reply:
+    """Run a plan's gates on what evidence is about, and record what they say unless it is a dry run."""
+    deps = call.deps
     by = By(ledger.actor_of(call.caller), call.now, call.new_id)
-    new = actions.judge(plan, evaluations, binding.about_version(version), by)
-    if request.dry_run:
+    new = actions.judge(plan, evaluations, about, by)
+    if call.body.dry_run:
         return Reply(AddedBody([added(actions.evidence_of(one, by)) for one, _ in new]))
     held = [
         dataclasses.replace(one, kept=await actions.keep(deps.blobs, data, call.new_id()))
