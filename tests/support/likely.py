@@ -358,6 +358,7 @@ def _bodies(upload: str) -> dict[str, list[Any]]:
         "promote_composite": [{"environment": "development", "reason": "why"}],
         "withdraw_composite": [{"environment": "production", "reason": "over"}],
         "run_gates": [{}, {"dry_run": True}],
+        "run_composite_gates": [{}, {"dry_run": True}],
         "register_mlflow_version": [{"upload_id": upload, "files": [file], "source": "models:/m"}],
         "reinstate_version": [{"reason": "needed again"}],
         "release_version": [{"reason": "looked at"}],

@@ -65,6 +65,7 @@ def seed_approvals(
     }  # fmt: skip
     bodies: dict[str, list[Any]] = {
         "open_approval_request": [{"environment": "staging", "change_class": "routine"}],
+        "open_composite_approval_request": [{"environment": "staging", "change_class": "routine"}],
         "give_approval": [{"decision": "defer", "role": "platform", "comment": "later"}],
         "withdraw_approval_request": [{"reason": "over"}],
         "comment_approval_request": [{"text": "why not?"}],

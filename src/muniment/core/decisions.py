@@ -8,7 +8,7 @@ The file is the Sigstore bundle of the decision's entry. Steps, in order:
 4. what was frozen has the digest that was decided on, and is of the files the statement is about; of
    a composite, its manifest leads to its CVI and its members are components of it;
 5. every approval in it is signed, by the key beside it, over just that; those of an approved request
-   by different people, none of them who asked;
+   by different people, none of them who asked, nor who registered the composite;
 6. it has not run out.
 
 Whose the keys in step 5 are, the registry says. Source: trust.md §2; SLSA VSA v1; DSSE v1.0.2.
@@ -218,8 +218,11 @@ def _approvals(entry: Mapping[str, Any], payload: Mapping[str, Any], record_key:
     if entry["act"] == "decision.approve":
         if not approving:
             raise BadProof("nobody approved it")
-        if payload["frozen"]["requester"] in {one["person_id"] for one in approving}:
+        persons = {one["person_id"] for one in approving}
+        if payload["frozen"]["requester"] in persons:
             raise BadProof("who asked for it approved it")
+        if payload["frozen"].get("composite", {}).get("registered_by") in persons:
+            raise BadProof("who registered the composite approved it")
     return ", ".join(told)
 
 

@@ -13,6 +13,7 @@ import pytest
 from muniment.core.approvals import Said, approval_statement, frozen_sha256, sign
 from muniment.core.canon import to_base64
 from muniment.core.checkpoint import LogKey
+from muniment.core.composite import SCHEMA, cvi, parse_cvi
 from muniment.core.decisions import SUMMARY_TYPE, CheckedDecision, check_decision, log_key_of
 from muniment.core.digest import Digest
 from muniment.core.entry import (
@@ -68,18 +69,24 @@ def approval(  # noqa: PLR0917 -- what it says
     }  # fmt: skip
 
 
-def payload_of(act: str = "decision.approve") -> dict[str, Any]:
+def payload_of(
+    act: str = "decision.approve", frozen: Any = FROZEN, **decision: Any
+) -> dict[str, Any]:
     approves = act == "decision.approve"
-    said = [approval(ADA, "security", 1), approval(BOB, "platform", None)]
+    said = [
+        approval(ADA, "security", 1, frozen=frozen),
+        approval(BOB, "platform", None, frozen=frozen),
+    ]
     if not approves:
         said = [approval(ADA, "security", 1, "reject")]
     return {
         "decision": {
+            **decision,
             "request_id": str(REQUEST),
-            "frozen_sha256": frozen_sha256(FROZEN).hex,
+            "frozen_sha256": frozen_sha256(frozen).hex,
             "expires_at": "2026-07-19T09:00:00.000000Z" if approves else None,
         },
-        "frozen": FROZEN,
+        "frozen": frozen,
         "approvals": said,
         "predicate": {
             "verifier": {"id": "https://registry.example"},
@@ -198,6 +205,62 @@ def test_what_contradicts_itself_does_not_hold(change: Change, step: int) -> Non
 
 def test_it_is_of_the_files_it_names() -> None:
     assert failing(check(exported(payload_of(), digests=[Digest(bytes([1] * 32))]))) == [4]
+
+
+# --- of composites -------------------------------------------------------------------------------
+
+COMPONENTS: list[dict[str, Any]] = [
+    *(
+        {"kind": kind, "name": "-", "status": "not-applicable", "reason": "none"}
+        for kind in ("code", "data", "adapter", "config", "env")
+    ),
+    {"kind": "model", "name": "fraud", "digest": {"sha256": "a" * 64}},
+    {"kind": "prompt", "name": "words", "digest": {"sha256": "b" * 64}},
+]
+WHOLE = {"schema": SCHEMA, "system": "shop", "components": COMPONENTS}
+CVI = cvi(WHOLE)
+
+
+def whole(**more: Any) -> dict[str, Any]:
+    """What is frozen of a composite."""
+    rest = {name: value for name, value in FROZEN.items() if name != "version"}
+    members = [
+        {"ref": f"{one['name']}@1.0.0", "manifest_sha256": one["digest"]["sha256"]}
+        for one in COMPONENTS[5:]
+    ]
+    made = {"cvi": CVI, "registered_by": "carl"}
+    return {**rest, "composite": made, "manifest": WHOLE, "members": members, **more}
+
+
+ROOT = Digest(parse_cvi(CVI))
+PARTS = [Digest(bytes.fromhex(one * 64)) for one in "ab"]
+
+
+def test_a_decision_on_a_composite_is_of_its_root_and_of_every_member() -> None:
+    found = check(exported(payload_of(frozen=whole(), composite=CVI), digests=[ROOT, *PARTS]))
+    assert (found.ok, found.approves) == (True, True), found.steps
+    assert f"{CVI} (fraud@1.0.0, words@1.0.0) for production" in found.steps[3].detail
+
+
+@pytest.mark.parametrize(
+    ("frozen", "identifier", "digests", "steps"),
+    [
+        (whole(), CVI, [ROOT], [4]),
+        (whole(), CVI, [ROOT, *PARTS[::-1]], [4]),
+        (whole(), None, [ROOT, *PARTS], [4]),
+        (FROZEN, CVI, [MANIFEST], [4]),
+        (whole(manifest={**WHOLE, "system": "other"}), CVI, [ROOT, *PARTS], [4]),
+        (whole(), "cvi1-" + "a" * 52, [ROOT, *PARTS], [4]),
+        (whole(members=[]), CVI, [ROOT], [4]),
+        (whole(members=[{"ref": "x@1.0.0", "manifest_sha256": "c" * 64}]), CVI, [ROOT, Digest(bytes.fromhex("c" * 64))], [4]),
+        (whole(composite={"cvi": CVI, "registered_by": ADA}), CVI, [ROOT, *PARTS], [5]),
+    ],
+)  # fmt: skip
+def test_a_decision_on_another_composite_does_not_hold(
+    frozen: Any, identifier: str | None, digests: list[Digest], steps: list[int]
+) -> None:
+    payload = payload_of(frozen=frozen, composite=identifier)
+    assert failing(check(exported(payload, digests=digests))) == steps
 
 
 @pytest.mark.parametrize(
