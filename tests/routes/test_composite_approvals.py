@@ -144,8 +144,7 @@ async def test_a_composite_is_evaluated_approved_by_three_and_another_prompt_is_
 ) -> None:
     room, clock = starting, starting.clock
     await believe(room.house)
-    about = {"asset": {**ASSET, "risk_tier": "limited"}}
-    await evidenced(room.house, "fraud", **about)
+    await evidenced(room.house, "fraud", asset={**ASSET, "risk_tier": "limited"})
     said = {**METADATA, "prompt": {"template": "say {{what}}", "variables": ["what"]}}
     await evidenced(
         room.house, "words", tree={"p.json": b"{}"}, metadata=said, asset=WORDS,

@@ -15,6 +15,7 @@ from muniment.server.approvals.reads import matters
 from muniment.server.approvals.reads.facts import facts_of
 from muniment.server.approvals.records import (
     Approved,
+    DecisionOf,
     Place,
     Request,
     RuleException,
@@ -45,14 +46,23 @@ from muniment.server.ports.db import Tx
 from muniment.server.ports.engine_pool import EnginePool
 
 
-async def standing(tx: Tx, version_id: uuid.UUID, environment: str, at: dt.datetime) -> Standing:
+async def standing(
+    tx: Tx,
+    version_id: uuid.UUID,
+    environment: str,
+    at: dt.datetime,
+    *,
+    known: tuple[Version, Asset] | None = None,
+) -> Standing:
     """Return how approval of a version alone for an environment stands at `at`, as it is recorded now.
+
+    `known` are the version and its asset, if they were read before.
 
     Raises:
         BadBody: there is no such environment.
     """
-    version = await catalog.version_by_id(tx, version_id)
-    asset = await catalog.get_asset(tx, version.asset)
+    version = known[0] if known else await catalog.version_by_id(tx, version_id)
+    asset = known[1] if known else await catalog.get_asset(tx, version.asset)
     return await standing_of(tx, matters.of_version(version, asset), environment, at)
 
 
@@ -83,12 +93,10 @@ async def standing_of(tx: Tx, matter: Matter, environment: str, at: dt.datetime)
         chosen = await request_store.get_request(tx, decided.request_id)
     if chosen is None:
         return await _without_request(tx, matter, place, at)
-    pending = latest if latest is not None and latest.ended_as is None else None
-    found = await of_request(tx, chosen, at, place=place, matter=matter)
+    asked_anew = latest is not None and latest.ended_as is None and latest.id != chosen.id
+    found = await of_request(tx, chosen, at, place=place, matter=matter, newest=decided)
     return dataclasses.replace(
-        found,
-        pending=None if pending is not None and pending.id == chosen.id else pending,
-        decision=found.decision or decided,
+        found, pending=latest if asked_anew else None, decision=found.decision or decided
     )
 
 
@@ -104,8 +112,12 @@ async def of_request(
     *,
     place: Place | None = None,
     matter: Matter | None = None,
+    newest: DecisionOf | None = None,
 ) -> Standing:
-    """Return how one request stands at `at`; `matter` is what it is about, if that was read before."""
+    """Return how one request stands at `at`.
+
+    `place`, `matter` and the `newest` decision on what it is about are read here if they were not before.
+    """
     place = place or await request_store.get_place(tx, request.environment)
     matter = matter or await matters.of_request(tx, request)
     bundle = await policy.active(tx, at)
@@ -117,6 +129,8 @@ async def of_request(
     counted = {one.approval.id for one in words if one.approval.decision == "approve"}
     conditions = await signed_store.conditions_of(tx, request.id)
     held = await _exceptions(tx, matter, place, at, requester=request.actor.id)
+    if newest is None or newest.request_id != request.id:
+        newest = await decision_store.decision_on(tx, request.id) if decided else None
     return Standing(
         at=at,
         place=place,
@@ -128,7 +142,7 @@ async def of_request(
         conditions=tuple(one for one in conditions if one.approval_id in counted),
         exceptions=held,
         waived=_told(matter, held, at),
-        decision=await decision_store.decision_on(tx, request.id),
+        decision=newest,
     )
 
 
