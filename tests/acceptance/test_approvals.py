@@ -128,6 +128,60 @@ def test_three_people_approve_and_a_stranger_checks_it(server: ServerProcess) ->
     server.cli("fsck", "--data", str(server.data))
 
 
+def test_a_composite_is_approved_and_checked_like_a_version(server: ServerProcess) -> None:
+    """From `composite create` to `decision verify`, in text where people read."""
+    maker = Person(server, "cleo", "contributor")
+    files = server.home / "whole"
+    files.mkdir()
+    (files / "m.bin").write_bytes(b"whole weights")
+    says = server.home / "says.yaml"
+    says.write_text("risk_tier: limited\nprompt: {template: 'say it'}\n")
+    limited = server.home / "limited.yaml"
+    limited.write_text("risk_tier: limited\n")
+    for name, kind, metadata in (("shop", "model", limited), ("shop-words", "prompt", says)):
+        maker.run(
+            "register", name, "--version", "1.0.0", "--artifact", str(files), "--kind", kind,
+            "--owner", "ada", "--metadata", str(metadata),
+        )  # fmt: skip
+    none = [f"--none={kind}=none" for kind in ("code", "data", "adapter", "config", "env")]
+    pins = ("--pin", "shop@1.0.0", "--pin", "shop-words@1.0.0")
+    made = maker.run("composite", "create", "shop", *pins, *none)["cvi"]
+    asker = Person(server, "carl", "contributor")
+    assert f"{made} is to be approved for production" in asker.say(
+        "request", made, "--to", "production", "--change", "significant"
+    ).output.replace("\n", "")
+    shown = asker.say("request", "show", made).output
+    assert "shop@1.0.0 (limited)" in shown
+    assert "shop-words@1.0.0 (limited)" in shown
+    assert "Asked for production" in asker.say("composite", "show", made).output
+    assert maker.run("approve", made, "--as", "product", code=3)["error"]["bar"] == "author"
+    product = Person(server, "cora", "approver_product")
+    platform = Person(server, "cole", "approver_platform")
+    for person, role in ((product, "product"), (platform, "platform")):
+        person.run("key", "create")
+        done = person.run("approve", made, "--as", role)
+    decision = done["decision"]
+    assert (decision["outcome"], decision["composite"]) == ("approved", made)
+    assert "production until" in asker.say("composite", "show", made).output
+    [listed] = asker.run("decision", "list", "--composite", made)
+    assert listed["id"] == decision["id"]
+    assert asker.run("request", "list", "--composite", made, "--state", "approved")
+    text = asker.say("decision", "show", decision["id"]).output
+    assert "shop-words@1.0.0" in text
+    file, keys = server.home / "whole.json", server.home / "whole-keys.json"
+    platform.run("decision", "export", decision["id"], "-o", str(file))
+    keys.write_text(json.dumps(platform.run("log", "keys")))
+    alone: Any = {"MUNIMENT_CONFIG_HOME": str(server.home / "nobody"), "MUNIMENT_TOKEN": "x"}
+    found = product.run("decision", "verify", str(file), "--key", str(keys), **alone)
+    assert (found["ok"], found["approves"]) == (True, True)
+    assert made in found["steps"][3]["detail"]
+    empty = maker.run(
+        "composite", "create", "bare", *none, "--none=model=none", "--none=prompt=none"
+    )
+    assert "pins no version" in asker.run("request", empty["cvi"], "--to", "production", code=1)["error"]["message"]  # fmt: skip
+    assert "it pins no version" in asker.say("composite", "show", empty["cvi"]).output
+
+
 def test_what_people_read(server: ServerProcess) -> None:
     """The same commands without `--json`; a rejection; an exception nobody may grant."""
     maker = Person(server, "mia", "contributor")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, LiteralString
 
+import asyncpg
 import pytest
 
 from muniment.core.approvals import read_statement
@@ -487,3 +488,91 @@ async def test_it_is_taken_back_remarked_on_and_decided_once(room: Council) -> N
     fine(await platform.post(meet, json={"note": "done"}))
     assert (await where(room, cvi))["approved"]
     await room.house.check()
+
+
+async def test_members_follow_a_name_and_a_version_may_be_there_twice(room: Council) -> None:
+    await room.version("thing")
+    await room.version("thing", "2.0.0")
+    fine(
+        await room.admin.post(
+            "/api/v1/assets/default/thing/rename", json={"name": "item", "reason": "clearer"}
+        )
+    )
+    records = [
+        {"pin": "item@2.0.0"}, {"pin": "item@1.0.0", "name": "arm"},
+        {**REST[0], "kind": "prompt"}, *REST,
+    ]  # fmt: skip
+    client = room.house.sender().client
+    cvi = fine(await client.post(URL, json={"system": "shop", "components": records}))["cvi"]
+    fine(
+        await room.admin.post(
+            "/api/v1/assets/default/item/rename", json={"name": "piece", "reason": "clearer still"}
+        )
+    )
+    found = fine(await room.asker.get(f"{URL}/{cvi}/approvals"))
+    assert sorted(found["members"]) == ["piece@1.0.0", "piece@2.0.0"]
+    request = await ask(room, cvi)
+    assert request["version"] == found["members"][0]
+    done = await room.approve(request["id"], "product", "platform")
+    fine(
+        await room.admin.post(
+            "/api/v1/assets/default/piece/rename", json={"name": "part", "reason": "again"}
+        )
+    )
+    assert (await where(room, cvi))["approved"], "what a member is called is judged anew"
+    assert done["decision"]["composite"] == cvi
+    await room.house.check()
+
+
+async def test_whatever_fails_asking_and_deciding_are_whole_or_not_at_all(room: Council) -> None:
+    watch = room.house.watch
+    cvi = await both(room)
+    product, platform = room.person("product"), room.person("platform")
+    for client in (room.asker, product, platform):
+        await me(client)
+    at = f"{URL}/{cvi}/approval-requests"
+    fine(
+        await room.asker.post(at, json={**ASK, "environment": "development"})
+    )  # warms what is kept
+    watch.start()
+    fine(await room.asker.post(at, json={**ASK, "environment": "staging"}))
+    count = len(watch.writes)
+    assert watch.writes[-1] == "COMMIT"
+    for strike in [*range(1, count, 3), count]:
+        watch.start(strike)
+        assert (await room.asker.post(at, json=ASK)).status_code == 503
+        query = {"composite": cvi, "environment": "production"}
+        assert fine(await room.asker.get(REQUESTS, params=query))["items"] == []
+    watch.start(count, persisted=True)
+    assert (await room.asker.post(at, json=ASK)).status_code == 503, "and yet it is there"
+    watch.start()
+    asked = await room.asker.post(at, json=ASK)
+    assert asked.status_code == 200
+    request = asked.json()["id"]
+    fine(await room.say(product, request, "product"))
+    for strike in range(1, 100, 7):
+        watch.start(strike)
+        answer = await room.say(platform, request, "platform")
+        if answer.status_code != 503:
+            break
+        assert await room.acts("decision.") == []
+    assert answer.json()["decision"]["outcome"] == "approved"
+    watch.start()
+    assert await room.acts("decision.") == ["decision.approve"]
+    await room.house.check()
+
+
+async def test_nothing_of_it_can_be_changed(room: Council, owner_db: PostgresDatabase) -> None:
+    cvi = await both(room)
+    request = await ask(room, cvi)
+    await room.approve(request["id"], "product", "platform")
+    await ask(room, cvi, reason="again")
+    changes: tuple[LiteralString, ...] = (
+        "UPDATE approval_request SET composite = NULL, member_assets = NULL",
+        "UPDATE approval_request SET member_assets = '{}' WHERE ended_at IS NULL",
+        "UPDATE decision SET composite = NULL",
+    )
+    for change in changes:
+        with pytest.raises(asyncpg.RestrictViolationError, match="never change"):
+            async with owner_db.transaction() as tx:
+                await tx.execute(change)
