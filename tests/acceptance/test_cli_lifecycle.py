@@ -93,6 +93,13 @@ def test_a_namespace_is_governed_by_command(server: ServerProcess) -> None:
     shown = seen(server, "namespace", "show", "team")
     assert (shown["mode"], shown["production_aliases"]) == ("warn", ["blue", "green"])
     assert shown["enforcement"]["refused"] == 0
+    asks = ("--why", "the law wants it", "--risk-tier", "high", "--reason", "new law")
+    server.cli("namespace", "require", "team", "dpia", *asks)
+    asked = "extra.dpia at candidate, of high: the law wants it"
+    assert asked in server.cli("namespace", "show", "team").stdout
+    server.cli("namespace", "require", "team", "dpia", "--drop", "--reason", "repealed")
+    again = ("namespace", "require", "team", "dpia", "--drop", "--reason", "repealed")
+    assert "does not ask for" in server.cli(*again, check=False).stderr
     assert "step by step" in server.cli("namespace", "history", "team").stdout
     assert "team" in server.cli("namespace", "list").stdout
     assert "Nothing was asked" in server.cli("namespace", "attempts", "team").stdout

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
@@ -317,6 +319,36 @@ async def test_completeness_says_what_is_missing(registry: RegistrySimulator) ->
     two = (await ada.get(f"{FRAUD}/versions/2/completeness", params={"as_of": "2100-01-01"})).json()
     assert two["present_percent"] < one["present_percent"]
     assert all(gap["fix"] for gap in two["gaps"])
+
+
+async def test_a_namespace_asks_for_fields_of_its_own(
+    registry: RegistrySimulator, clock: FixedClock
+) -> None:
+    admin, then = registry.as_(Role.ADMIN), clock.now().isoformat()
+    clock.advance(dt.timedelta(seconds=1))
+    asked = {"field": "dpia", "why": "the law wants it", "risk_tiers": ["high"]}
+    change = {"required_fields": [asked], "reason": "new law"}
+    put = await admin.patch(f"{API}/namespaces/default", json=change)
+    assert put.status_code == 200, put.text
+    assert put.json()["required_fields"] == [{**asked, "step": "candidate", "kinds": []}]
+
+    async def gaps(**query: str) -> set[str]:
+        found = await registry.as_(Role.VIEWER).get(f"{ONE}/completeness", params=query)
+        return {gap["field"] for gap in found.json()["gaps"]}
+
+    assert "extra.dpia" in await gaps()
+    assert "extra.dpia" not in await gaps(step="draft")
+    assert "extra.dpia" not in await gaps(as_of=then)
+    clock.advance(dt.timedelta(seconds=1))
+    later = clock.now().isoformat()
+    clock.advance(dt.timedelta(seconds=1))
+    none = {"required_fields": [], "reason": "repealed"}
+    assert (await admin.patch(f"{API}/namespaces/default", json=none)).status_code == 200
+    assert "extra.dpia" not in await gaps()
+    assert "extra.dpia" in await gaps(as_of=later)
+    wrong = {"required_fields": [{**asked, "field": "Data Protection"}], "reason": "r"}
+    refused = await admin.patch(f"{API}/namespaces/default", json=wrong)
+    assert refused.status_code == 422
 
 
 async def test_the_schema_is_for_everybody_known(registry: RegistrySimulator) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muniment.core.errors import BadMetadata
-from muniment.server.catalog.records import AssetState, Kind, Lifecycle, RiskTier
+from muniment.server.catalog.records import AssetState, Kind, Lifecycle, OwnField, RiskTier
 from muniment.server.catalog.rules.metadata import (
     KIND_NEEDS,
     METADATA_MAX_BYTES,
@@ -26,16 +26,17 @@ from muniment.server.catalog.rules.metadata import (
 from muniment.server.catalog.rules.required import (
     REQUIRED,
     STEPS,
-    Required,
     completeness,
     due,
     missing,
+    own_rows,
 )
 from muniment.server.catalog.rules.terms import TERM_FIELDS, metrics_of, terms
 from tests.support.catalog import FULL_METADATA
 
 FULL_STATE = AssetState("risk-ml", "d", {}, "backup", "call", RiskTier.HIGH)
 BARE_STATE = AssetState("risk-ml")
+LIMITED_STATE = AssetState("risk-ml", risk_tier=RiskTier.LIMITED)
 
 
 def test_the_schema_is_a_schema_with_an_example_and_a_source_for_everything() -> None:
@@ -338,20 +339,36 @@ def test_verified_counts_only_what_was_verified() -> None:
     assert absent.verified_percent == round(100 * 6 / sum(row.weight for row in rows), 1)
 
 
-def test_an_organisation_adds_rows_of_its_own() -> None:
-    row = Required(
-        "ticket",
-        Lifecycle.CANDIDATE,
-        "we say so",
-        "house rule 1",
-        lambda _state, metadata: "ticket" in metadata.get("extra", {}),
-        "add `extra.ticket`",
-    )
+def test_a_namespace_adds_rows_of_its_own() -> None:
+    high = OwnField("ticket", Lifecycle.CANDIDATE, "we say so", (Kind.MODEL,), (RiskTier.HIGH,))
+    [row] = own_rows([high])
     found = completeness(Kind.MODEL, Lifecycle.CANDIDATE, FULL_STATE, FULL_METADATA, also=[row])
-    assert [gap.field for gap in found.gaps] == ["ticket"]
+    assert [(gap.field, gap.why) for gap in found.gaps] == [("extra.ticket", "we say so")]
+    assert "ticket" in found.gaps[0].fix
     assert found.present_percent < 100
-    there = {**FULL_METADATA, "extra": {"ticket": "1"}}
-    assert not missing(Kind.MODEL, Lifecycle.CANDIDATE, FULL_STATE, there, also=[row])
+    for there in (
+        {**FULL_METADATA, "extra": {"ticket": "1"}},
+        {**FULL_METADATA, "not_applicable": {"extra.ticket": "no ticket was made for it"}},
+    ):
+        check_metadata(Kind.MODEL, there)
+        assert not missing(Kind.MODEL, Lifecycle.CANDIDATE, FULL_STATE, there, also=[row])
+    nothings: list[Any] = [None, "", [], {}]
+    for nothing in nothings:
+        lacks = {**FULL_METADATA, "extra": {"ticket": nothing}}
+        assert missing(Kind.MODEL, Lifecycle.CANDIDATE, FULL_STATE, lacks, also=[row])
+    asked = {
+        "of another kind": (Kind.PROMPT, Lifecycle.CANDIDATE, FULL_STATE, False),
+        "earlier": (Kind.MODEL, Lifecycle.DRAFT, FULL_STATE, False),
+        "of another tier": (Kind.MODEL, Lifecycle.CANDIDATE, LIMITED_STATE, False),
+        "nobody said of which tier": (Kind.MODEL, Lifecycle.CANDIDATE, BARE_STATE, True),
+        "later": (Kind.MODEL, Lifecycle.APPROVED, FULL_STATE, True),
+    }
+    for case, (kind, step, state, due_there) in asked.items():
+        gaps = missing(kind, step, state, FULL_METADATA, also=[row])
+        assert ("extra.ticket" in {gap.field for gap in gaps}) is due_there, case
+    [everybody] = own_rows([OwnField("ticket", Lifecycle.DRAFT, "we say so")])
+    for kind in Kind:
+        assert missing(kind, Lifecycle.DRAFT, LIMITED_STATE, {}, also=[everybody])
 
 
 _NAMES = sorted(set(FULL_METADATA) - {"base_models"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import json
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -30,7 +31,10 @@ from muniment.server.catalog.records import (
     Mark,
     Mode,
     NamespaceChange,
+    NamespaceEvent,
     NamespaceState,
+    OwnField,
+    RiskTier,
     Standing,
     Version,
     VersionState,
@@ -458,6 +462,44 @@ def test_a_namespace_s_change_says_why_and_names_aliases() -> None:
         with pytest.raises(BadBody) as refused:
             governing.changed_state(a_namespace(), NamespaceChange(**fields))
         assert refused.value.problems[0]["field"] == where
+
+
+def own(field: str, why: str = "the law", step: Lifecycle = Lifecycle.CANDIDATE) -> OwnField:
+    return OwnField(field, step, why, (Kind.MODEL,), (RiskTier.HIGH,))
+
+
+def test_a_namespace_asks_for_fields_of_its_own() -> None:
+    change = NamespaceChange(required_fields=[own("dpia"), own("board_vote")], reason="law")
+    changed = governing.changed_state(a_namespace(), change)
+    assert [one.field for one in changed.required_fields] == ["board_vote", "dpia"]
+    kept = governing.namespace_json(changed)
+    assert governing.namespace_state_from(kept) == changed
+    assert governing.own_fields(json.dumps(kept["required_fields"])) == changed.required_fields
+    assert governing.own_fields(None) == ()
+    before = a_namespace().state
+    event = NamespaceEvent(
+        Namespace("risk"), changed, 2, governing.state_changes(before, changed), "law", NOW, ADA,
+        uuid.uuid4(),
+    )  # fmt: skip
+    assert list(event.changes) == ["required_fields"]
+    assert governing.state_before(event) == before
+
+
+@pytest.mark.parametrize(
+    ("fields", "where"),
+    [
+        ([own(f"f{n}") for n in range(51)], ""),
+        ([own("Dpia")], "[0].field"),
+        ([own("a"), own("b"), own("a")], "[0].field"),
+        ([own("a", step=Lifecycle.RETIRED)], "[0].step"),
+        ([own("a", " ")], "[0].why"),
+        ([own("a", "x" * 3000)], "[0].why"),
+    ],
+)
+def test_fields_of_a_namespace_that_are_none_are_refused(fields: Any, where: str) -> None:
+    with pytest.raises(BadBody) as refused:
+        governing.changed_state(a_namespace(), NamespaceChange(required_fields=fields, reason="r"))
+    assert refused.value.problems[0]["field"] == f"required_fields{where}"
 
 
 def test_namespaces_made_before_modes_were_kept_enforce() -> None:

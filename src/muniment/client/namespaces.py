@@ -2,12 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import datetime as dt
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from muniment.client.paging import all_items
-from muniment.client.records import Attempt, Change, Enforcement, Namespace, Page
+from muniment.client.records import Change, Page, Record
 from muniment.client.transport import Transport, api
+
+
+class Namespace(Record, frozen=True, kw_only=True):
+    """Who shares assets and rules: its enforcement mode, and the aliases production resolves.
+
+    `required_fields` are the members of `extra` it asks for beside what everybody does.
+    """
+
+    namespace: str
+    mode: str
+    production_aliases: list[str] = msgspec.field(default_factory=list)
+    required_fields: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    revision: int = 1
+    created_at: dt.datetime | None = None
+    updated_at: dt.datetime | None = None
+
+
+class Enforcement(Record, frozen=True, kw_only=True):
+    """What the rules of a namespace said no to: in all, and each rule."""
+
+    namespace: str
+    mode: str
+    refused: int = 0
+    would_have_been_refused: int = 0
+    by_rule: dict[str, int] = msgspec.field(default_factory=dict)
+    last_at: dt.datetime | None = None
+
+
+class Attempt(Record, frozen=True, kw_only=True):
+    """What the rules did not allow (`step`: `promote` or `bind`); `carried_out` if not enforced."""
+
+    at: dt.datetime
+    subject: str
+    environment: str | None = None
+    step: str = "promote"
+    actor: dict[str, Any] = msgspec.field(default_factory=dict)
+    enforcement: str = ""
+    carried_out: bool = False
+    rules: list[str] = msgspec.field(default_factory=list)
+    entry_id: str | None = None
 
 
 class Namespaces:
@@ -41,9 +84,13 @@ class Namespaces:
         reason: str,
         mode: str | None = None,
         production_aliases: Sequence[str] | None = None,
+        required_fields: Sequence[Mapping[str, Any]] | None = None,
         revision: int | None = None,
     ) -> Namespace:
-        """Change the enforcement mode, or the aliases production resolves; the change is kept.
+        """Change the enforcement mode, the aliases production resolves, or the fields of its own.
+
+        `required_fields` are all members of `extra` it asks for: `field`, `why`, `step`, `kinds`,
+        `risk_tiers`. The change is kept.
 
         Raises:
             NotAllowed: you are neither administrator nor governance approver there.
@@ -54,6 +101,8 @@ class Namespaces:
             body["mode"] = mode
         if production_aliases is not None:
             body["production_aliases"] = list(production_aliases)
+        if required_fields is not None:
+            body["required_fields"] = [dict(one) for one in required_fields]
         path = api("namespaces", name)
         return self._transport.send("PATCH", path, body, Namespace, if_match=revision)
 

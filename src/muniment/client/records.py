@@ -48,42 +48,6 @@ class Asset(Record, frozen=True, kw_only=True):
     tombstoned_at: dt.datetime | None = None
 
 
-class Namespace(Record, frozen=True, kw_only=True):
-    """Who shares assets and rules: its enforcement mode, and the aliases production resolves."""
-
-    namespace: str
-    mode: str
-    production_aliases: list[str] = []
-    revision: int = 1
-    created_at: dt.datetime | None = None
-    updated_at: dt.datetime | None = None
-
-
-class Enforcement(Record, frozen=True, kw_only=True):
-    """What the rules of a namespace said no to: in all, and each rule."""
-
-    namespace: str
-    mode: str
-    refused: int = 0
-    would_have_been_refused: int = 0
-    by_rule: dict[str, int] = {}
-    last_at: dt.datetime | None = None
-
-
-class Attempt(Record, frozen=True, kw_only=True):
-    """What the rules did not allow (`step`: `promote` or `bind`); `carried_out` if not enforced."""
-
-    at: dt.datetime
-    subject: str
-    environment: str | None = None
-    step: str = "promote"
-    actor: dict[str, Any] = {}
-    enforcement: str = ""
-    carried_out: bool = False
-    rules: list[str] = []
-    entry_id: str | None = None
-
-
 class Gap(Record, frozen=True, kw_only=True):
     """A field that is due and missing: why it is due, how to supply it, who says so."""
 

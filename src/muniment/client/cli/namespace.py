@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from muniment.client.cli.describe import changes_table
 from muniment.client.cli.people import add_names
 from muniment.client.cli.screen import Json, Screen, fields, table
+from muniment.core.errors import BadRequest
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="How namespaces enforce their rules."
@@ -58,6 +59,7 @@ def show(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
             ("Namespace", found.namespace),
             ("Mode", found.mode),
             ("Production aliases", found.production_aliases),
+            ("Asks for", [_asked(one) for one in found.required_fields]),
             ("Refused", str(counts.refused)),
             ("Would have been refused", str(counts.would_have_been_refused)),
             ("By rule", counts.by_rule),
@@ -96,6 +98,55 @@ def aliases(
         found = client.namespaces.govern(name, production_aliases=names, reason=reason)
     shown = ", ".join(found.production_aliases)
     screen.result(found.as_json(), f"Production of {found.namespace} resolves {shown}")
+
+
+def _asked(one: dict[str, Any]) -> str:
+    of = ", ".join([*one["kinds"], *one["risk_tiers"]]) or "all"
+    return f"extra.{one['field']} at {one['step']}, of {of}: {one['why']}"
+
+
+@app.command()
+def require(
+    ctx: typer.Context,
+    name: Name,
+    field: Annotated[str, typer.Argument(help="The member of `extra` in a version's metadata.")],
+    reason: Why,
+    why: Annotated[str, typer.Option("--why", help="Why it is due: who lacks it is told.")] = "",
+    step: Annotated[
+        str, typer.Option("--step", help="From when: draft, candidate or approved.")
+    ] = "candidate",
+    kinds: Annotated[
+        list[str] | None, typer.Option("--kind", help="Of which kind; repeatable. None: of all.")
+    ] = None,
+    tiers: Annotated[
+        list[str] | None,
+        typer.Option("--risk-tier", help="Of which tier; repeatable. None: of all."),
+    ] = None,
+    drop: Annotated[bool, typer.Option("--drop", help="Ask for it no more.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Ask for a field of your own in the metadata of every version, like those that come with Muniment."""
+    screen = Screen(ctx, as_json=as_json)
+    with screen.client() as client:
+        now = client.namespaces.get(name)
+        others = [one for one in now.required_fields if one["field"] != field]
+        if drop and len(others) == len(now.required_fields):
+            raise BadRequest(f"{name} does not ask for `extra.{field}`: `muniment namespace show`")
+        new = {
+            "field": field,
+            "why": why or reason,
+            "step": step,
+            "kinds": kinds or [],
+            "risk_tiers": tiers or [],
+        }
+        found = client.namespaces.govern(
+            name,
+            required_fields=others if drop else [*others, new],
+            reason=reason,
+            revision=now.revision,
+        )
+    said = "no more" if drop else f"from {step} on"
+    screen.result(found.as_json(), f"{found.namespace} asks for `extra.{field}` {said}")
 
 
 @app.command()

@@ -18,9 +18,9 @@ from muniment.server.catalog.reads.folds import FOLDS, TableFold
 from muniment.server.catalog.reads.search import Query, search_assets, search_versions
 from muniment.server.catalog.rules.changes import Change, check_version_state, is_derived_tag, moment_after, text_problems
 from muniment.server.catalog.rules.comparing import compare
-from muniment.server.catalog.rules.governing import resolves
+from muniment.server.catalog.rules.governing import own_fields, resolves
 from muniment.server.catalog.rules.metadata import check_metadata, metadata_problems, read_metadata, template_variables, window_overlaps
-from muniment.server.catalog.rules.required import DOCUMENTATION, completeness, missing
+from muniment.server.catalog.rules.required import DOCUMENTATION, completeness, missing, own_rows
 from muniment.server.catalog.rules.standing import check_served, not_served, standing_json
 from muniment.server.catalog.rules.terms import metrics_of
 from muniment.server.catalog.rules.versions import alias_payload, higher_payload, metadata_digest, parse_as_of, precedence_key, registered, timestamp, version_payload
@@ -35,6 +35,6 @@ __all__ = [
     "ADD_VERSION", "ADD_VERSION_COUNT", "ASSET_COLUMNS_NOW", "DOCUMENTATION", "FOLDS", "AliasBody", "AssetBody", "Change", "CompletenessBody", "Query", "TableFold", "VersionBody", "add_version", "add_version_values", "alias_body", "alias_payload",
     "alias_standing", "annotate_asset", "annotate_version", "asset_body", "check_alias_standing", "check_metadata", "check_served", "check_version_state", "compare", "completeness", "completeness_body", "create_asset", "create_namespace",
     "find_asset", "find_version", "get_asset", "get_namespace", "get_version", "govern_namespace", "higher_payload", "is_derived_tag", "lock_asset", "metadata_digest", "metadata_problems", "metrics_of", "missing", "moment_after",
-    "move_alias", "not_served", "note_act", "number_of", "parse_as_of", "pointers", "precedence_key", "put_standing", "read_metadata", "registered", "rename_asset", "reserve_number", "resolves", "search_assets", "search_versions", "set_alias", "standing_json", "template_variables",
+    "move_alias", "not_served", "note_act", "number_of", "own_fields", "own_rows", "parse_as_of", "pointers", "precedence_key", "put_standing", "read_metadata", "registered", "rename_asset", "reserve_number", "resolves", "search_assets", "search_versions", "set_alias", "standing_json", "template_variables",
     "text_problems", "timestamp", "to_asset", "tombstone_asset", "version_body", "version_by_id", "version_conflict", "version_etag", "version_payload", "vouched_for", "window_overlaps",
 ]

@@ -50,11 +50,23 @@ class Mode(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class OwnField:
+    """A member of `extra` that is due from `step` on, of these kinds and risk tiers (none: of all)."""
+
+    field: str
+    step: Lifecycle
+    why: str
+    kinds: tuple[Kind, ...] = ()
+    risk_tiers: tuple[RiskTier, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class NamespaceState:
     """What may change about a namespace. `production_aliases` are lower case, sorted."""
 
     mode: Mode
     production_aliases: tuple[str, ...]
+    required_fields: tuple[OwnField, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +89,7 @@ class NamespaceChange:
     production_aliases: Sequence[str] | None = None
     reason: str = ""
     revision: int | None = None
+    required_fields: Sequence[OwnField] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,9 +386,8 @@ class Completeness:
 class Difference:
     """One difference between two versions: where, what stands on either side, and by how much.
 
-    `path` is a JSON pointer. A side that has nothing is None with `left_present` or
-    `right_present` false. `delta` is right minus left where both are numbers; `better` says
-    whether that is an improvement, where the metric's direction is known.
+    `path` is a JSON pointer. A side that has nothing is None with `left_present` or `right_present`
+    false. `delta` is right minus left of numbers; `better`, where a direction is known, an improvement.
     """
 
     section: str

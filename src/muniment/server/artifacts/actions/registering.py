@@ -48,6 +48,7 @@ from muniment.server.catalog.records import (
     Kind,
     Lifecycle,
     NewVersion,
+    OwnField,
     Version,
     VersionState,
 )
@@ -114,6 +115,7 @@ class Checked:
     formats: Formats
     existing: Version | None
     metadata_json: bytes
+    required: tuple[OwnField, ...] = ()
 
 
 async def check(
@@ -140,7 +142,8 @@ async def check(
     kind, said = _kind_and_state(now.asset, offer)
     problems = manifest.problems(kind, offer.files, max_file_bytes=max_file_bytes)
     metadata_json, about_metadata = catalog.read_metadata(kind, offer.metadata)
-    gaps = catalog.missing(kind, offer.require, said, offer.metadata)
+    own = catalog.own_rows(now.required)
+    gaps = catalog.missing(kind, offer.require, said, offer.metadata, also=own)
     told = {problem["field"] for problem in about_metadata}
     about_metadata += [
         _gap_problem(gap, offer.require) for gap in gaps if f"/{gap.field}" not in told
@@ -154,7 +157,9 @@ async def check(
         _same_or_conflict(existing, whole, offer)
         # Whatever is due by now, or is held by now: it was registered, and the answer stays.
         known = Formats(existing.formats, existing.executable)
-        return Checked(offer, now.asset, kind, said, whole, known, existing, metadata_json)
+        return Checked(
+            offer, now.asset, kind, said, whole, known, existing, metadata_json, now.required
+        )
     if sent:
         problems = manifest.absent(
             files, {digest: one.size_bytes for digest, one in now.usable.items()}
@@ -167,7 +172,7 @@ async def check(
     if about_metadata:
         raise _refusal(BadMetadata, "the metadata cannot be registered", about_metadata)
     found = formats.summary(one.format for one in now.usable.values())
-    return Checked(offer, now.asset, kind, said, whole, found, None, metadata_json)
+    return Checked(offer, now.asset, kind, said, whole, found, None, metadata_json, now.required)
 
 
 def _kind_and_state(asset: Asset | None, offer: Offer) -> tuple[Kind, AssetState]:

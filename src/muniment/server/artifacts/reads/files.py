@@ -16,7 +16,7 @@ from muniment.core.errors import BadRequest, IntegrityError
 from muniment.core.names import AssetRef, SemVer
 from muniment.server import catalog
 from muniment.server.artifacts.records import File, Format, Manifest
-from muniment.server.catalog.records import Asset
+from muniment.server.catalog.records import Asset, OwnField
 from muniment.server.http.records import Scope
 from muniment.server.ledger.records import NeededBlob
 from muniment.server.ports.db import Row, Tx
@@ -183,12 +183,14 @@ async def usable_blobs(tx: Tx, digests: Sequence[Digest], reach: Reach) -> dict[
 class Standing:
     """How things stand before a registration.
 
-    The asset if there is one, whether it has the version already, which blobs the caller may use.
+    The asset if there is one, whether it has the version already, which blobs the caller may use, and
+    what the namespace asks for of its own.
     """
 
     asset: Asset | None
     registered: bool
     usable: dict[Digest, Usable]
+    required: tuple[OwnField, ...] = ()
 
 
 _STANDING: Final[LiteralString] = (
@@ -196,6 +198,7 @@ _STANDING: Final[LiteralString] = (
     + """,
            EXISTS (SELECT FROM version v WHERE v.asset_id = a.id AND v.precedence = $12)
            AS registered,
+           (SELECT n.required_fields::text FROM namespace n WHERE n.name = $10) AS required_fields,
            ARRAY(SELECT u FROM ("""
     + _USABLE
     + """) u) AS usable
@@ -216,7 +219,8 @@ async def standing(
     )
     assert row is not None, "the left side always has a row"
     asset = None if row["id"] is None else catalog.to_asset(row)
-    return Standing(asset, row["registered"], _usable(row["usable"]))
+    own = catalog.own_fields(row["required_fields"])
+    return Standing(asset, row["registered"], _usable(row["usable"]), own)
 
 
 async def required_blobs(tx: Tx) -> AsyncIterator[NeededBlob]:

@@ -146,7 +146,8 @@ async def _register(call: Call, offer: actions.Offer, *, dry_run: bool) -> Reply
 
 def _answer(version: Version, checked: actions.Checked, *, created: bool) -> Reply:
     step = Lifecycle.CANDIDATE
-    found = catalog.completeness(checked.kind, step, checked.said, version.metadata)
+    own = catalog.own_rows(checked.required)
+    found = catalog.completeness(checked.kind, step, checked.said, version.metadata, also=own)
     overlaps = catalog.window_overlaps(version.metadata)
     body = RegisteredBody(
         **msgspec.structs.asdict(catalog.version_body(version)),

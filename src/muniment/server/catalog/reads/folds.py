@@ -58,20 +58,22 @@ FOLDS: Final[tuple[Fold, ...]] = (
         "namespace",
         folding.fold_namespace,
         """
-        SELECT name AS key, created_at, actor_kind, actor_id, mode, production_aliases, revision,
-               updated_at
+        SELECT name AS key, created_at, actor_kind, actor_id, mode, production_aliases,
+               required_fields::text AS required_fields, revision, updated_at
         FROM namespace
         """,
+        frozenset({"required_fields"}),
     ),
     TableFold(
         "namespace_event",
         folding.fold_namespace_event,
         """
         SELECT name || '/' || revision AS key, at, actor_kind, actor_id, reason,
-               changes::text AS changes, mode, production_aliases, entry_id
+               changes::text AS changes, mode, production_aliases,
+               required_fields::text AS required_fields, entry_id
         FROM namespace_event
         """,
-        frozenset({"changes"}),
+        frozenset({"changes", "required_fields"}),
     ),
     TableFold(
         "asset_naming",

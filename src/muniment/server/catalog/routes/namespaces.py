@@ -13,9 +13,13 @@ from muniment.core.names import Namespace
 from muniment.server.catalog import actions
 from muniment.server.catalog.records import (
     GovernedNamespace,
+    Kind,
+    Lifecycle,
     Mode,
     NamespaceChange,
     NamespaceEvent,
+    OwnField,
+    RiskTier,
 )
 from muniment.server.catalog.routes import parts
 from muniment.server.catalog.rules.governing import MODE_DEFAULT
@@ -32,12 +36,26 @@ _TAG = "namespaces"
 _ONE = "/api/v1/namespaces/{namespace}"
 
 
+class RequiredFieldBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A member of `extra` that versions must have from `step` on (`draft`, `candidate`, `approved`).
+
+    Of these kinds and risk tiers; without any, of all. An asset without a tier counts as of each.
+    """
+
+    field: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]{0,62}$")]
+    why: Annotated[str, msgspec.Meta(max_length=2000)]
+    step: Lifecycle = Lifecycle.CANDIDATE
+    kinds: list[Kind] = []
+    risk_tiers: list[RiskTier] = []
+
+
 class NamespaceBody(msgspec.Struct, frozen=True, kw_only=True):
     """A namespace: its enforcement mode, and the aliases through which production finds versions."""
 
     namespace: str
     mode: Mode
     production_aliases: tuple[str, ...]
+    required_fields: list[RequiredFieldBody]
     revision: int
     created_at: dt.datetime
     created_by: Actor
@@ -57,6 +75,7 @@ class NamespaceChangeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     reason: Annotated[str, msgspec.Meta(description="Why; kept in the history.")]
     mode: Mode | None = None
     production_aliases: list[str] | None = None
+    required_fields: list[RequiredFieldBody] | None = None
 
 
 class NamespaceEventBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,11 +95,34 @@ def _body(found: GovernedNamespace) -> NamespaceBody:
         namespace=str(found.name),
         mode=found.state.mode,
         production_aliases=found.state.production_aliases,
+        required_fields=[
+            RequiredFieldBody(
+                field=one.field,
+                why=one.why,
+                step=one.step,
+                kinds=list(one.kinds),
+                risk_tiers=list(one.risk_tiers),
+            )
+            for one in found.state.required_fields
+        ],
         revision=found.revision,
         created_at=found.created_at,
         created_by=found.created_by,
         updated_at=found.updated_at,
     )
+
+
+def _required(given: list[RequiredFieldBody]) -> list[OwnField]:
+    return [
+        OwnField(
+            one.field,
+            one.step,
+            one.why,
+            tuple(dict.fromkeys(one.kinds)),
+            tuple(dict.fromkeys(one.risk_tiers)),
+        )
+        for one in given
+    ]
 
 
 def _event_body(event: NamespaceEvent) -> NamespaceEventBody:
@@ -130,6 +172,7 @@ async def govern(call: Call, tx: Tx) -> Reply:
     change = NamespaceChange(
         mode=body.mode,
         production_aliases=body.production_aliases,
+        required_fields=None if body.required_fields is None else _required(body.required_fields),
         reason=body.reason,
         revision=expected_revision(call),
     )

@@ -36,8 +36,8 @@ from muniment.server.catalog.records import Lifecycle, Version
 from muniment.server.catalog.routes import parts
 from muniment.server.catalog.routes.assets import Unset, change_of
 from muniment.server.catalog.rules.metadata import SCHEMA, window_overlaps
-from muniment.server.catalog.rules.required import completeness
-from muniment.server.catalog.store import assets, versions
+from muniment.server.catalog.rules.required import completeness, own_rows
+from muniment.server.catalog.store import assets, namespaces, versions
 from muniment.server.catalog.store.sources import standing_of
 from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom, TxMode
 from muniment.server.http.paging import Page
@@ -137,7 +137,14 @@ async def version_completeness(call: Call, tx: Tx) -> Reply:
     asked: CompletenessQuery = call.query
     version = await _version(call, tx)
     asset = await assets.get_asset(tx, version.asset, parts.as_of(asked.as_of))
-    found = completeness(version.kind, asked.step, asset.state, version.metadata)
+    namespace = await namespaces.state_at(tx, version.asset.namespace, parts.as_of(asked.as_of))
+    found = completeness(
+        version.kind,
+        asked.step,
+        asset.state,
+        version.metadata,
+        also=own_rows(namespace.required_fields),
+    )
     return Reply(completeness_body(found, asked.step, window_overlaps(version.metadata)))
 
 

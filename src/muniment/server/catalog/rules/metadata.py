@@ -308,7 +308,8 @@ def template_variables(template: str | list[Mapping[str, str]]) -> set[str]:
 
 def _not_applicable(metadata: Mapping[str, Any]) -> Iterator[Problem]:
     for name in metadata.get("not_applicable", {}):
-        if name not in _PROPERTIES:
+        # `extra.NAME` is a field that some namespace asks for.
+        if name not in _PROPERTIES and not name.startswith("extra."):
             near = difflib.get_close_matches(name, _PROPERTIES, n=1)
             fix = f"did you mean `{near[0]}`?" if near else "name a field of the metadata"
             yield _problem(f"/not_applicable/{_escaped(name)}", "is not a field", fix)

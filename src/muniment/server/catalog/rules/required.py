@@ -7,7 +7,7 @@
 4. The six fields AIG-010 asks for weigh double.
 5. Two numbers: what is present, and what the registry verified itself.
 
-An organisation adds rows of its own (`also`); the score is the same sum.
+6. A namespace asks for members of `extra` of its own (`own_rows`); the score is the same sum.
 
 Source: requirements §1.2 (8), §1.3, §1.7, §1.10; R-018, R-019, R-049, R-223.
 """
@@ -19,7 +19,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from muniment.server.catalog.records import AssetState, Completeness, Gap, Kind, Lifecycle
+from muniment.server.catalog.records import (
+    AssetState,
+    Completeness,
+    Gap,
+    Kind,
+    Lifecycle,
+    OwnField,
+)
 from muniment.server.catalog.rules.metadata import how_to_supply
 
 Metadata = Mapping[str, Any]
@@ -228,6 +235,31 @@ REQUIRED: Final[tuple[Required, ...]] = (
     ),
     _due("deployment_notes", "whoever deploys must know them", "R-055", step=Lifecycle.APPROVED),
 )
+
+
+def own_rows(fields: Iterable[OwnField]) -> list[Required]:
+    """Return what a namespace asks for of its own, as rows of the table. Source: R-223."""
+    return [_own_row(one) for one in fields]
+
+
+def _own_row(one: OwnField) -> Required:
+    def holds(_state: AssetState, metadata: Metadata) -> bool:
+        return metadata.get("extra", {}).get(one.field) not in (None, "", [], {})
+
+    def due_if(state: AssetState, _metadata: Metadata) -> bool:
+        # Nobody classed it: asked for, as rules judge it by the strictest.
+        return state.risk_tier is None or state.risk_tier in one.risk_tiers
+
+    return Required(
+        f"extra.{one.field}",
+        one.step,
+        one.why,
+        "the namespace",
+        holds,
+        f"`extra: {{{one.field}: …}}` in `--metadata`",
+        kinds=frozenset(one.kinds) or _EVERY,
+        due_if=due_if if one.risk_tiers else _always,
+    )
 
 
 def due(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Final, LiteralString
 
 from muniment.core.errors import NotFound
@@ -12,13 +13,15 @@ from muniment.server.catalog.records import (
     NamespaceEvent,
     NamespaceState,
 )
+from muniment.server.catalog.rules.governing import own_field_json, own_fields, state_before
 from muniment.server.catalog.rules.versions import json_text, parse_json
 from muniment.server.identity.records import By
 from muniment.server.ledger.records import Actor
 from muniment.server.ports.db import Row, Tx
 
 _COLUMNS: Final[LiteralString] = """
-    SELECT name, created_at, actor_kind, actor_id, mode, production_aliases, revision, updated_at
+    SELECT name, created_at, actor_kind, actor_id, mode, production_aliases,
+           required_fields::text AS required_fields, revision, updated_at
     FROM namespace"""
 
 
@@ -90,12 +93,13 @@ async def govern_namespace(tx: Tx, event: NamespaceEvent) -> None:
     await tx.execute(
         """
         WITH held AS (
-            UPDATE namespace SET mode = $7, production_aliases = $8, revision = $2, updated_at = $3
+            UPDATE namespace SET mode = $7, production_aliases = $8, revision = $2, updated_at = $3,
+                                 required_fields = $11::text::jsonb
             WHERE name = $1
         )
         INSERT INTO namespace_event (name, revision, at, actor_kind, actor_id, reason, mode,
-                                     production_aliases, changes, entry_id)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::jsonb, $10)
+                                     production_aliases, changes, entry_id, required_fields)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::jsonb, $10, $11::text::jsonb)
         """,
         str(event.name),
         event.revision,
@@ -107,7 +111,24 @@ async def govern_namespace(tx: Tx, event: NamespaceEvent) -> None:
         list(event.state.production_aliases),
         json_text({name: list(pair) for name, pair in event.changes.items()}),
         event.entry_id,
+        json_text([own_field_json(one) for one in event.state.required_fields]),
     )
+
+
+async def state_at(tx: Tx, name: Namespace, as_of: dt.datetime | None) -> NamespaceState:
+    """Return how a namespace is governed, or was at `as_of`.
+
+    Raises:
+        NotFound: there is none.
+    """
+    now = (await get_namespace(tx, name)).state
+    if as_of is None:
+        return now
+    events = await namespace_events(tx, name)
+    then = next((one for one in events if one.at <= as_of), None)
+    if then is not None:
+        return then.state
+    return state_before(events[-1]) if events else now
 
 
 async def namespace_events(tx: Tx, name: Namespace) -> list[NamespaceEvent]:
@@ -115,7 +136,7 @@ async def namespace_events(tx: Tx, name: Namespace) -> list[NamespaceEvent]:
     rows = await tx.fetch(
         """
         SELECT name, revision, at, actor_kind, actor_id, reason, mode, production_aliases,
-               changes::text AS changes, entry_id
+               changes::text AS changes, required_fields::text AS required_fields, entry_id
         FROM namespace_event WHERE name = $1 ORDER BY revision DESC
         """,
         str(name),
@@ -136,7 +157,8 @@ async def namespace_events(tx: Tx, name: Namespace) -> list[NamespaceEvent]:
 
 
 def _state(row: Row) -> NamespaceState:
-    return NamespaceState(Mode(row["mode"]), tuple(row["production_aliases"]))
+    own = own_fields(row["required_fields"])
+    return NamespaceState(Mode(row["mode"]), tuple(row["production_aliases"]), own)
 
 
 def _to_namespace(row: Row) -> GovernedNamespace:

@@ -63,10 +63,11 @@ async def lifecycle_of(tx: Tx, ref: VersionRef, by: By, ports: Ports) -> Found:
 async def _short_of_candidate(
     tx: Tx, version: Version, asset: Asset, by: By, ports: Ports
 ) -> list[tuple[str, str]]:
-    reasons = [
-        ("metadata", f"{gap.field}: {gap.why}")
-        for gap in catalog.missing(asset.kind, Lifecycle.CANDIDATE, asset.state, version.metadata)
-    ]
+    namespace = await catalog.get_namespace(tx, asset.ref.namespace)
+    own = catalog.own_rows(namespace.state.required_fields)
+    step = Lifecycle.CANDIDATE
+    gaps = catalog.missing(asset.kind, step, asset.state, version.metadata, also=own)
+    reasons = [("metadata", f"{gap.field}: {gap.why}") for gap in gaps]
     if not await catalog.vouched_for(tx, version):
         reasons.insert(0, ("TRUST-002", "no pipeline that its CI system vouched for registered it"))
     verdict = await _candidate_rules(tx, version, asset, by, ports)
