@@ -160,6 +160,16 @@ async def test_who_asks_why_not_asks_for_the_pipeline_that_is_trusted(
         assert await tx.fetchval("SELECT count(*) FROM attempt") == 0
 
 
+async def test_what_the_namespace_asks_for_of_its_own_is_due(registry: RegistrySimulator) -> None:
+    asked = {"field": "dpia", "why": "the law wants it", "step": "approved"}
+    change = {"required_fields": [asked], "reason": "new law"}
+    admin = registry.as_(Role.ADMIN)
+    assert (await admin.patch("/api/v1/namespaces/default", json=change)).status_code == 200
+    unmet = {one["id"]: one["message"] for one in (await why_not(registry))["unmet"]}
+    assert "extra.dpia" in unmet["META-001"]
+    assert "META-001" not in {one["id"] for one in (await why_not(registry, "staging"))["unmet"]}
+
+
 async def test_why_not_names_rules_commands_and_people(
     db: PostgresDatabase, blobs: Blobs, keys: Keys, clock: FixedClock
 ) -> None:

@@ -161,8 +161,9 @@ async def part_of(
     """
     version = await catalog.get_version(tx, ref)
     namespace = await catalog.get_namespace(tx, asset.ref.namespace)
+    gaps = _gaps(asset, version, namespace, environment)
     facts = dataclasses.replace(
-        facts_of(asset, version, environment, executor, leaving=leaving),
+        _facts_of(asset, version, environment, executor, gaps, leaving=leaving),
         registration_vouched_for=await catalog.vouched_for(tx, version),
         composite=composite,
     )
@@ -177,21 +178,28 @@ _STEPS: Final = {
 }
 
 
-def facts_of(
+def _gaps(
+    asset: Asset, version: Version, namespace: GovernedNamespace, environment: Environment
+) -> list[str]:
+    """Return the fields that are due of a version there, and missing; the namespace's own too."""
+    step = _STEPS[environment.stage]
+    if step is None:
+        return []
+    own = catalog.own_rows(namespace.state.required_fields)
+    found = catalog.missing(asset.kind, step, asset.state, version.metadata, also=own)
+    return [gap.field for gap in found]
+
+
+def _facts_of(  # noqa: PLR0917 -- what is known
     asset: Asset,
     version: Version,
     environment: Environment,
     executor: Executor,
+    gaps: Sequence[str],
     *,
     leaving: bool = False,
 ) -> Facts:
-    """Return what the rules may read of a promotion."""
-    step = _STEPS[environment.stage]
-    gaps = (
-        [gap.field for gap in catalog.missing(asset.kind, step, asset.state, version.metadata)]
-        if step is not None
-        else []
-    )
+    """Return what the rules may read of a promotion; `gaps` are the fields that are due and missing."""
     tier = asset.state.risk_tier
     return Facts(
         ref=version.name,
