@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote

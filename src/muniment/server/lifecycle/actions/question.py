@@ -190,7 +190,7 @@ def _gaps(
     return [gap.field for gap in found]
 
 
-def _facts_of(  # noqa: PLR0917 -- what is known
+def _facts_of(
     asset: Asset,
     version: Version,
     environment: Environment,
