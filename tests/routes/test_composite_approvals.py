@@ -408,8 +408,10 @@ async def test_the_end_of_a_composites_approval_is_told(room: Council) -> None:
     room.clock.advance(31 * DAY)
     soon = fine(await room.asker.get("/api/v1/approvals/expiring"))["items"]
     assert [(one["id"], one["composite"]) for one in soon] == [(done["decision"]["id"], cvi)]
-    for _ in range(2):
-        await warn_all(room.house.registry.deps)
+    await warn_all(room.house.registry.deps)
+    room.house.watch.start()
+    await warn_all(room.house.registry.deps)
+    assert room.house.watch.writes == [], "what was told is read first, and nothing is written"
     assert await room.acts("approval.expiring") == ["approval.expiring"]
     anew = await ask(room, cvi, reason="again")
     await room.approve(anew["id"], "product", "platform")

@@ -33,10 +33,11 @@ class Authority:
 
 
 async def authority(
-    tx: Tx, version: Version, environment: Environment, at: dt.datetime
+    tx: Tx, version: Version, asset: Asset, environment: Environment, at: dt.datetime
 ) -> Authority:
     """Return how approval of a version for an environment stands at a moment."""
-    return _authority(await approvals.standing(tx, version.id, environment.name, at))
+    known = (version, asset)
+    return _authority(await approvals.standing(tx, version.id, environment.name, at, known=known))
 
 
 async def authority_whole(
@@ -48,7 +49,7 @@ async def authority_whole(
 
 def _authority(found: Standing) -> Authority:
     now = int(found.at.timestamp())
-    held = [one.facts() for one in found.exceptions]
+    held = found.exception_facts()
     still_open = [
         one for one in (found.pending, found.request) if one is not None and one.ended_as is None
     ]

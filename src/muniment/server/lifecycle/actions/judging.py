@@ -36,7 +36,9 @@ async def judge(
     if place.stage is Stage.NONE or question.lead.facts.leaving:
         return question
     if question.composite is None:
-        standing = await approving.authority(tx, question.lead.version, place, by.at)
+        standing = await approving.authority(
+            tx, question.lead.version, question.lead.asset, place, by.at
+        )
     else:
         standing = await approving.authority_whole(tx, question.composite, place, by.at)
     if decision is not None:

@@ -75,7 +75,7 @@ class Asking:
         excepted: tuple[str, ...] = ()
         if environment is not None:
             place = await lifecycle.get_environment(self.tx, environment)
-            authority = await lifecycle.authority(self.tx, version, place, at)
+            authority = await lifecycle.authority(self.tx, version, asset, place, at)
             extra = {**authority.facts, "stage": place.stage.value.lower()}
             excepted = authority.excepted
         document = await approvals.facts(
