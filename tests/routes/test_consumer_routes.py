@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import json
+import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
-from muniment.server import catalog, policy
+from muniment.server import catalog, ledger, policy
 from muniment.server.catalog.records import Mode, NamespaceChange, RiskTier
+from muniment.server.federation.actions import deliveries
+from muniment.server.federation.rules.events import NATIVE_DIALECT
 from muniment.server.http.operation import Operation
 from muniment.server.http.records import Grant, Role, Scope, Verb
 from muniment.server.identity.rules.access import VERBS
@@ -83,16 +88,11 @@ async def acts(registry: RegistrySimulator) -> list[str]:
 
 
 def prohibiting(use: str) -> Bundle:
-    """The starter bundle, with a use that is prohibited whatever an asset says of itself."""
+    """The starter bundle, with one more use that nobody may make of anything."""
     files = dict(policy.read_files(policy.STARTER))
-    path = "rules/USE-001.rego"
-    asset, always = (
-        'input.consumer.use in object.get(input.asset, "prohibited_uses", [])',
-        f'input.consumer.use == "{use}"',
-    )
-    text = files[path].decode()
-    assert asset in text
-    return policy.read_bundle({**files, path: text.replace(asset, always).encode()})
+    tables = json.loads(files["data.json"])
+    tables["uses"]["prohibited"].append(use)
+    return policy.read_bundle({**files, "data.json": json.dumps(tables).encode()})
 
 
 # --- who may -------------------------------------------------------------------------------------
@@ -422,8 +422,11 @@ async def test_another_policy_prohibits_existing_use(
     clock.advance(MINUTE)
     found = (await shown(consumer, one))["standing"]
     assert (found["state"], found["rules"]) == ("prohibited", ["USE-001"])
+    assert found["why"] == [f"USE-001: {ALLOWED} is a use that nobody may make of anything"]
     refused = await consumer.post(BIND, json={**CHECKOUT, "system": "other"})
     assert refused.status_code == 403
+    then = await shown(consumer, one, as_of=one["bound_at"])
+    assert then["standing"]["state"] == "allowed"
 
 
 async def test_lists_are_cut_filtered_and_within_what_one_may_read(
@@ -454,3 +457,47 @@ async def test_lists_are_cut_filtered_and_within_what_one_may_read(
     assert len((await ours.get(ALL)).json()["items"]) == 5
     bad = await consumer.get(ALL, params={"cursor": "eyJpZCI6MX0"})
     assert bad.json()["code"] == "bad_cursor"
+
+
+async def test_rows_never_change(registry: RegistrySimulator, clock: FixedClock) -> None:
+    consumer, admin = registry.as_(Role.CONSUMER), registry.as_(Role.ADMIN)
+    one = await bound(consumer, version="1.0.0")
+    clock.advance(MINUTE)
+    await admin.post(f"{ONE}/deprecate", json=WHY)
+    await consumer.post(f"{ALL}/{one['id']}/acknowledge", json={})
+    await consumer.post(f"{ALL}/{one['id']}/end", json=WHY)
+    for statement in (
+        "UPDATE consumer_binding SET use_case = 'hiring'",
+        "UPDATE consumer_binding SET ended_at = NULL, ended_as = NULL, ended_reason = NULL,"
+        " ended_actor_kind = NULL, ended_actor_id = NULL, ended_entry_id = NULL",
+        "DELETE FROM consumer_binding",
+        "UPDATE consumer_acknowledgement SET note = 'never'",
+        "DELETE FROM consumer_acknowledgement",
+    ):
+        with pytest.raises(asyncpg.RestrictViolationError, match="never change"):
+            async with registry.deps.db.transaction() as tx:
+                await tx.execute(statement)
+
+
+async def test_what_webhooks_are_told(registry: RegistrySimulator) -> None:
+    consumer = registry.as_(Role.CONSUMER)
+    one = await bound(consumer, version="1.0.0")
+    ended = await consumer.post(f"{ALL}/{one['id']}/end", json=WHY)
+    told = []
+    async with registry.deps.db.transaction(read_only=True) as tx:
+        for entry_id in (one["entry_id"], ended.json()["ended_entry_id"]):
+            entry = await ledger.entry(tx, uuid.UUID(entry_id))
+            told += NATIVE_DIALECT.events_of(await deliveries.tell(tx, entry))
+    bind, end = told
+    assert (bind.name, end.name) == ("consumer.bind", "consumer.end")
+    for event in told:
+        assert event.data["subject"] == {"kind": "consumer", "id": one["id"], "name": "checkout"}
+        assert event.data["asset"]["name"] == "fraud"
+        assert [each["version"] for each in event.data["versions"].values()] == ["1.0.0"]
+    assert bind.data["payload"]["binding"]["use_case"] == ALLOWED
+    assert end.data["payload"]["binding_ended"]["reason"] == "because"
+    history = (await consumer.get(f"{ONE}/history")).json()["items"]
+    assert [(each["act"], each["changes"].get("system")) for each in history[:2]] == [
+        ("consumer.end", [None, "checkout"]),
+        ("consumer.bind", [None, "checkout"]),
+    ]

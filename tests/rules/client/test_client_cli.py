@@ -184,6 +184,12 @@ def test_showing_says_how_many_consumers_there_are(
         assert data_of(run("show", ref, "--json"))["consumers"]["consumers"] == 3
 
 
+def test_a_binding_is_to_one_version(run: Run) -> None:
+    two = ("a@1.0.0", "--version", "2.0.0", "--system", "s", "--endpoint", "e", "--use-case", "u")
+    done = run("consumer", "bind", *two)
+    assert (done.exit_code, "expected one version" in done.output) == (1, True)
+
+
 def test_showing_an_asset_lists_its_versions(run: Run, registered: str) -> None:
     assert registered in run("show", "fraud").output
     assert data_of(run("asset", "show", "fraud", "--json"))["versions"][0]["version"] == "1.0.0"

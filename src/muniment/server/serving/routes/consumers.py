@@ -8,7 +8,15 @@ from typing import Annotated
 
 import msgspec
 
-from muniment.core.errors import BadCursor, BadName, BadReference, BadRequest, BadVersion, NotFound
+from muniment.core.errors import (
+    BadCursor,
+    BadName,
+    BadReference,
+    BadRequest,
+    BadVersion,
+    NotFound,
+    NotServed,
+)
 from muniment.core.names import AssetRef, VersionRef, parse_version
 from muniment.server import catalog
 from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom
@@ -138,7 +146,7 @@ OPERATIONS: list[Operation] = [
         scope=ScopeFrom.ANYWHERE,
         query=ConsumersQuery,
         returns=Page[bodies.ShownBody],
-        errors=(NotFound, BadName, BadReference, BadVersion, BadRequest, BadCursor),
+        errors=(NotFound, NotServed, BadName, BadReference, BadVersion, BadRequest, BadCursor),
         tag=parts.TAG,
     ),
     Operation(

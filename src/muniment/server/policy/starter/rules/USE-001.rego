@@ -3,7 +3,7 @@
 # custom:
 #   id: USE-001
 #   class: critical_safety
-#   source: "R-127, R-128; requirements §1.11"
+#   source: "R-127, R-128; requirements §1.11; Regulation (EU) 2024/1689, Article 5(1)"
 #   steps: [bind]
 #   passed: the use is an allowed one
 #   not_applicable: nobody new is to use it
@@ -17,6 +17,9 @@
 #     prohibited:
 #       message: "{0} is a prohibited use"
 #       remedy: "use something made for it"
+#     nobodys:
+#       message: "{0} is a use that nobody may make of anything"
+#       remedy: "do without: the policy in force lists such uses (uses.prohibited)"
 #     state:
 #       message: "it is {0}: new use does not begin"
 #       remedy: "use what replaces it"
@@ -40,6 +43,11 @@ violations contains {"case": "not_allowed", "args": [input.consumer.use]} if {
 violations contains {"case": "prohibited", "args": [input.consumer.use]} if {
 	applies
 	input.consumer.use in object.get(input.asset, "prohibited_uses", [])
+}
+
+violations contains {"case": "nobodys", "args": [input.consumer.use]} if {
+	applies
+	input.consumer.use in data.uses.prohibited
 }
 
 violations contains {"case": "state", "args": [input.subject.lifecycle]} if {
