@@ -468,8 +468,10 @@ async def test_rows_never_change(registry: RegistrySimulator, clock: FixedClock)
     await consumer.post(f"{ALL}/{one['id']}/end", json=WHY)
     for statement in (
         "UPDATE consumer_binding SET use_case = 'hiring'",
-        "UPDATE consumer_binding SET ended_at = NULL, ended_as = NULL, ended_reason = NULL,"
-        " ended_actor_kind = NULL, ended_actor_id = NULL, ended_entry_id = NULL",
+        (
+            "UPDATE consumer_binding SET ended_at = NULL, ended_as = NULL, ended_reason = NULL,"
+            " ended_actor_kind = NULL, ended_actor_id = NULL, ended_entry_id = NULL"
+        ),
         "DELETE FROM consumer_binding",
         "UPDATE consumer_acknowledgement SET note = 'never'",
         "DELETE FROM consumer_acknowledgement",
