@@ -16,6 +16,7 @@ import pytest
 from muniment.server import catalog, ledger, policy
 from muniment.server.catalog.records import Mode, NamespaceChange, RiskTier
 from muniment.server.federation.actions import deliveries
+from muniment.server.federation.records import Event
 from muniment.server.federation.rules.events import NATIVE_DIALECT
 from muniment.server.http.operation import Operation
 from muniment.server.http.records import Grant, Role, Scope, Verb
@@ -485,7 +486,7 @@ async def test_what_webhooks_are_told(registry: RegistrySimulator) -> None:
     consumer = registry.as_(Role.CONSUMER)
     one = await bound(consumer, version="1.0.0")
     ended = await consumer.post(f"{ALL}/{one['id']}/end", json=WHY)
-    told = []
+    told: list[Event] = []
     async with registry.deps.db.transaction(read_only=True) as tx:
         for entry_id in (one["entry_id"], ended.json()["ended_entry_id"]):
             entry = await ledger.entry(tx, uuid.UUID(entry_id))
