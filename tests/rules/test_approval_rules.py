@@ -36,7 +36,7 @@ from muniment.server.approvals.records import (
 from muniment.server.approvals.rules import decisions, folding, requests, signing, waiving
 from muniment.server.catalog.records import Mode
 from muniment.server.http.records import EVERYTHING, Grant, PrincipalKind, Role, Scope
-from muniment.server.identity.records import Principal, SigningKey
+from muniment.server.identity.records import CameBy, CameIn, Principal, SigningKey
 from muniment.server.ledger.records import Actor, Recorded, Subject
 from muniment.server.policy.records import (
     Decision,
@@ -82,6 +82,17 @@ def said(**more: Any) -> Said:
         "registry": "here", "person": IDS[0], "role": "platform", "at": NOW, "nonce": "0" * 32,
         "request_id": IDS[0], "decision": "approve", **more,
     })  # fmt: skip
+
+
+PERSON = Principal(IDS[0], PrincipalKind.PERSON, "ada", None, NOW, None, (HERE,))
+KEY = SigningKey(IDS[5], IDS[0], "k", b"", "", NOW)
+WAIVED = RuleException(
+    id=IDS[1], asset_id=IDS[2], version_id=IDS[3], environment="production", rule="SEC-004", reason="r",
+    control="c", until=NOW.date(), person_id=IDS[0], role="security", signed_by="key", key_id=IDS[5],
+    nonce="n", statement_sha256=digest_of(b""), bundle={}, granted_at=NOW, entry_id=IDS[4], ref="a@1.0.0",
+)  # fmt: skip
+SECURITY = dataclasses.replace(PERSON, grants=(Grant(Role.APPROVER_SECURITY, Scope("default")),))
+BY_SESSION = dataclasses.replace(WAIVED, key_id=None, signed_by="registry")
 
 
 # --- who may sign --------------------------------------------------------------------------------
@@ -149,8 +160,43 @@ def test_only_who_asked_or_made_it_reviews_it_as_its_author() -> None:
 def test_which_word_is_taken(
     word: Said, earlier: Approval | None, own_key: bool, expected: Bar | None
 ) -> None:
-    found = signing.bar_of(word, earlier, own_key=own_key)
+    found = signing.bar_of(word, earlier, signing.Profile(own_key, 90), None)
     assert (found and found[0]) == expected
+
+
+LOGIN, MADE = CameIn(CameBy.ISSUER), CameIn(CameBy.TOKEN, IDS[7])
+OWN_LOGIN = signing.Profile(False, 90, own_login=True)
+
+
+@pytest.mark.parametrize("how", ["key", "registry"])
+@pytest.mark.parametrize("came_in", [LOGIN, MADE, CameIn(CameBy.TOKEN), None])
+def test_a_policy_may_take_only_who_came_in_by_an_issuer(how: str, came_in: CameIn | None) -> None:
+    found = signing.bar_of(said(signed_by=how), None, OWN_LOGIN, came_in)
+    assert (found and found[0]) == (None if came_in == LOGIN else Bar.OWN_LOGIN_NEEDED)
+    assert ("your key" in (found or (None, "your key"))[1]) == (how == "key" or found is None)
+    # Stopping takes less.
+    rejected = said(signed_by=how, decision="reject")
+    assert signing.bar_of(rejected, None, OWN_LOGIN, came_in) is None
+    kept = approval(signed_by=how, came_in=came_in)
+    word = signing.word(kept, PERSON, KEY, scopes=[SCOPE], profile=OWN_LOGIN)
+    assert word.signature_valid == (came_in == LOGIN)
+    assert ("by an issuer" in word.why_not) == (came_in != LOGIN)
+    waived = dataclasses.replace(WAIVED, signed_by=how, came_in=came_in)
+    now = waiving.Grounds(scope=Scope("default", "a"), profile=OWN_LOGIN)
+    lapsed = waiving.lapsed(waived, SECURITY, KEY, now)
+    assert lapsed == ("" if came_in == LOGIN else "own_login_needed")
+
+
+def test_policy_is_told_how_people_came_in() -> None:
+    told = [Word(approval(came_in=one), True, True).facts(digest_of(b"a")) for one in (LOGIN, MADE)]
+    assert [one["came_in"] for one in told] == [
+        {"by": "issuer"}, {"by": "token", "made_by": str(IDS[7])},
+    ]  # fmt: skip
+    assert "came_in" not in Word(approval(), True, True).facts(digest_of(b"a"))
+    step = Word(approval(review_step="peer", sign_off="entry-verified"), True, True)
+    assert step.facts(digest_of(b"a"))["review_step"] == "peer"
+    assert signing.profile({"profiles": {"high": {"own_login": True}}}, None).own_login
+    assert not signing.profile({}, None).own_login
 
 
 @pytest.mark.parametrize(
@@ -218,10 +264,6 @@ def test_the_last_word_of_each_person_counts(people: list[int]) -> None:
     assert [one.id for one in last] == sorted(one.id for one in last)
 
 
-PERSON = Principal(IDS[0], PrincipalKind.PERSON, "ada", None, NOW, None, (HERE,))
-KEY = SigningKey(IDS[5], IDS[0], "k", b"", "", NOW)
-
-
 @pytest.mark.parametrize(
     ("word", "person", "key", "own_key", "expected"),
     [
@@ -244,18 +286,11 @@ def test_whether_a_word_counts_now(
     own_key: bool,
     expected: tuple[bool, bool],
 ) -> None:
-    found = signing.word(word, person, key, scopes=[SCOPE], own_key=own_key)
+    profile = signing.Profile(own_key, 90)
+    found = signing.word(word, person, key, scopes=[SCOPE], profile=profile)
     assert (found.signature_valid, found.eligible) == expected
     assert found.counts == all(expected)
     assert bool(found.why_not) != found.counts
-
-
-WAIVED = RuleException(
-    id=IDS[1], asset_id=IDS[2], version_id=IDS[3], environment="production", rule="SEC-004", reason="r",
-    control="c", until=NOW.date(), person_id=IDS[0], role="security", signed_by="key", key_id=IDS[5],
-    nonce="n", statement_sha256=digest_of(b""), bundle={}, granted_at=NOW, entry_id=IDS[4], ref="a@1.0.0",
-)  # fmt: skip
-SECURITY = dataclasses.replace(PERSON, grants=(Grant(Role.APPROVER_SECURITY, Scope("default")),))
 
 
 @pytest.mark.parametrize(
@@ -265,8 +300,8 @@ SECURITY = dataclasses.replace(PERSON, grants=(Grant(Role.APPROVER_SECURITY, Sco
         (WAIVED, SECURITY, KEY, {"own_key": True}, ""),
         (WAIVED, SECURITY, None, {}, "key_revoked"),
         (WAIVED, SECURITY, dataclasses.replace(KEY, revoked_at=NOW), {}, "key_revoked"),
-        (dataclasses.replace(WAIVED, key_id=None), SECURITY, None, {}, ""),
-        (dataclasses.replace(WAIVED, key_id=None), SECURITY, None, {"own_key": True}, "own_key_needed"),
+        (BY_SESSION, SECURITY, None, {}, ""),
+        (BY_SESSION, SECURITY, None, {"own_key": True}, "own_key_needed"),
         (WAIVED, None, KEY, {}, "not_eligible"),
         (WAIVED, dataclasses.replace(SECURITY, disabled_at=NOW), KEY, {}, "not_eligible"),
         (WAIVED, dataclasses.replace(SECURITY, grants=()), KEY, {}, "not_eligible"),
@@ -278,10 +313,12 @@ def test_whether_an_exception_holds_now(
     one: RuleException,
     person: Principal | None,
     key: SigningKey | None,
-    more: dict[str, Any],
+    more: Mapping[str, Any],
     said: str,
 ) -> None:
-    now = waiving.Grounds(scope=Scope("default", "a"), **{"own_key": False, **more})
+    more = dict(more)
+    profile = signing.Profile(more.pop("own_key", False), 90)
+    now = waiving.Grounds(scope=Scope("default", "a"), profile=profile, **more)
     assert waiving.lapsed(one, person, key, now) == said
 
 

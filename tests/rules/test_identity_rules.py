@@ -19,7 +19,7 @@ from muniment.server.http.records import (
     Scope,
     Verb,
 )
-from muniment.server.identity.records import Credential, Token
+from muniment.server.identity.records import CameBy, CameIn, Credential, Token
 from muniment.server.identity.rules import access as rules
 
 NOW = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
@@ -234,6 +234,24 @@ def test_a_token_may_not_hand_on_more() -> None:
 
 def test_who_came_without_a_token_is_bound_by_roles_alone() -> None:
     assert rules.inherited(a_caller(), None, None) == (None, None)
+
+
+def test_how_somebody_came_in_is_handed_on_to_their_own_tokens_alone() -> None:
+    ada, other = uuid.UUID(int=1), uuid.UUID(int=9)
+    login = CameIn(CameBy.ISSUER)
+    assert rules.came_in(None, None, ada) == CameIn(CameBy.TOKEN)
+    assert rules.came_in(a_caller(), a_token(came_in=login), ada) == login
+    made = CameIn(CameBy.TOKEN, other)
+    assert rules.came_in(a_caller(), a_token(came_in=made), ada) == made
+    assert rules.came_in(a_caller(), None, ada) is None
+    # Whoever makes one for somebody else could use it, however they came in themselves.
+    assert rules.came_in(a_caller(), a_token(came_in=login), other) == CameIn(CameBy.TOKEN, ada)
+    for one in (None, login, made, CameIn(CameBy.TOKEN)):
+        assert rules.came_in_of(*rules.came_in_row(one)) == one
+    assert rules.came_in_json(made) == {"by": "token", "made_by": str(other)}
+    assert rules.came_in_json(login) == {"by": "issuer", "made_by": None}
+    assert rules.came_in_json(None) is None
+    assert (login.own, made.own) == (True, False)
 
 
 def test_the_last_administrator_stays() -> None:

@@ -276,6 +276,8 @@ def tables(profile: object) -> str:
 def test_what_roles_sign_off_is_looked_at_and_shown() -> None:
     assert tables({"sign_offs": {"platform": "entry-verified"}}) == ""
     assert tables({}) == ""
+    assert tables({"own_key": True, "own_login": False}) == ""
+    assert "profiles.high.own_login`: expected true or false" in tables({"own_login": "yes"})
     assert "profiles.high.sign_offs`: expected the sign-off" in tables({"sign_offs": []})
     wrong = tables({"sign_offs": {"platfrom": "entry-verified", "legal": "seen"}})
     assert "found the role 'platfrom'" in wrong

@@ -50,6 +50,7 @@ class Approval(Record, frozen=True, kw_only=True):
     request_id: str = ""
     sign_off: str | None = None
     review_step: str | None = None
+    came_in: dict[str, Any] | None = None
     comment: str = ""
     key_id: str | None = None
     statement_sha256: str = ""
@@ -125,6 +126,7 @@ class ShownRequest(ApprovalRequest, frozen=True, kw_only=True):
     missing: list[dict[str, Any]] = msgspec.field(default_factory=list)
     verdict: dict[str, Any] | None = None
     own_key: bool = False
+    own_login: bool = False
     review_steps: list[dict[str, Any]] = msgspec.field(default_factory=list)
     decision: Decision | None = None
 
@@ -141,7 +143,7 @@ class Given(Record, frozen=True, kw_only=True):
 class RuleException(Record, frozen=True, kw_only=True):
     """A waived rule; `state` is `holds`, `ended`, `revoked`, or why it lapsed.
 
-    That is `key_revoked`, `own_key_needed`, `not_eligible` or `requester_or_author`.
+    That is `key_revoked`, `own_key_needed`, `own_login_needed`, `not_eligible` or `requester_or_author`.
     """
 
     id: str

@@ -26,7 +26,7 @@ _OWNER_ONLY, _OWNER_ONLY_DIRECTORY = 0o600, 0o700
 
 
 class SigningKey(Record, frozen=True, kw_only=True):
-    """A person's own public key as the registry has it."""
+    """A person's own public key as the registry has it; `came_in` is how who made it known did."""
 
     id: str
     principal_id: str
@@ -36,6 +36,7 @@ class SigningKey(Record, frozen=True, kw_only=True):
     created_at: dt.datetime
     revoked_at: dt.datetime | None = None
     revoked_by: str | None = None
+    came_in: dict[str, str | None] | None = None
 
 
 class Keys:

@@ -215,6 +215,7 @@ class Token(Record, frozen=True, kw_only=True):
     expires_at: dt.datetime | None = None
     revoked_at: dt.datetime | None = None
     last_used_at: dt.datetime | None = None
+    came_in: dict[str, str | None] | None = None
 
 
 class PutUrl(Record, frozen=True, kw_only=True):

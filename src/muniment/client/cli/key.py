@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from muniment.client.cli.people import came_in, makers
 from muniment.client.cli.screen import Json, Screen, table
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def list_(
     screen = Screen(ctx, as_json=as_json)
     with screen.client() as client:
         found = client.keys.list_(own=not everybody, revoked=revoked)
-        names = client.principals.names({each.principal_id for each in found}) if found else {}
+        whose = {each.principal_id for each in found} | makers(each.came_in for each in found)
+        names = client.principals.names(whose) if found else {}
     data = [each.as_json() for each in found]
     if not found:
         screen.result(data, "There are none yet. Make one: `muniment key create`")
@@ -88,12 +90,15 @@ def list_(
             names.get(each.principal_id, each.principal_id),
             each.id,
             each.key_sha256[:16],
+            came_in(each.came_in, names),
             each.created_at,
             each.revoked_at,
         )
         for each in found
     ]
-    screen.result(data, table(("Name", "Whose", "Id", "SHA-256", "Since", "Revoked"), rows))
+    screen.result(
+        data, table(("Name", "Whose", "Id", "SHA-256", "Made known by", "Since", "Revoked"), rows)
+    )
 
 
 @app.command()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from muniment.client.cli.people import add_names
+from muniment.client.cli.people import add_names, came_in, makers
 from muniment.client.cli.screen import Json, Screen, cell, fields, safe, table
 
 if TYPE_CHECKING:
@@ -135,6 +135,7 @@ def show(
 def _lines(client: Client, found: ShownRequest) -> list[RenderableType]:
     names = client.principals.names(
         {found.requester["id"], *(one.person_id for one in found.approvals)}
+        | makers(one.came_in for one in found.approvals)
     )
     asked = found.requester["id"]
     head = fields(
@@ -152,6 +153,7 @@ def _lines(client: Client, found: ShownRequest) -> list[RenderableType]:
             ("Re-conformity", found.re_conformity_reference),
             ("Signed is", found.frozen_sha256),
             ("Own key needed", "yes" if found.own_key else ""),
+            ("Own login needed", "yes" if found.own_login else ""),
             (
                 "Evidence",
                 [_evidence(one) for one in found.frozen["evidence"]],
@@ -192,12 +194,23 @@ def _words(found: ShownRequest, names: Mapping[str, str]) -> RenderableType:
             one.review_step,
             one.sign_off,
             "own key" if one.key_id else "session",
+            came_in(one.came_in, names),
             one.at,
             "yes" if one.counts else f"no: {one.why_not}",
         )
         for one in found.approvals
     ]
-    columns = ("Role", "Who", "Said", "Step", "Sign-off", "Signed with", "At", "Counts")
+    columns = (
+        "Role",
+        "Who",
+        "Said",
+        "Step",
+        "Sign-off",
+        "Signed with",
+        "Came in by",
+        "At",
+        "Counts",
+    )
     return table(columns, rows)
 
 

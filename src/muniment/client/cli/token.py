@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from muniment.client.cli.people import came_in, makers
 from muniment.client.cli.screen import Json, Screen, table
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Create, list, revoke tokens.")
@@ -49,11 +50,21 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
     screen = Screen(ctx, as_json=as_json)
     with screen.client() as client:
         tokens = client.tokens.list_()
+        made = makers(each.came_in for each in tokens)
+        names = client.principals.names(made) if made else {}
     rows = [
-        (each.id, each.label, each.created_at, each.expires_at, each.revoked_at, each.last_used_at)
+        (
+            each.id,
+            each.label,
+            came_in(each.came_in, names),
+            each.created_at,
+            each.expires_at,
+            each.revoked_at,
+            each.last_used_at,
+        )
         for each in tokens
     ]
-    columns = ("Id", "Label", "Created", "Expires", "Revoked", "Last used")
+    columns = ("Id", "Label", "Made by", "Created", "Expires", "Revoked", "Last used")
     screen.result([each.as_json() for each in tokens], table(columns, rows))
 
 

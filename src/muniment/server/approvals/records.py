@@ -15,6 +15,7 @@ from typing import Any
 from muniment.core.approvals import AUTHOR, REGISTRY, end_of
 from muniment.core.digest import Digest
 from muniment.core.names import AssetRef
+from muniment.server.identity.records import CameIn
 from muniment.server.ledger.records import Actor
 
 Payload = dict[str, Any]
@@ -53,6 +54,7 @@ class Bar(enum.StrEnum):
     AUTHOR = "author"
     OTHER_ROLE = "other_role"
     OWN_KEY_NEEDED = "own_key_needed"
+    OWN_LOGIN_NEEDED = "own_login_needed"
     VOID = "void"
     CRITICAL_SAFETY = "critical_safety"
     RULE_CLASS = "rule_class"
@@ -120,7 +122,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """What a person said of a request, signed by their own key (`key_id`) or by the registry."""
+    """What a person said of a request, signed by their own key (`key_id`) or by the registry.
+
+    `came_in` is how they did: with a key, the session that made it known; None: not known.
+    """
 
     id: uuid.UUID
     request_id: uuid.UUID
@@ -137,6 +142,7 @@ class Approval:
     at: dt.datetime
     entry_id: uuid.UUID
     review_step: str | None = None
+    came_in: CameIn | None = None
 
     @property
     def approves(self) -> bool:
@@ -229,6 +235,7 @@ class RuleException:
     revoked_reason: str | None = None
     revoked_entry_id: uuid.UUID | None = None
     ref: str = ""
+    came_in: CameIn | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +280,10 @@ class Word:
             found["sign_off"] = self.approval.sign_off
         if self.approval.review_step is not None:
             found["review_step"] = self.approval.review_step
+        came_in = self.approval.came_in
+        if came_in is not None:
+            made_by = {} if came_in.made_by is None else {"made_by": str(came_in.made_by)}
+            found["came_in"] = {"by": came_in.by.value, **made_by}
         return found
 
 

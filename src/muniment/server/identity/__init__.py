@@ -23,13 +23,25 @@ from muniment.server.identity.reads.access import (
     trusted_to_promote,
 )
 from muniment.server.identity.reads.folds import FOLDS
-from muniment.server.identity.reads.people import people, signing_key_called, signing_keys_with
+from muniment.server.identity.reads.people import (
+    came_in,
+    people,
+    signing_key_called,
+    signing_keys_with,
+)
 from muniment.server.identity.records import By, FirstAdmin, Issued, NewPrincipal, NewToken
-from muniment.server.identity.rules.access import allows, roles_with, visible_scopes
+from muniment.server.identity.rules.access import (
+    allows,
+    came_in_json,
+    came_in_of,
+    came_in_row,
+    roles_with,
+    visible_scopes,
+)
 
 __all__ = [
     "FOLDS", "By", "FirstAdmin", "Issued", "NewPrincipal", "NewToken", "TokenCache", "active_people", "allows",
-    "authenticator", "create_local_admin_token", "create_principal", "create_token", "disable_principal",
+    "authenticator", "came_in", "came_in_json", "came_in_of", "came_in_row", "create_local_admin_token", "create_principal", "create_token", "disable_principal",
     "ensure_first_admin", "grant_role", "people", "people_with", "revoke_token", "roles_with",
     "signing_key_called", "signing_keys_with", "trusted_to_promote", "visible_scopes",
 ]

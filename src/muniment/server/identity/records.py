@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import enum
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,29 @@ class Principal:
     grants: tuple[Grant, ...] = ()
 
 
+class CameBy(enum.StrEnum):
+    """With what somebody came in."""
+
+    ISSUER = "issuer"  # an OpenID Connect issuer said who it is
+    TOKEN = "token"  # noqa: S105 -- a token that somebody made
+
+
+@dataclass(frozen=True, slots=True)
+class CameIn:
+    """How somebody came in: an `issuer` said who they are, or with a `token` that `made_by` made.
+
+    `made_by` None: the registry made it, for its first administrator.
+    """
+
+    by: CameBy
+    made_by: uuid.UUID | None = None
+
+    @property
+    def own(self) -> bool:
+        """Whether they came in by themselves: nobody here could have done so in their place."""
+        return self.by is CameBy.ISSUER
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
     """What is kept of a token: never its text.
@@ -40,6 +64,7 @@ class Token:
     revoked_at: dt.datetime | None
     last_used_at: dt.datetime | None
     workload: Attestation | None = None
+    came_in: CameIn | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +153,7 @@ class SigningKey:
     created_at: dt.datetime
     revoked_at: dt.datetime | None = None
     revoked_by: uuid.UUID | None = None
+    came_in: CameIn | None = None
 
 
 @dataclass(frozen=True, slots=True)

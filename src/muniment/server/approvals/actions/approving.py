@@ -85,7 +85,7 @@ async def give(
     if again is not None and not await _to_repeat(tx, request, again, matter, profile, by):
         return await _as_before(tx, request, again, by, tools)
     signing.refuse_problems(reviews.problems_of(profile.review_steps, word.said))
-    barred = await _bar(tx, request, word.said, approvals, matter, profile, caller)
+    barred = await _bar(tx, request, word, approvals, matter, profile, caller)
     if barred is not None:
         return await _refuse(tx, request, word.said, barred, by)
     found = await _open_standing(tx, request, matter, by)
@@ -116,7 +116,7 @@ async def give(
 async def _bar(  # noqa: PLR0917 -- what it depends on
     tx: Tx,
     request: Request,
-    said: Said,
+    word: words.Heard,
     approvals: Sequence[Approval],
     matter: Matter,
     profile: signing.Profile,
@@ -126,10 +126,10 @@ async def _bar(  # noqa: PLR0917 -- what it depends on
     roles = signing.roles_in(caller.grants, *matter.scopes)
     signer = signing.Signer(caller.id, caller.kind, roles)
     authors = await matters.authors(tx, matter)
-    barred = signing.bar(signer, said.role, requester=request.actor.id, authors=authors)
+    barred = signing.bar(signer, word.said.role, requester=request.actor.id, authors=authors)
     mine = [one for one in signing.last_words(approvals) if one.person_id == caller.id]
     earlier = mine[-1] if mine else None
-    return barred or signing.bar_of(said, earlier, own_key=profile.own_key)
+    return barred or signing.bar_of(word.said, earlier, profile, word.came_in)
 
 
 async def _to_repeat(  # noqa: PLR0917 -- what it depends on

@@ -23,7 +23,7 @@ from muniment.core.digest import digest_of
 from muniment.core.errors import BadProof
 from muniment.core.names import VersionRef
 from muniment.core.statement import read_bundle
-from muniment.server import catalog, ledger, policy
+from muniment.server import catalog, identity, ledger, policy
 from muniment.server.approvals.actions.deciding import settle
 from muniment.server.approvals.actions.recording import (
     About,
@@ -44,6 +44,7 @@ from muniment.server.approvals.store import signed as store
 from muniment.server.catalog.records import Asset, Version
 from muniment.server.http.records import Caller
 from muniment.server.identity import By
+from muniment.server.identity.records import CameIn, SigningKey
 from muniment.server.policy.records import Bundle
 from muniment.server.ports.db import Tx
 
@@ -96,15 +97,16 @@ async def grant(
     version = await catalog.get_version(tx, ref)
     where = _Where(version, asset, place, await policy.active(tx, by.at))
     request = await request_store.find_open(tx, version.id, place.name)
-    waiver, bundle, key_id = await _read(tx, where, asked, caller, by, tools)
+    waiver, bundle, key = await _read(tx, where, asked, caller, by, tools)
+    came_in = await identity.came_in(tx, caller) if key is None else key.came_in
     again = await _granted_before(tx, where, waiver, bundle, by)
     if again is not None:
         return Granted(again, None, new=False)
     requester = "" if request is None else request.actor.id
-    barred = await _barred(tx, where, waiver, caller, requester)
+    barred = await _barred(tx, where, waiver, caller, requester, came_in)
     if barred is not None:
         return await _refuse(tx, where, waiver, barred, by)
-    new = _made(where, waiver, bundle, key_id, by)
+    new = _made(where, waiver, bundle, by, None if key is None else key.id, came_in)
     await store.insert_exception(tx, new)
     act = Act(
         name="exception.grant",
@@ -127,8 +129,8 @@ async def grant(
     return Granted(new, decision, new=True)
 
 
-async def _barred(
-    tx: Tx, where: _Where, waiver: Waiver, caller: Caller, requester: str
+async def _barred(  # noqa: PLR0917 -- what it depends on
+    tx: Tx, where: _Where, waiver: Waiver, caller: Caller, requester: str, came_in: CameIn | None
 ) -> tuple[Bar, str] | None:
     rule = next(one for one in where.bundle.rules if one.id == waiver.rule)
     roles = signing.roles_in(caller.grants, *where.matter.scopes)
@@ -137,17 +139,12 @@ async def _barred(
     barred = rules.bar(rule, waiver.role)
     barred = barred or signing.bar(signer, waiver.role, requester=requester, authors=authors)
     profile = where.matter.profile(where.bundle.data)
-    if barred is None and profile.own_key and waiver.signed_by == REGISTRY:
-        return Bar.OWN_KEY_NEEDED, (
-            "for this risk tier the policy takes your own key only: make one with"
-            " `muniment key create`, then grant it again"
-        )
-    return barred
+    return barred or signing.needs_of(waiver.signed_by, profile, came_in)
 
 
 async def _read(  # noqa: PLR0917 -- what it is compared with
     tx: Tx, where: _Where, asked: Asked, caller: Caller, by: By, tools: Tools
-) -> tuple[Waiver, Mapping[str, Any], uuid.UUID | None]:
+) -> tuple[Waiver, Mapping[str, Any], SigningKey | None]:
     if asked.bundle is not None:
         return await _by_key(tx, where, asked.bundle, caller, by, tools)
     waiver = Waiver(
@@ -173,7 +170,7 @@ async def _read(  # noqa: PLR0917 -- what it is compared with
 
 async def _by_key(  # noqa: PLR0917 -- the same
     tx: Tx, where: _Where, bundle: Mapping[str, Any], caller: Caller, by: By, tools: Tools
-) -> tuple[Waiver, Mapping[str, Any], uuid.UUID]:
+) -> tuple[Waiver, Mapping[str, Any], SigningKey]:
     """Return an exception signed with the caller's own key, once all of it has been checked."""
     problems: list[dict[str, Any]] = []
     try:
@@ -196,7 +193,7 @@ async def _by_key(  # noqa: PLR0917 -- the same
     key = await key_of(tx, bundle, caller, problems)
     _check(where, waiver, problems, by)
     assert key is not None
-    return waiver, plain_bundle(bundle), key.id
+    return waiver, plain_bundle(bundle), key
 
 
 def _check(where: _Where, waiver: Waiver, problems: list[dict[str, Any]], by: By) -> None:
@@ -231,12 +228,13 @@ async def _granted_before(
     return None
 
 
-def _made(
+def _made(  # noqa: PLR0917 -- its parts
     where: _Where,
     waiver: Waiver,
     bundle: Mapping[str, Any],
-    key_id: uuid.UUID | None,
     by: By,
+    key_id: uuid.UUID | None,
+    came_in: CameIn | None,
 ) -> RuleException:
     return RuleException(
         id=by.new_id(),
@@ -257,6 +255,7 @@ def _made(
         granted_at=by.at,
         entry_id=by.new_id(),
         ref=where.version.name,
+        came_in=came_in,
     )
 
 

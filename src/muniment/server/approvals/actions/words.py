@@ -31,6 +31,7 @@ from muniment.server.approvals.records import Approval, ConditionOf, Request
 from muniment.server.approvals.rules import requests, reviews, signing
 from muniment.server.http.records import Caller
 from muniment.server.identity import By
+from muniment.server.identity.records import CameIn, SigningKey
 from muniment.server.policy.records import ReviewStep
 from muniment.server.ports.db import Tx
 
@@ -50,11 +51,15 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What is said, the bundle of it, and the key it is signed with (None: the registry's)."""
+    """What is said, the bundle of it, and the key it is signed with (None: the registry's).
+
+    `came_in` is how who said it did; with a key, the session that made it known.
+    """
 
     said: Said
     bundle: Mapping[str, Any]
     key_id: uuid.UUID | None
+    came_in: CameIn | None
 
 
 async def read(  # noqa: PLR0917 -- what it is made of
@@ -92,7 +97,7 @@ async def read(  # noqa: PLR0917 -- what it is made of
     _check(said, [], by)
     key = tools.record_key
     bundle = sign(approval_statement(request.frozen, said), key.sign, key.public_key_der)
-    return Heard(said, bundle, None)
+    return Heard(said, bundle, None, await identity.came_in(tx, caller))
 
 
 async def _by_key(  # noqa: PLR0917 -- what it is compared with
@@ -125,12 +130,12 @@ async def _by_key(  # noqa: PLR0917 -- what it is compared with
     key = await key_of(tx, bundle, caller, problems)
     _check(said, problems, by, since=request.opened_at)
     assert key is not None
-    return Heard(said, plain_bundle(bundle), key.id)
+    return Heard(said, plain_bundle(bundle), key.id, key.came_in)
 
 
 async def key_of(
     tx: Tx, bundle: Mapping[str, Any], caller: Caller, problems: list[dict[str, Any]]
-) -> Any:
+) -> SigningKey | None:
     """Return the caller's key that signed a bundle; else add to `problems` why there is none."""
     material = bundle.get("verificationMaterial")
     named = material.get("publicKey") if isinstance(material, Mapping) else None
@@ -223,6 +228,7 @@ def made(request: Request, word: Heard, by: By) -> tuple[Approval, list[Conditio
         decision=said.decision,
         sign_off=said.sign_off,
         review_step=said.review_step,
+        came_in=word.came_in,
         comment=said.comment,
         signed_by=said.signed_by,
         key_id=word.key_id,

@@ -24,7 +24,8 @@ FOLDS: Final[tuple[Fold, ...]] = (
         folding.fold_approval,
         """
         SELECT id::text AS key, request_id, person_id, role, decision, sign_off, comment, signed_by,
-               key_id, nonce, statement_sha256, bundle, at, entry_id, review_step
+               key_id, nonce, statement_sha256, bundle, at, entry_id, review_step, came_in,
+               made_by
         FROM approval
         """,
     ),
@@ -67,7 +68,7 @@ FOLDS: Final[tuple[Fold, ...]] = (
         SELECT id::text AS key, asset_id, version_id, environment, rule, reason, control,
                until::text AS until, person_id, role, signed_by, key_id, nonce, statement_sha256,
                bundle, granted_at, entry_id, revoked_at, revoked_kind, revoked_id, revoked_reason,
-               revoked_entry_id
+               revoked_entry_id, came_in, made_by
         FROM rule_exception
         """,
     ),

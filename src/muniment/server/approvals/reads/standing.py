@@ -182,14 +182,14 @@ async def words_on(tx: Tx, request: Request, matter: Matter, bundle: Bundle) -> 
     last = signing.last_words(await signed_store.approvals_of(tx, request.id))
     persons = await identity.people(tx, [one.person_id for one in last])
     keys = await identity.signing_keys_with(tx, [one.key_id for one in last if one.key_id])
-    own_key = matter.profile(bundle.data).own_key
+    profile = matter.profile(bundle.data)
     return [
         signing.word(
             one,
             persons.get(one.person_id),
             None if one.key_id is None else keys.get(one.key_id),
             scopes=matter.scopes,
-            own_key=own_key,
+            profile=profile,
         )
         for one in last
     ]
@@ -234,11 +234,11 @@ async def _exceptions(
     held = await signed_store.exceptions_of(tx, ids, place.name, at.date())
     if not held:
         return ()
-    own_key = matter.profile((await policy.active(tx, at)).data).own_key
+    profile = matter.profile((await policy.active(tx, at)).data)
     authors = await matters.authors(tx, matter)
     grounds = {
         version.id: waiving.Grounds(
-            scope=scope, own_key=own_key, requester=requester, authors=authors
+            scope=scope, profile=profile, requester=requester, authors=authors
         )
         for (version, _), scope in zip(matter.members, matter.scopes, strict=True)
     }
@@ -269,7 +269,7 @@ async def waived(tx: Tx, exceptions: Sequence[RuleException], at: dt.datetime) -
         tier = asset.state.risk_tier
         grounds[one.version_id] = waiving.Grounds(
             scope=scope_of(asset),
-            own_key=signing.profile(bundle.data, None if tier is None else tier.value).own_key,
+            profile=signing.profile(bundle.data, None if tier is None else tier.value),
             authors=await ledger.registrants(tx, str(one.version_id)),
         )
     return await _lapsing(tx, exceptions, grounds)

@@ -25,6 +25,7 @@ from muniment.server.approvals.records import (
 )
 from muniment.server.approvals.routes.step_bodies import ReviewStepBody, step_body
 from muniment.server.approvals.rules.reviews import ReviewStepOf
+from muniment.server.identity.records import CameIn
 from muniment.server.ledger.records import Actor
 from muniment.server.policy.records import Verdict
 
@@ -81,7 +82,8 @@ class ConditionBody(msgspec.Struct, frozen=True, kw_only=True):
 class ApprovalBody(msgspec.Struct, frozen=True, kw_only=True):
     """What a person said, in one role, signed by their own key (`key_id`) or by the registry.
 
-    `counts` false: it does not count now, and `why_not` says why.
+    `counts` false: it does not count now, and `why_not` says why. `came_in` is how the person did; with
+    a key, the session that made it known (null: not known).
     """
 
     id: uuid.UUID
@@ -97,6 +99,7 @@ class ApprovalBody(msgspec.Struct, frozen=True, kw_only=True):
     statement_sha256: str
     at: dt.datetime
     entry_id: uuid.UUID
+    came_in: CameIn | None
     counts: bool
     why_not: str
     conditions: list[ConditionBody]
@@ -183,7 +186,8 @@ class ShownRequestBody(RequestBody, frozen=True, kw_only=True):
 
     `frozen` is what is signed, for the registry called `registry`; `void` says that it is about what is
     not so any more, and `changed` what. `verdict` is what the rules say at `approve` now, `missing` of
-    which roles people are wanting. `own_key`: only people's own keys count for approving.
+    which roles people are wanting. `own_key`: only people's own keys count for approving; `own_login`:
+    only of people who came in by an issuer.
     `review_steps` are those of the policy for its risk tier, in order.
     """
 
@@ -196,6 +200,7 @@ class ShownRequestBody(RequestBody, frozen=True, kw_only=True):
     missing: list[MissingBody]
     verdict: dict[str, Any] | None
     own_key: bool
+    own_login: bool
     review_steps: list[ReviewStepBody]
     decision: DecisionBody | None
 
@@ -249,6 +254,7 @@ def shown_request(
     *,
     registry: str,
     own_key: bool,
+    own_login: bool,
     steps: Sequence[ReviewStepOf] = (),
     people: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> ShownRequestBody:
@@ -268,6 +274,7 @@ def shown_request(
         missing=missing_bodies(missing),
         verdict=verdict_body(verdict),
         own_key=own_key,
+        own_login=own_login,
         review_steps=[step_body(one, people) for one in steps],
         decision=None if found.decision is None else decision_body(found.decision),
     )
@@ -306,6 +313,7 @@ def approval_body(
         statement_sha256=one.statement_sha256.hex,
         at=one.at,
         entry_id=one.entry_id,
+        came_in=one.came_in,
         counts=counts,
         why_not=why_not,
         conditions=[condition_body(each) for each in conditions if each.approval_id == one.id],

@@ -9,6 +9,7 @@ import msgspec
 
 from muniment.server.approvals.records import RuleException, Waived
 from muniment.server.approvals.routes.bodies import ActorBody, actor_body
+from muniment.server.identity.records import CameIn
 
 
 class ExceptionBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +32,7 @@ class ExceptionBody(msgspec.Struct, frozen=True, kw_only=True):
     revoked_at: dt.datetime | None
     revoked_by: ActorBody | None
     revoked_reason: str | None
+    came_in: CameIn | None
     state: str
 
 
@@ -55,6 +57,7 @@ def exception_body(one: Waived, at: dt.datetime) -> ExceptionBody:
         revoked_at=exception.revoked_at,
         revoked_by=None if exception.revoked_by is None else actor_body(exception.revoked_by),
         revoked_reason=exception.revoked_reason,
+        came_in=exception.came_in,
         state=_state(exception, at, one.lapsed),
     )
 

@@ -143,6 +143,7 @@ async def show_request(call: Call, tx: Tx) -> Reply:
             () if verdict is None else rules.missing(verdict),
             registry=call.deps.settings.origin,
             own_key=profile.own_key,
+            own_login=profile.own_login,
             steps=steps,
             people=await reads.people_for(tx, steps, matter),
         )

@@ -25,6 +25,7 @@ from muniment.core.approvals import second_text
 from muniment.core.digest import digest_of
 from muniment.core.own_keys import key_sha256
 from muniment.core.statement import public_key_pem, read_bundle
+from muniment.server import identity
 from muniment.server.approvals.records import (
     Approval,
     Approved,
@@ -112,6 +113,7 @@ def approval_json(one: Approval) -> dict[str, Any]:
         "signed_by": one.signed_by,
         "key_id": None if one.key_id is None else str(one.key_id),
         "nonce": one.nonce,
+        "came_in": identity.came_in_json(one.came_in),
         "bundle": dict(one.bundle),
     }
 
@@ -183,6 +185,7 @@ def exception_json(one: RuleException) -> dict[str, Any]:
         "signed_by": one.signed_by,
         "key_id": None if one.key_id is None else str(one.key_id),
         "nonce": one.nonce,
+        "came_in": identity.came_in_json(one.came_in),
         "bundle": dict(one.bundle),
     }
 

@@ -179,8 +179,11 @@ def fold_exception(rows: Rows, entry: Recorded) -> None:
 
 def _with_bundle(fields: dict[str, Any]) -> Fields:
     bundle = fields.pop("bundle")
+    came_in = fields.pop("came_in", None) or {"by": None, "made_by": None}
     return {
         **fields,
+        "came_in": came_in["by"],
+        "made_by": came_in["made_by"],
         "statement_sha256": statement_sha256_of(bundle).hex(),
         "bundle": canonical(bundle).hex(),
     }

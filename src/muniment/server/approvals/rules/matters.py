@@ -68,6 +68,7 @@ class Matter:
         return signing.Profile(
             own_key=any(one.own_key for one in found),
             approval_days=min(one.approval_days for one in found),
+            own_login=any(one.own_login for one in found),
             review_steps=signing.profile(data, composing.strictest(tiers)).review_steps,
         )
 

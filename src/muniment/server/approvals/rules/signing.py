@@ -9,6 +9,8 @@ In the order checked at the bar; who fails is refused, and that is recorded:
 3. In a role they hold for that asset, of a composite for every member's: being an administrator is none.
 4. In one role only; the last word of a person counts.
 5. With their own key, where the policy's profile for the risk tier says `own_key`.
+6. Come in by an issuer, where it says `own_login`; of a key, when it was made known. A token that
+   somebody made for them is not enough: who made it could be the one who signs.
 
 Later a signature counts only while the person is active and holds the role, and the key was not
 revoked: computed, never stored.
@@ -29,7 +31,7 @@ from muniment.core.errors import BadBody
 from muniment.server import policy
 from muniment.server.approvals.records import Approval, Bar, Request, Word
 from muniment.server.http.records import Grant, PrincipalKind, Scope
-from muniment.server.identity.records import Principal, SigningKey
+from muniment.server.identity.records import CameIn, Principal, SigningKey
 from muniment.server.policy.records import ReviewStep
 
 #: How far a client's clock may be ahead, and its signature older than the request.
@@ -40,6 +42,11 @@ APPROVAL_DAYS_MAX: Final = 3650
 _TIERS: Final = frozenset({"minimal", "limited"})
 #: What lets something go on; stopping takes less.
 _YES: Final = frozenset({"approve", NOT_APPLICABLE})
+
+_WHY_NOT: Final = {
+    Bar.OWN_KEY_NEEDED: "the policy takes their own key only",
+    Bar.OWN_LOGIN_NEEDED: "the policy takes only who came in by an issuer",
+}
 
 USED_NONCE: Final = {
     "field": "nonce",
@@ -64,6 +71,7 @@ class Profile:
     own_key: bool
     approval_days: int
     review_steps: tuple[ReviewStep, ...] = ()
+    own_login: bool = False
 
 
 def roles_in(grants: Iterable[Grant], scope: Scope, *more: Scope) -> frozenset[str]:
@@ -86,7 +94,10 @@ def profile(data: Mapping[str, Any], risk_tier: str | None) -> Profile:
     if not isinstance(days, int) or isinstance(days, bool) or days <= 0:
         days = APPROVAL_DAYS
     return Profile(
-        found.get("own_key") is True, min(days, APPROVAL_DAYS_MAX), policy.review_steps(found)
+        found.get("own_key") is True,
+        min(days, APPROVAL_DAYS_MAX),
+        policy.review_steps(found),
+        found.get("own_login") is True,
     )
 
 
@@ -118,18 +129,40 @@ def bar(
     return None
 
 
-def bar_of(said: Said, earlier: Approval | None, *, own_key: bool) -> tuple[Bar, str] | None:
+def bar_of(
+    said: Said, earlier: Approval | None, profile: Profile, came_in: CameIn | None
+) -> tuple[Bar, str] | None:
     """Return why a word of somebody who may sign is not taken; None if it is."""
     if earlier is not None and earlier.role != said.role:
         return Bar.OTHER_ROLE, (
             f"you signed this request as {earlier.role}: one person has one role in it"
         )
-    if own_key and said.decision in _YES and said.signed_by != KEY:
+    return needs_of(said.signed_by, profile, came_in) if said.decision in _YES else None
+
+
+def needs_of(signed_by: str, profile: Profile, came_in: CameIn | None) -> tuple[Bar, str] | None:
+    """Return why a policy does not take what was signed so, by somebody who came in so."""
+    if profile.own_key and signed_by != KEY:
         return Bar.OWN_KEY_NEEDED, (
             "for this risk tier the policy takes your own key only: make one with"
-            " `muniment key create`, then approve again"
+            " `muniment key create`, then sign again"
+        )
+    if profile.own_login and not _own(came_in):
+        what = (
+            "your key was made known with a token"
+            if signed_by == KEY
+            else "you came in with a token"
+        )
+        return Bar.OWN_LOGIN_NEEDED, (
+            "for this risk tier the policy takes only who came in by their organisation's login, and"
+            f" {what}: log in with `muniment login --oidc`, make another key (`muniment key create NAME`),"
+            " then sign again"
         )
     return None
+
+
+def _own(came_in: CameIn | None) -> bool:
+    return came_in is not None and came_in.own
 
 
 def problems_of(said: Signed, *, person: uuid.UUID, registry: str) -> list[dict[str, Any]]:
@@ -227,19 +260,21 @@ def word(
     key: SigningKey | None,
     *,
     scopes: Sequence[Scope],
-    own_key: bool,
+    profile: Profile,
 ) -> Word:
     """Return whether a person's word counts now."""
-    invalid = _unsigned(approval, key, own_key=own_key)
+    invalid = _unsigned(approval, key, profile)
     barred = ineligible(approval.role, person, *scopes)
     return Word(approval, not invalid, not barred, invalid or barred)
 
 
-def _unsigned(approval: Approval, key: SigningKey | None, *, own_key: bool) -> str:
-    if approval.by_session:
-        needed = own_key and approval.decision in _YES
-        return "the policy takes their own key only" if needed else ""
-    return "the key was revoked" if key is None or key.revoked_at is not None else ""
+def _unsigned(approval: Approval, key: SigningKey | None, profile: Profile) -> str:
+    if not approval.by_session and (key is None or key.revoked_at is not None):
+        return "the key was revoked"
+    if approval.decision not in _YES:
+        return ""
+    needs = needs_of(approval.signed_by, profile, approval.came_in)
+    return "" if needs is None else _WHY_NOT[needs[0]]
 
 
 def ineligible(role: str, person: Principal | None, scope: Scope, *more: Scope) -> str:

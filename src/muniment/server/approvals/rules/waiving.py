@@ -44,7 +44,7 @@ class Grounds:
     """What an exception rests on, as of now: where, by which profile, and whom it may not be by."""
 
     scope: Scope
-    own_key: bool
+    profile: signing.Profile
     requester: str = ""
     authors: Sequence[str] = ()
 
@@ -59,8 +59,9 @@ def lapsed(
     """
     if one.key_id is not None and (key is None or key.revoked_at is not None):
         return "key_revoked"
-    if one.key_id is None and now.own_key:
-        return "own_key_needed"
+    needs = signing.needs_of(one.signed_by, now.profile, one.came_in)
+    if needs is not None:
+        return needs[0].value
     if signing.ineligible(one.role, person, now.scope):
         return "not_eligible"
     if str(one.person_id) == now.requester or str(one.person_id) in now.authors:

@@ -12,6 +12,7 @@ import msgspec
 from muniment.core.canon import canonical
 from muniment.core.digest import Digest
 from muniment.core.errors import NotFound
+from muniment.server import identity
 from muniment.server.approvals.records import Approval, ConditionOf, RuleException
 from muniment.server.approvals.store.seen import OF_ASSET, Scopes, scope_values
 from muniment.server.ledger.records import Actor
@@ -19,7 +20,7 @@ from muniment.server.ports.db import Row, Tx
 
 _APPROVALS: Final[LiteralString] = """
     SELECT id, request_id, person_id, role, decision, sign_off, comment, signed_by, key_id, nonce,
-           statement_sha256, bundle, at, entry_id, review_step
+           statement_sha256, bundle, at, entry_id, review_step, came_in, made_by
     FROM approval
 """
 _CONDITIONS: Final[LiteralString] = """
@@ -31,7 +32,7 @@ _EXCEPTIONS: Final[LiteralString] = """
     SELECT x.id, x.asset_id, x.version_id, x.environment, x.rule, x.reason, x.control, x.until,
            x.person_id, x.role, x.signed_by, x.key_id, x.nonce, x.statement_sha256, x.bundle,
            x.granted_at, x.entry_id, x.revoked_at, x.revoked_kind, x.revoked_id, x.revoked_reason,
-           x.revoked_entry_id,
+           x.revoked_entry_id, x.came_in, x.made_by,
            CASE a.namespace WHEN 'default' THEN '' ELSE a.namespace || '/' END
                || a.name || '@' || v.version AS ref
     FROM rule_exception x JOIN version v ON v.id = x.version_id JOIN asset a ON a.id = x.asset_id
@@ -42,6 +43,7 @@ def _approval(row: Row) -> Approval:
     fields = dict(row)
     fields["statement_sha256"] = Digest(fields["statement_sha256"])
     fields["bundle"] = msgspec.json.decode(fields["bundle"])
+    fields["came_in"] = identity.came_in_of(fields["came_in"], fields.pop("made_by"))
     return Approval(**fields)
 
 
@@ -54,8 +56,9 @@ async def insert_approval(tx: Tx, new: Approval, conditions: Sequence[ConditionO
     await tx.execute(
         """
         INSERT INTO approval (id, request_id, person_id, role, decision, sign_off, comment, signed_by,
-                              key_id, nonce, statement_sha256, bundle, at, entry_id, review_step)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+                              key_id, nonce, statement_sha256, bundle, at, entry_id, review_step,
+                              came_in, made_by)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
         """,
         new.id,
         new.request_id,
@@ -72,6 +75,7 @@ async def insert_approval(tx: Tx, new: Approval, conditions: Sequence[ConditionO
         new.at,
         new.entry_id,
         new.review_step,
+        *identity.came_in_row(new.came_in),
     )
     await tx.executemany(
         "INSERT INTO approval_condition (id, approval_id, position, text, due)"
@@ -129,6 +133,7 @@ def _exception(row: Row) -> RuleException:
     fields = dict(row)
     fields["statement_sha256"] = Digest(fields["statement_sha256"])
     fields["bundle"] = msgspec.json.decode(fields["bundle"])
+    fields["came_in"] = identity.came_in_of(fields["came_in"], fields.pop("made_by"))
     kind, actor_id = fields.pop("revoked_kind"), fields.pop("revoked_id")
     fields["revoked_by"] = None if kind is None else Actor(kind, actor_id)
     return RuleException(**fields)
@@ -144,8 +149,8 @@ async def insert_exception(tx: Tx, new: RuleException) -> None:
         """
         INSERT INTO rule_exception (id, asset_id, version_id, environment, rule, reason, control,
                                     until, person_id, role, signed_by, key_id, nonce,
-                                    statement_sha256, bundle, granted_at, entry_id)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+                                    statement_sha256, bundle, granted_at, entry_id, came_in, made_by)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
         """,
         new.id,
         new.asset_id,
@@ -164,6 +169,7 @@ async def insert_exception(tx: Tx, new: RuleException) -> None:
         canonical(dict(new.bundle)),
         new.granted_at,
         new.entry_id,
+        *identity.came_in_row(new.came_in),
     )
 
 

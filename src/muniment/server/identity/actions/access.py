@@ -200,8 +200,8 @@ async def create_token(tx: Tx, new: NewToken, by: By, *, maker: Caller | None) -
         raise NotAllowed("a pipeline's token makes no others: exchange another ID token")
     await _lock_enabled(tx, new.principal_id)
     cap, limits = None, new.limits
+    own = await store.find_token(tx, maker.token_id) if maker and maker.token_id else None
     if maker is not None and not rules.allows(maker.grants, Verb.ADMINISTER, EVERYTHING):
-        own = await store.find_token(tx, maker.token_id) if maker.token_id else None
         cap, limits = rules.inherited(maker, own, limits)
     token = Token(
         id=by.new_id(),
@@ -212,6 +212,7 @@ async def create_token(tx: Tx, new: NewToken, by: By, *, maker: Caller | None) -
         expires_at=rules.expiry(by.at, new.expires_at, cap=cap),
         revoked_at=None,
         last_used_at=None,
+        came_in=rules.came_in(maker, own, new.principal_id),
     )
     text = rules.token_text(token.id, os.urandom(rules.SECRET_BYTES))
     await _keep_token(tx, token, text, by)
@@ -253,6 +254,7 @@ async def _keep_token(
         "limits": rules.grants_as_json(token.limits),
         "created_at": time_text(token.created_at),
         "expires_at": time_text(token.expires_at),
+        "came_in": rules.came_in_json(token.came_in),
         **more,
     }
     await _record(tx, by, "token.create", ("token", token.id), payload)
@@ -350,4 +352,5 @@ def _first_token(principal: Principal, label: str, by: By, lifetime: dt.timedelt
         expires_at=by.at + lifetime,
         revoked_at=None,
         last_used_at=None,
+        came_in=rules.came_in(None, None, principal.id),
     )

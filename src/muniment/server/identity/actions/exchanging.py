@@ -10,7 +10,17 @@ from typing import Any, Final
 
 from muniment.core.errors import NotTrusted
 from muniment.server.identity.actions.access import keep_workload_token
-from muniment.server.identity.records import Attestation, By, Issued, Issuer, Line, Publisher, Token
+from muniment.server.identity.records import (
+    Attestation,
+    By,
+    CameBy,
+    CameIn,
+    Issued,
+    Issuer,
+    Line,
+    Publisher,
+    Token,
+)
 from muniment.server.identity.rules import publishers as rules
 from muniment.server.identity.rules.id_tokens import IdToken, claim_text, refused
 from muniment.server.identity.rules.providers import PROVIDERS
@@ -113,6 +123,7 @@ def _token(
         revoked_at=None,
         last_used_at=None,
         workload=made,
+        came_in=CameIn(CameBy.ISSUER),
     )
 
 

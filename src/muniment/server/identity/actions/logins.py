@@ -21,6 +21,8 @@ from muniment.server.identity.actions import access
 from muniment.server.identity.reads.access import SIGNAL
 from muniment.server.identity.records import (
     By,
+    CameBy,
+    CameIn,
     GroupRole,
     Issued,
     LoginIssuer,
@@ -226,6 +228,7 @@ def _token(issuer: LoginIssuer, principal_id: uuid.UUID, by: By, lifetime: dt.ti
         expires_at=by.at + lifetime,
         revoked_at=None,
         last_used_at=None,
+        came_in=CameIn(CameBy.ISSUER),
     )
 
 

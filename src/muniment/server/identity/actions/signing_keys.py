@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from muniment.core.entry import time_text
 from muniment.core.errors import NotAllowed
@@ -12,6 +13,7 @@ from muniment.server import ledger
 from muniment.server.http.records import Caller, PrincipalKind
 from muniment.server.identity.records import By, SigningKey
 from muniment.server.identity.rules import signing_keys as rules
+from muniment.server.identity.rules.access import came_in_json
 from muniment.server.identity.store import access
 from muniment.server.identity.store import signing_keys as store
 from muniment.server.ledger import Entry, Subject
@@ -48,7 +50,8 @@ async def create_key(
     there = rules.check_new(caller.id, name, same, await store.keys_of(tx, [caller.id]))
     if there is not None:
         return there, False
-    key = SigningKey(by.new_id(), caller.id, name, public_key, called, by.at)
+    came_in = None if token is None else token.came_in
+    key = SigningKey(by.new_id(), caller.id, name, public_key, called, by.at, came_in=came_in)
     await store.insert_key(tx, key)
     payload = {
         "principal_id": str(caller.id),
@@ -56,6 +59,7 @@ async def create_key(
         "public_key": public_key.hex(),
         "key_sha256": called,
         "created_at": time_text(by.at),
+        "came_in": came_in_json(came_in),
         "token_id": None if caller.token_id is None else str(caller.token_id),
     }
     await _record(tx, by, "signing_key.create", key.id, payload)
@@ -76,8 +80,6 @@ async def revoke_key(tx: Tx, key: SigningKey, by: By) -> SigningKey:
     return await store.get_key(tx, key.id)
 
 
-async def _record(
-    tx: Tx, by: By, act: str, key_id: uuid.UUID, payload: dict[str, str | None]
-) -> None:
+async def _record(tx: Tx, by: By, act: str, key_id: uuid.UUID, payload: Mapping[str, Any]) -> None:
     subject = Subject("signing_key", str(key_id), str(key_id))
     await ledger.append(tx, Entry(by.new_id(), by.at, act, by.actor, subject, payload))

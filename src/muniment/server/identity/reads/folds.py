@@ -101,6 +101,7 @@ def _create_token(rows: dict[Key, Fields], entry: Recorded, payload: Mapping[str
     names = ("principal_id", "label", "hash_witness", "limits", "created_at", "expires_at")
     rows[entry.subject.id] = {name: payload[name] for name in names} | {
         "workload": payload.get("workload"),
+        "came_in": payload.get("came_in"),
         "revoked_at": None,
     }
 
@@ -119,8 +120,13 @@ def _stored_token(row: Row) -> tuple[Key, Fields]:
         "created_at": _at(row["created_at"]),
         "expires_at": _at(row["expires_at"]),
         "workload": attestation_json(store.attestation_from_json(row["workload"])),
+        "came_in": _came_in(row),
         "revoked_at": _at(row["revoked_at"]),
     }
+
+
+def _came_in(row: Row) -> dict[str, str | None] | None:
+    return rules.came_in_json(rules.came_in_of(row["came_in"], row["made_by"]))
 
 
 def _add_issuer(rows: dict[Key, Fields], entry: Recorded, payload: Mapping[str, Any]) -> None:
@@ -202,6 +208,7 @@ def _stored_identity(row: Row) -> tuple[Key, Fields]:
 def _create_key(rows: dict[Key, Fields], entry: Recorded, payload: Mapping[str, Any]) -> None:
     names = ("principal_id", "name", "public_key", "key_sha256", "created_at")
     rows[entry.subject.id] = {name: payload[name] for name in names} | {
+        "came_in": payload.get("came_in"),
         "revoked_at": None,
         "revoked_by": None,
     }
@@ -221,6 +228,7 @@ def _stored_key(row: Row) -> tuple[Key, Fields]:
         "public_key": row["public_key"].hex(),
         "key_sha256": row["key_sha256"],
         "created_at": _at(row["created_at"]),
+        "came_in": _came_in(row),
         "revoked_at": _at(row["revoked_at"]),
         "revoked_by": None if row["revoked_by"] is None else str(row["revoked_by"]),
     }

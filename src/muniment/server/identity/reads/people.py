@@ -5,7 +5,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 
-from muniment.server.identity.records import Principal, SigningKey
+from muniment.server.http.records import Caller
+from muniment.server.identity.records import CameIn, Principal, SigningKey
 from muniment.server.identity.store import access, signing_keys
 from muniment.server.ports.db import Tx
 
@@ -27,3 +28,9 @@ async def signing_keys_with(tx: Tx, ids: Iterable[uuid.UUID]) -> dict[uuid.UUID,
 async def signing_key_called(tx: Tx, key_sha256: str) -> SigningKey | None:
     """Return the key of that digest, revoked or not; None if it is nobody's."""
     return await signing_keys.find_key_called(tx, key_sha256)
+
+
+async def came_in(tx: Tx, caller: Caller) -> CameIn | None:
+    """Return how a caller came in; None: that is not known."""
+    token = await access.find_token(tx, caller.token_id) if caller.token_id else None
+    return None if token is None else token.came_in

@@ -14,7 +14,7 @@ from muniment.server import ledger
 from muniment.server.http.operation import Call
 from muniment.server.http.paging import Cursor, Limit
 from muniment.server.http.records import Grant, PrincipalKind, Role, Scope
-from muniment.server.identity.records import By, Issued, Principal, Token
+from muniment.server.identity.records import By, CameIn, Issued, Principal, Token
 from muniment.server.identity.rules import access as rules
 
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=rules.NAME_MAX_CHARS)]
@@ -76,7 +76,11 @@ class NewPrincipalBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TokenBody(msgspec.Struct, frozen=True):
-    """What is kept of a token. `limits` null: all that its principal may."""
+    """What is kept of a token. `limits` null: all that its principal may.
+
+    `came_in` is how whoever uses it came in (null: not known): one's own token made with another came
+    in as that did.
+    """
 
     id: uuid.UUID
     principal_id: uuid.UUID
@@ -86,6 +90,7 @@ class TokenBody(msgspec.Struct, frozen=True):
     expires_at: dt.datetime
     revoked_at: dt.datetime | None
     last_used_at: dt.datetime | None
+    came_in: CameIn | None
 
 
 class IssuedBody(TokenBody, frozen=True):
@@ -164,6 +169,7 @@ def token_body(token: Token) -> TokenBody:
         expires_at=token.expires_at,
         revoked_at=token.revoked_at,
         last_used_at=token.last_used_at,
+        came_in=token.came_in,
     )
 
 

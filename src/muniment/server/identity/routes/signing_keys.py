@@ -14,7 +14,7 @@ from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom, Tx
 from muniment.server.http.paging import Cursor, Limit, Page, cut, read_cursor
 from muniment.server.http.records import EVERYTHING, Verb
 from muniment.server.identity.actions import signing_keys as actions
-from muniment.server.identity.records import SigningKey
+from muniment.server.identity.records import CameIn, SigningKey
 from muniment.server.identity.routes.bodies import by, id_of
 from muniment.server.identity.store import signing_keys as store
 from muniment.server.ports.db import Tx
@@ -35,7 +35,10 @@ class NewSigningKeyBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
 
 class SigningKeyBody(msgspec.Struct, frozen=True, kw_only=True):
-    """A person's own public key; `key_sha256` is of its PEM. Once revoked, what it signed does not count."""
+    """A person's own public key; `key_sha256` is of its PEM. Once revoked, what it signed does not count.
+
+    `came_in` is how the session that made it known came in (null: not known).
+    """
 
     id: uuid.UUID
     principal_id: uuid.UUID
@@ -45,6 +48,7 @@ class SigningKeyBody(msgspec.Struct, frozen=True, kw_only=True):
     created_at: dt.datetime
     revoked_at: dt.datetime | None
     revoked_by: uuid.UUID | None
+    came_in: CameIn | None
 
 
 class SigningKeysQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +74,7 @@ def _body(key: SigningKey) -> SigningKeyBody:
         created_at=key.created_at,
         revoked_at=key.revoked_at,
         revoked_by=key.revoked_by,
+        came_in=key.came_in,
     )
 
 

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from muniment.core.errors import BadBody, Conflict, NotAllowed, NotAuthenticated
 from muniment.server.http.records import EVERYTHING, Caller, Grant, Role, Scope, Verb
-from muniment.server.identity.records import Credential, Token
+from muniment.server.identity.records import CameBy, CameIn, Credential, Token
 
 TOKEN_PREFIX = "mun_"  # noqa: S105 - the public part of every token
 TOKEN_MAX_CHARS = 512
@@ -211,6 +211,36 @@ def _digits(number: int, alphabet: str, length: int) -> str:
         number, digit = divmod(number, len(alphabet))
         out.append(alphabet[digit])
     return "".join(reversed(out))
+
+
+def came_in(maker: Caller | None, own: Token | None, principal_id: uuid.UUID) -> CameIn | None:
+    """Return how whoever uses a new token came in; `own` is the token that `maker` makes it with.
+
+    One's own token made with another came in as that did. None: that is not known.
+    """
+    if maker is None:
+        return CameIn(CameBy.TOKEN)
+    if maker.id != principal_id:
+        return CameIn(CameBy.TOKEN, maker.id)
+    return None if own is None else own.came_in
+
+
+def came_in_json(found: CameIn | None) -> dict[str, str | None] | None:
+    """Return how somebody came in as entries have it."""
+    if found is None:
+        return None
+    made_by = None if found.made_by is None else str(found.made_by)
+    return {"by": found.by.value, "made_by": made_by}
+
+
+def came_in_row(found: CameIn | None) -> tuple[str | None, uuid.UUID | None]:
+    """Return how somebody came in as a row has it."""
+    return (None, None) if found is None else (found.by.value, found.made_by)
+
+
+def came_in_of(by: str | None, made_by: uuid.UUID | None) -> CameIn | None:
+    """Return how somebody came in, from a row."""
+    return None if by is None else CameIn(CameBy(by), made_by)
 
 
 def short_id(token_id: uuid.UUID) -> str:

@@ -68,7 +68,7 @@ _PRINCIPAL: LiteralString = """
 
 _TOKENS: LiteralString = """
     SELECT t.id, t.principal_id, t.label, t.limits::text AS limits, t.created_at, t.expires_at,
-           t.revoked_at, t.last_used_at, t.workload::text AS workload
+           t.revoked_at, t.last_used_at, t.workload::text AS workload, t.came_in, t.made_by
     FROM token t
 """
 
@@ -96,6 +96,7 @@ def _token(row: Row) -> Token:
         revoked_at=row["revoked_at"],
         last_used_at=row["last_used_at"],
         workload=attestation_from_json(row["workload"]),
+        came_in=rules.came_in_of(row["came_in"], row["made_by"]),
     )
 
 
@@ -288,8 +289,9 @@ async def insert_token(tx: Tx, token: Token, hashed: bytes) -> None:
     made = attestation_json(token.workload)
     await tx.execute(
         """
-        INSERT INTO token (id, principal_id, label, hash, limits, created_at, expires_at, workload)
-        VALUES ($1, $2, $3, $4, $5::text::jsonb, $6, $7, $8::text::jsonb)
+        INSERT INTO token (id, principal_id, label, hash, limits, created_at, expires_at, workload,
+                           came_in, made_by)
+        VALUES ($1, $2, $3, $4, $5::text::jsonb, $6, $7, $8::text::jsonb, $9, $10)
         """,
         token.id,
         token.principal_id,
@@ -299,6 +301,7 @@ async def insert_token(tx: Tx, token: Token, hashed: bytes) -> None:
         token.created_at,
         token.expires_at,
         None if made is None else msgspec.json.encode(made).decode(),
+        *rules.came_in_row(token.came_in),
     )
 
 

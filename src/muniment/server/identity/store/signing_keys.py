@@ -9,16 +9,20 @@ from typing import LiteralString
 
 from muniment.core.errors import NotFound
 from muniment.server.identity.records import SigningKey
+from muniment.server.identity.rules.access import came_in_of, came_in_row
 from muniment.server.ports.db import Row, Tx
 
 _KEYS: LiteralString = """
-    SELECT id, principal_id, name, public_key, key_sha256, created_at, revoked_at, revoked_by
+    SELECT id, principal_id, name, public_key, key_sha256, created_at, revoked_at, revoked_by, came_in,
+           made_by
     FROM signing_key
 """
 
 
 def _key(row: Row) -> SigningKey:
-    return SigningKey(**dict(row))
+    fields = dict(row)
+    came_in = came_in_of(fields.pop("came_in"), fields.pop("made_by"))
+    return SigningKey(**fields, came_in=came_in)
 
 
 async def insert_key(tx: Tx, key: SigningKey) -> None:
@@ -29,8 +33,9 @@ async def insert_key(tx: Tx, key: SigningKey) -> None:
     """
     await tx.execute(
         """
-        INSERT INTO signing_key (id, principal_id, name, public_key, key_sha256, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6)
+        INSERT INTO signing_key (id, principal_id, name, public_key, key_sha256, created_at, came_in,
+                                 made_by)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
         """,
         key.id,
         key.principal_id,
@@ -38,6 +43,7 @@ async def insert_key(tx: Tx, key: SigningKey) -> None:
         key.public_key,
         key.key_sha256,
         key.created_at,
+        *came_in_row(key.came_in),
     )
 
 

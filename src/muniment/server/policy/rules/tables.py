@@ -24,6 +24,7 @@ def problems_of(tables: Mapping[str, Any]) -> Iterator[Problem]:
     for tier, profile in profiles.items() if isinstance(profiles, Mapping) else ():
         if isinstance(profile, Mapping):
             at = f"profiles.{tier}"
+            yield from _flags(at, profile)
             yield from _sign_offs(f"{at}.sign_offs", profile.get("sign_offs", {}))
             yield from _review_steps(f"{at}.review_steps", profile.get("review_steps", []))
 
@@ -39,6 +40,12 @@ def review_steps(profile: Mapping[str, Any]) -> tuple[ReviewStep, ...]:
         )
         for one in profile.get("review_steps", ())
     )
+
+
+def _flags(at: str, profile: Mapping[str, Any]) -> Iterator[Problem]:
+    for name in ("own_key", "own_login"):
+        if not isinstance(profile.get(name, False), bool):
+            yield Problem(_FILE, f"`{at}.{name}`: expected true or false")
 
 
 def _sign_offs(at: str, table: Any) -> Iterator[Problem]:
