@@ -10,7 +10,7 @@ import pytest
 
 from muniment.core.composite import SCHEMA, cvi, verify_component
 from muniment.core.digest import Digest
-from muniment.server.http.records import Role, Scope
+from muniment.server.http.records import Grant, Role, Scope
 from muniment.server.ports.blobs_fake import FakeBlobs
 from muniment.server.ports.clock import FixedClock
 from muniment.server.ports.keys import Keys
@@ -125,6 +125,43 @@ async def test_whose_it_is(house: House) -> None:
     assert taken.status_code == 409
     viewer = house.registry.as_(Role.VIEWER, Scope("default"))
     assert (await viewer.post(URL, json=body({"pin": "fraud@1.0.0"}, TX))).status_code == 403
+
+
+async def test_who_builds_every_member_builds_the_whole(house: House) -> None:
+    for name, space in (("fraud", "default"), ("words", "default"), ("shared", "other")):
+        await made(house, name, space=space)
+    registry = house.registry
+
+    def grants(role: Role, *names: str) -> list[Grant]:
+        spaces = {"shared": "other"}
+        return [Grant(role, Scope(spaces.get(name, "default"), name)) for name in names]
+
+    builder = registry.with_grants(*grants(Role.PUBLISHER, "fraud", "words"))
+    nothing = {**TX, "kind": "model", "name": "w"}
+    assert (
+        await builder.post(URL, json=body({"pin": "fraud@1"}, {"pin": "other/shared@1"}, TX))
+    ).status_code == 422
+    assert (await builder.post(URL, json=body(nothing, TX))).status_code == 404, "pins nothing"
+    one = fine(await builder.post(URL, json=body({"pin": "fraud@1"}, {"pin": "words@1"}, TX)))
+    at = f"{URL}/{one['cvi']}"
+    assert fine(await builder.get(at))["cvi"] == one["cvi"]
+    kept = await builder.post(f"{at}/gates", json={})
+    assert "plan" in kept.json()["detail"], "it may, and nobody wrote one"
+    for who in (
+        grants(Role.PUBLISHER, "fraud"),
+        grants(Role.VIEWER, "fraud", "words"),
+        [*grants(Role.VIEWER, "fraud"), *grants(Role.PUBLISHER, "words")],
+    ):
+        assert (await registry.with_grants(*who).get(at)).status_code == 404, who
+    attester = registry.with_grants(*grants(Role.ATTESTER, "fraud", "words"))
+    assert (await attester.get(at)).status_code == 200
+    again = {"environment": "staging"}
+    assert (await attester.post(f"{at}/promote", json=again)).status_code == 403
+    # Who builds what others use does not see into theirs.
+    theirs = body({"pin": "other/shared@1"}, TX)
+    other = fine(await registry.as_(Role.PUBLISHER).post(URL, json=theirs))["cvi"]
+    shared = registry.with_grants(*grants(Role.PUBLISHER, "shared"))
+    assert (await shared.get(f"{URL}/{other}")).status_code == 404
 
 
 async def test_evidence_of_a_composite_and_what_contains_what(house: House) -> None:

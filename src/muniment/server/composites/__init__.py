@@ -5,7 +5,18 @@ anyone from it; a composite never changes, and registering it again gives the sa
 in the log. Does not decide what may run; evidence of a composite is `evidence`'s.
 """
 
-from muniment.server.composites.reads import FOLDS, Wanted, get, members, page
+from muniment.server.composites.reads import FOLDS, Wanted, allowed, get, get_for, members, page
 from muniment.server.composites.rules.pinning import behaviour, digests_of, having
 
-__all__ = ["FOLDS", "Wanted", "behaviour", "digests_of", "get", "having", "members", "page"]
+__all__ = [
+    "FOLDS",
+    "Wanted",
+    "allowed",
+    "behaviour",
+    "digests_of",
+    "get",
+    "get_for",
+    "having",
+    "members",
+    "page",
+]

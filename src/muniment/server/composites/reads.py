@@ -9,12 +9,12 @@ from typing import Final
 
 from muniment.core.digest import Digest
 from muniment.core.entry import time_text
-from muniment.core.errors import NotFound
+from muniment.core.errors import NotAllowed, NotFound
 from muniment.core.names import AssetName, AssetRef, Namespace, VersionRef, parse_version
 from muniment.server.composites import store
 from muniment.server.composites.records import Composite, Here, Member
-from muniment.server.composites.rules import folding, membership
-from muniment.server.http.records import Scope
+from muniment.server.composites.rules import access, folding, membership
+from muniment.server.http.records import Scope, Verb
 from muniment.server.ledger.records import Fields, Fold, Key, Recorded
 from muniment.server.ports.db import Row, Tx
 
@@ -29,6 +29,33 @@ async def get(tx: Tx, cvi: str) -> Composite:
     if found is None:
         raise NotFound(f"there is no composite {cvi[:80]}")
     return found
+
+
+async def allowed(tx: Tx, composite: Composite, verb: Verb, may: access.May) -> bool:
+    """Say whether somebody may do `verb` with a composite; `may` says so of a scope."""
+    if may(verb, Scope(composite.namespace)):
+        return True
+    assets = [one.ref.asset for one in await members(tx, composite)]
+    scopes = [Scope(str(one.namespace), str(one.name)) for one in assets]
+    return access.allows(verb, composite.namespace, scopes, may)
+
+
+async def get_for(tx: Tx, cvi: str, verb: Verb, may: access.May) -> Composite:
+    """Return the composite of an identifier, if somebody may do `verb` with it.
+
+    Raises:
+        NotFound: there is none, or they may not read it, which is the same to them.
+        NotAllowed: they may read it.
+    """
+    found = await get(tx, cvi)
+    if await allowed(tx, found, verb, may):
+        return found
+    if verb is not Verb.READ and await allowed(tx, found, Verb.READ, may):
+        raise NotAllowed(
+            f"your roles do not let you {verb.value} in {found.namespace}, nor for every version that"
+            " the composite pins; ask an administrator"
+        )
+    raise NotFound(f"there is no composite {cvi[:80]}, or you may not see all of it")
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,13 +105,16 @@ async def register(call: Call, tx: Tx) -> Reply:
     """Register a composite; the same again is the same."""
     body: NewCompositeBody = call.body
     namespace = str(Namespace.parse(body.namespace))
-    call.require(Verb.REGISTER, Scope(namespace))
+    pinned = pinning.pins(body.components)
+    if all(str(one.asset.namespace) != namespace for one in pinned.values()):
+        call.require(Verb.REGISTER, Scope(namespace))
     await catalog.get_namespace(tx, Namespace(namespace))
     by = By(ledger.actor_of(call.caller), call.now, call.new_id)
-    pinned = pinning.pins(body.components)
     sees = lambda asset: call.may(Verb.READ, Scope(str(asset.namespace), str(asset.name)))  # noqa: E731
     asked = actions.Asked(namespace, body.system, body.components, pinned, sees)
     new = await actions.prepare(tx, asked, by)
+    if not await reads.allowed(tx, new, Verb.REGISTER, call.may):
+        call.require(Verb.REGISTER, Scope(namespace))  # it says what is wanting
     if body.dry_run:
         return Reply(await _body(call, tx, new, recorded=False), status=200)
     made, created = await actions.register(tx, new)
@@ -135,12 +138,9 @@ async def composite_of(call: Call, tx: Tx) -> Composite:
     """Return the composite the path names.
 
     Raises:
-        NotFound: there is none, or the caller may not read in its namespace.
+        NotFound: there is none, or the caller may not read it.
     """
-    found = await reads.get(tx, call.path["cvi"])
-    if not call.may(Verb.READ, Scope(found.namespace)):
-        raise NotFound(f"there is no composite {call.path['cvi'][:80]}")
-    return found
+    return await reads.get_for(tx, call.path["cvi"], Verb.READ, call.may)
 
 
 async def list_(call: Call, tx: Tx) -> Reply:

@@ -103,7 +103,8 @@ async def require_whole(call: Call, tx: Tx, composite: Composite, verb: Verb) ->
     Raises:
         NotFound, NotAllowed: they may not.
     """
-    call.require(Verb.READ, Scope(composite.namespace))
+    if not await composites.allowed(tx, composite, Verb.READ, call.may):
+        raise NotFound
     for one in await composites.members(tx, composite):
         call.require(verb, scope_of(one.ref.asset))
 

@@ -50,17 +50,13 @@ class CompositeEvidenceQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def _composite(call: Call, tx: Tx, verb: Verb) -> Composite:
-    """Return the composite the path names, if the caller has `verb` in its namespace.
+    """Return the composite the path names, if the caller may do `verb` with it.
 
     Raises:
-        NotFound: there is none, or the caller may not even read there.
-        NotAllowed: the caller may read there.
+        NotFound: there is none, or the caller may not even read it.
+        NotAllowed: the caller may only read it.
     """
-    found = await composites.get(tx, call.path["cvi"])
-    if not call.may(Verb.READ, Scope(found.namespace)):
-        raise NotFound(f"there is no composite {call.path['cvi'][:80]}")  # as if there were none
-    call.require(verb, Scope(found.namespace))
-    return found
+    return await composites.get_for(tx, call.path["cvi"], verb, call.may)
 
 
 async def _about(call: Call, tx: Tx, verb: Verb = Verb.READ) -> About:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import msgspec
 
-from muniment.core.errors import BadCursor, NotFound
+from muniment.core.errors import BadCursor
 from muniment.core.names import AssetName, AssetRef, Namespace
 from muniment.server import catalog, composites, ledger
 from muniment.server.composites.records import Composite
@@ -87,15 +87,12 @@ def whose(call: Call) -> Whose:
 
 
 async def composite(call: Call, tx: Tx, cvi: str) -> Composite:
-    """Return a composite, if the caller may read where it is registered.
+    """Return a composite, if the caller may read it.
 
     Raises:
-        NotFound: there is none, or the caller may not read there.
+        NotFound: there is none, or the caller may not read it.
     """
-    found = await composites.get(tx, cvi)
-    if not call.may(Verb.READ, Scope(found.namespace)):
-        raise NotFound(f"there is no composite {cvi[:80]}")  # as if there were none
-    return found
+    return await composites.get_for(tx, cvi, Verb.READ, call.may)
 
 
 def ports(call: Call) -> Ports:
