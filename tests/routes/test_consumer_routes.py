@@ -134,7 +134,9 @@ async def test_reading_is_not_enough_to_bind(registry: RegistrySimulator) -> Non
     assert (await ours.post(BIND, json=CHECKOUT)).status_code == 201
 
 
-async def test_who_made_it_owns_the_asset_or_governs_ends_it(registry: RegistrySimulator) -> None:
+async def test_who_made_it_owns_the_asset_or_governs_ends_it(
+    registry: RegistrySimulator, clock: FixedClock
+) -> None:
     consumer = registry.as_(Role.CONSUMER)
     one = await bound(consumer)
     end = f"{ALL}/{one['id']}/end"
@@ -142,11 +144,15 @@ async def test_who_made_it_owns_the_asset_or_governs_ends_it(registry: RegistryS
         answer = await registry.as_(role, Scope("default")).post(end, json={})
         may = Verb.GOVERN in VERBS[role]
         assert answer.status_code == (422 if may else 403), role  # 422: no reason
+    clock.advance(MINUTE)
     ended = (await consumer.post(end, json=WHY)).json()
     assert (ended["ended_as"], ended["ended_reason"]) == ("ended", "because")
     again = (await consumer.post(end, json={"reason": "other"})).json()
     assert again["ended_entry_id"] == ended["ended_entry_id"]
     assert await acts(registry) == ["consumer.bind", "consumer.end"]
+    for as_of, many in ((None, 0), (one["bound_at"], 1), ("2026-01-01T00:00:00Z", None)):
+        found = await consumer.get(f"{BIND}/count", params={"as_of": as_of} if as_of else {})
+        assert found.json().get("consumers") == many
     # The asset's owner is whoever has that name.
     other = await bound(consumer)
     reader = registry.as_(Role.VIEWER)

@@ -321,10 +321,14 @@ def test_what_is_no_issuer(url: str) -> None:
 
 
 def test_roles_follow_from_permits() -> None:
-    both = [publisher("github", "register", "promote:production"), publisher("google", "evidence")]
+    both = [
+        publisher("github", "register", "promote:production"),
+        publisher("google", "evidence", "use"),
+    ]
     at = Scope("default", "fraud")
     assert publishers.grants(both) == (
-        Grant(Role.ATTESTER, at), Grant(Role.CONTRIBUTOR, at), Grant(Role.PROMOTER, at),
+        Grant(Role.ATTESTER, at), Grant(Role.CONSUMER, at), Grant(Role.CONTRIBUTOR, at),
+        Grant(Role.PROMOTER, at),
     )  # fmt: skip
     made = publishers.attestation(both[0].issuer, SAID["github"], both)
     assert made.promotes == (("default", "fraud", "production"),)

@@ -162,11 +162,12 @@ class Consumers:
 
         return all_items(page_at)
 
-    def count(self, ref: str) -> Counts:
-        """How many consumers an asset has now, or one of its versions (`NAME@1.2.0`)."""
+    def count(self, ref: str, *, as_of: dt.datetime | None = None) -> Counts:
+        """How many consumers an asset has, or one of its versions (`NAME@1.2.0`); now, or then."""
         name, _, version = ref.partition("@")
         path = asset_path(AssetRef.parse(name), "consumers", "count")
-        return self._transport.get(path, Counts, {"version": version or None})
+        when = as_of.isoformat() if as_of else None
+        return self._transport.get(path, Counts, {"version": version or None, "as_of": when})
 
     def end(self, binding_id: str, *, reason: str) -> Binding:
         """End a binding; one that has ended stays as it is.

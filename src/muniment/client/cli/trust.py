@@ -36,7 +36,9 @@ def add(
     issuer: Annotated[str, typer.Option("--issuer", help="Its name here.")],
     permit: Annotated[
         list[str],
-        typer.Option("--permit", help="register, evidence or promote:ENVIRONMENT; repeatable."),
+        typer.Option(
+            "--permit", help="register, evidence, use or promote:ENVIRONMENT; repeatable."
+        ),
     ],
     repository_id: Annotated[
         str, typer.Option("--repository-id", help="Its number at the issuer; else the subject.")

@@ -202,7 +202,7 @@ class NewPublisher:
 class Publisher:
     """A pipeline that is trusted for an asset.
 
-    `permits` are `register`, `evidence`, `promote:ENVIRONMENT`, in order.
+    `permits` are `register`, `evidence`, `use`, `promote:ENVIRONMENT`, in order.
     """
 
     id: uuid.UUID

@@ -76,7 +76,7 @@ class RuleBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class NewPublisherBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A pipeline to be trusted, and for what: `register`, `evidence`, `promote:ENVIRONMENT`."""
+    """A pipeline to be trusted, and for what: `register`, `evidence`, `use`, `promote:ENVIRONMENT`."""
 
     issuer: Annotated[str, msgspec.Meta(min_length=1, max_length=63)]
     rule: RuleBody

@@ -28,7 +28,7 @@ TEXT_MAX_CHARS: Final = 500
 CLAIMS_MAX: Final = 20
 PUBLISHERS_MAX: Final = 100
 _KEPT_MAX_CHARS: Final = 500
-_PERMIT: Final = re.compile(r"register|evidence|promote:[a-z][a-z0-9-]{0,62}")
+_PERMIT: Final = re.compile(r"register|evidence|use|promote:[a-z][a-z0-9-]{0,62}")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _NAMES: Final = {"identity": "repository_id", "owner": "owner_id"}
 
@@ -200,7 +200,7 @@ def clean_permits(permits: Iterable[str]) -> tuple[str, ...]:
     wrong = [each for each in found if not _PERMIT.fullmatch(each)]
     if wrong or not found:
         shown = ", ".join(each[:80] for each in wrong) or "none"
-        message = f"expected `register`, `evidence` or `promote:ENVIRONMENT`, found {shown}"
+        message = f"expected `register`, `evidence`, `use` or `promote:ENVIRONMENT`, found {shown}"
         refuse([_problem("permits", message, "say what its tokens may do")])
     return tuple(found)
 
@@ -301,10 +301,15 @@ def grants(publishers: Iterable[Publisher]) -> tuple[Grant, ...]:
     )
 
 
+_ROLES: Final = {
+    "register": Role.CONTRIBUTOR,
+    "evidence": Role.ATTESTER,
+    "use": Role.CONSUMER,
+}
+
+
 def _role(permit: str) -> Role:
-    if permit == "register":
-        return Role.CONTRIBUTOR
-    return Role.ATTESTER if permit == "evidence" else Role.PROMOTER
+    return _ROLES.get(permit, Role.PROMOTER)
 
 
 def attestation(

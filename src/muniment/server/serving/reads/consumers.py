@@ -62,7 +62,10 @@ _COUNTS: Final[LiteralString] = (
     "SELECT f.uses, count(*) AS many, count(*) FILTER (WHERE f.due) AS due FROM ("  # noqa: S608 -- constants
     + store.FOUND
     + """
-      WHERE b.asset_id = $2 AND b.ended_at IS NULL AND ($3::uuid IS NULL OR u.id = $3)
+      WHERE b.asset_id = $2 AND ($3::uuid IS NULL OR u.id = $3)
+        AND ($1::timestamptz IS NULL OR b.bound_at <= $1) AND"""
+    + _CURRENT
+    + """
     ) f GROUP BY f.uses ORDER BY f.uses"""
 )
 _USING: Final[LiteralString] = (
@@ -103,11 +106,16 @@ async def page(tx: Tx, query: Query) -> list[Found]:
     return [store.to_found(row, query.as_of) for row in rows]
 
 
-async def counts(tx: Tx, asset_id: uuid.UUID, version_id: uuid.UUID | None = None) -> Counts:
-    """Return how many consumers an asset has now, or one of its versions."""
+async def counts(
+    tx: Tx,
+    asset_id: uuid.UUID,
+    version_id: uuid.UUID | None = None,
+    as_of: dt.datetime | None = None,
+) -> Counts:
+    """Return how many consumers an asset has, or one of its versions; now, or at `as_of`."""
     rows = await tx.fetch(
         _COUNTS,
-        None,
+        as_of,
         asset_id,
         version_id,
     )

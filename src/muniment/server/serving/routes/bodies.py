@@ -105,7 +105,7 @@ class BoundBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CountsBody(msgspec.Struct, frozen=True, kw_only=True):
-    """How many consumers there are now, for how many a notice is to be acknowledged, and by version."""
+    """How many consumers there are, for how many a notice is to be acknowledged, and by version."""
 
     consumers: int
     unacknowledged: int

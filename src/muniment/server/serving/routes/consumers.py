@@ -51,16 +51,16 @@ class ConsumersQuery(msgspec.Struct, frozen=True, kw_only=True):
     limit: Annotated[int, msgspec.Meta(ge=1, le=100, description="Items on a page.")] = 50
 
 
-class CountQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Of which version; of all if it is not said."""
-
-    version: Annotated[str, msgspec.Meta(max_length=128)] | None = None
-
-
 class AsOfQuery(msgspec.Struct, frozen=True, kw_only=True):
     """When the answer is to hold."""
 
     as_of: parts.AsOf | None = None
+
+
+class CountQuery(AsOfQuery, frozen=True, kw_only=True):
+    """Of which version (of all if it is not said), and when the answer is to hold."""
+
+    version: Annotated[str, msgspec.Meta(max_length=128)] | None = None
 
 
 class _Position(msgspec.Struct):
@@ -125,14 +125,15 @@ async def get_consumer(call: Call, tx: Tx) -> Reply:
 
 
 async def count_consumers(call: Call, tx: Tx) -> Reply:
-    """Count the consumers an asset has now, or one of its versions."""
+    """Count the consumers an asset has, or one of its versions."""
     asked: CountQuery = call.query
-    asset = await catalog.get_asset(tx, parts.asset_ref(call))
+    when = _when(asked.as_of)
+    asset = await catalog.get_asset(tx, parts.asset_ref(call), when)
     version_id = None
     if asked.version is not None:
         ref = VersionRef(asset.ref, parse_version(asked.version))
-        version_id = (await catalog.get_version(tx, ref)).id
-    return Reply(bodies.counts_body(await reads.counts(tx, asset.id, version_id)))
+        version_id = (await catalog.get_version(tx, ref, when)).id
+    return Reply(bodies.counts_body(await reads.counts(tx, asset.id, version_id, when)))
 
 
 OPERATIONS: list[Operation] = [
@@ -171,7 +172,7 @@ OPERATIONS: list[Operation] = [
         needs=Verb.READ,
         query=CountQuery,
         returns=bodies.CountsBody,
-        errors=(NotFound, BadName, BadVersion),
+        errors=(NotFound, BadName, BadVersion, BadRequest),
         tag=parts.TAG,
     ),
 ]
