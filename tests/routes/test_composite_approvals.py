@@ -427,21 +427,30 @@ async def test_who_may_not_see_a_part_sees_nothing_of_it(room: Council) -> None:
     request = await ask(room, cvi)
     done = await room.approve(request["id"], "product", "platform")
     decision = f"/api/v1/decisions/{done['decision']['id']}"
+    verdicts = "/api/v1/policy/verdicts"
+    judged = fine(await room.admin.get(verdicts, params={"composite": cvi}))["items"]
+    assert [one["subject"] for one in judged] == [cvi, cvi]
+    alone = {"name": "thing", "version": "1.0.0"}
+    assert fine(await room.admin.get(verdicts, params=alone))["items"] == []
+    verdict = f"{verdicts}/{judged[0]['id']}"
+    assert fine(await room.admin.post(f"{verdict}/replay"))["same"] is True
     registry = room.house.registry
     part = registry.with_grants(Grant(Role.CONTRIBUTOR, Scope("default", "thing")))
     elsewhere = registry.with_grants(Grant(Role.CONTRIBUTOR, Scope("elsewhere")))
     for client in (part, elsewhere):
-        for at in (f"{REQUESTS}/{request['id']}", decision, f"{URL}/{cvi}/approvals"):
+        for at in (f"{REQUESTS}/{request['id']}", decision, f"{URL}/{cvi}/approvals", verdict):
             assert (await client.get(at)).status_code == 404, at
         asked = await client.post(f"{URL}/{cvi}/approval-requests", json=ASK)
         assert asked.status_code == 404
-        for what in (REQUESTS, "/api/v1/decisions", "/api/v1/approvals/expiring"):
+        for what in (REQUESTS, "/api/v1/decisions", "/api/v1/approvals/expiring", verdicts):
             query = {"days": 90} if what.endswith("expiring") else {}
             assert fine(await client.get(what, params=query))["items"] == []
     viewer = registry.as_(Role.VIEWER, Scope("default"))
     assert (await viewer.post(f"{URL}/{cvi}/approval-requests", json=ASK)).status_code == 403
     assert (await viewer.post(f"{URL}/{cvi}/gates", json={})).status_code == 403
     assert fine(await viewer.get(decision))["composite"] == cvi
+    assert fine(await viewer.get(verdict))["document"]["subject"]["ref"] == cvi
+    assert len(fine(await viewer.get(verdicts))["items"]) == 2
     assert len(fine(await viewer.get(REQUESTS))["items"]) == 1
     assert (await room.asker.get(f"{URL}/cvi1-{'a' * 52}/approvals")).status_code == 404
 

@@ -261,9 +261,14 @@ class Policies:
     def verdicts(
         self, ref: str | None = None, *, step: str | None = None, decision: str | None = None
     ) -> Iterator[PolicyVerdict]:
-        """Yield what policies said of acts, the latest first; of one asset or version, if asked."""
+        """Yield what policies said of acts, the latest first.
+
+        If asked, of one asset, of a version alone (`NAME@1.2.0`), or of a composite (`cvi1-…`).
+        """
         query: dict[str, str | int | None] = {"step": step, "decision": decision}
-        if ref is not None and "@" in ref:
+        if ref is not None and ref.startswith("cvi1-"):
+            query |= {"composite": ref}
+        elif ref is not None and "@" in ref:
             version = self._versions.get(ref)
             query |= {"namespace": version.namespace, "name": version.name}
             query |= {"version": str(version.version)}

@@ -206,7 +206,10 @@ class Judged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredVerdict:
-    """What is kept of a verdict beside its act, whose entry has the rest. `failed` are in the way."""
+    """What is kept of a verdict beside its act, whose entry has the rest. `failed` are in the way.
+
+    On a `composite` (its CVI), asset and version are its lead's.
+    """
 
     id: uuid.UUID
     entry_id: uuid.UUID
@@ -223,6 +226,7 @@ class StoredVerdict:
     engine: str
     engine_version: str
     duration_us: int
+    composite: str | None = None
     subject: str = ""
     scope: Scope = EVERYTHING
 

@@ -126,6 +126,7 @@ async def keep(
         "asset_id": request.asset_id,
         "version_id": request.version_id,
         "environment": request.environment,
+        "composite": request.composite,
         "carried_out": carried_out,
     }
     await policy.keep(tx, judged, entry_id=entry_id, at=at, **about)

@@ -88,6 +88,7 @@ async def _judged(tx: Tx, answer: Answer, done: HigherAct, *, carried_out: bool)
         "asset_id": answer.version.asset_id,
         "version_id": answer.version.id,
         "environment": answer.environment,
+        "composite": answer.composite,
     }
     await policy.keep(
         tx, answer.judged, entry_id=done.entry_id, at=done.at, carried_out=carried_out, **about

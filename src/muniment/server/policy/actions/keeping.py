@@ -35,7 +35,7 @@ def judged(judged_id: uuid.UUID, evaluation: Evaluation, document: Mapping[str, 
     return Judged(judged_id, evaluation, inputs.canonical_input(document)[0])
 
 
-async def keep(
+async def keep(  # noqa: PLR0913 -- what it is about
     tx: Tx,
     judged: Judged,
     *,
@@ -45,6 +45,7 @@ async def keep(
     version_id: uuid.UUID | None,
     environment: str | None,
     carried_out: bool,
+    composite: str | None = None,
 ) -> None:
     """Write a verdict beside the act it is of.
 
@@ -68,5 +69,6 @@ async def keep(
         engine=evaluation.engine,
         engine_version=evaluation.engine_version,
         duration_us=evaluation.duration_us,
+        composite=composite,
     )
     await store.insert(tx, kept)

@@ -36,7 +36,7 @@ FOLDS: Final[tuple[Fold, ...]] = (
         """
         SELECT id::text AS key, entry_id, at, asset_id, version_id, step, environment,
                policy_digest, input_digest, decision, failed, carried_out, engine, engine_version,
-               duration_us
+               duration_us, composite
         FROM policy_verdict
         """,
     ),

@@ -10,7 +10,7 @@ import msgspec
 
 from muniment.core.errors import BadCursor, BadName, BadVersion, NotFound, Unavailable
 from muniment.core.names import AssetName, AssetRef, Namespace, VersionRef, parse_version
-from muniment.server import catalog
+from muniment.server import catalog, composites
 from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom, TxMode
 from muniment.server.http.paging import Page, cut
 from muniment.server.http.records import Scope, Verb
@@ -29,6 +29,8 @@ _ONE: Final = f"{_ALL}/{{verdict_id}}"
 
 class StoredVerdictBody(msgspec.Struct, frozen=True, kw_only=True):
     """What a bundle said of an act. `failed`: the rules that were in the way.
+
+    `subject` is a version, an asset, or a composite (its CVI).
 
     `carried_out`: the act was done, also where a namespace does not enforce its rules.
     """
@@ -77,11 +79,12 @@ class ReplayBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VerdictsQuery(parts.PageQuery, frozen=True, kw_only=True):
-    """Which verdicts: of an asset (`namespace`, `name`) or a version, at a step, with an answer."""
+    """Which verdicts: of an asset (`namespace`, `name`), a version alone, a composite; at a step, with an answer."""
 
     namespace: Annotated[str, msgspec.Meta(max_length=63)] = "default"
     name: Annotated[str, msgspec.Meta(max_length=256)] | None = None
     version: Annotated[str, msgspec.Meta(max_length=128)] | None = None
+    composite: Annotated[str, msgspec.Meta(max_length=80)] | None = None
     step: Annotated[str, msgspec.Meta(max_length=20)] | None = None
     decision: Decision | None = None
 
@@ -96,6 +99,7 @@ async def list_(call: Call, tx: Tx) -> Reply:
         scopes=visible_scopes(call.caller.grants),
         asset_id=asset_id,
         version_id=version_id,
+        composite=asked.composite,
         step=asked.step,
         decision=None if asked.decision is None else asked.decision.value,
         before=parts.position(asked.cursor),
@@ -156,7 +160,17 @@ async def _get(call: Call, tx: Tx) -> reads.Full:
     if stored is None:
         raise NotFound(f"there is no verdict {verdict_id}")
     call.require(Verb.READ, stored.scope)
+    if stored.composite is not None:
+        await _require_whole(call, tx, stored.composite)
     return await reads.get(tx, verdict_id)
+
+
+async def _require_whole(call: Call, tx: Tx, cvi: str) -> None:
+    """Go on only if the caller may read all of a composite: what was judged is of all of it."""
+    composite = await composites.get(tx, cvi)
+    call.require(Verb.READ, Scope(composite.namespace))
+    for one in await composites.members(tx, composite):
+        call.require(Verb.READ, Scope(str(one.ref.asset.namespace), str(one.ref.asset.name)))
 
 
 def _body(one: StoredVerdict) -> StoredVerdictBody:

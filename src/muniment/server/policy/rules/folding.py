@@ -38,6 +38,7 @@ def judged_payload(
     version_id: uuid.UUID | None,
     environment: str | None,
     carried_out: bool,
+    composite: str | None = None,
 ) -> Fields:
     """Return what goes into the payload of the act's entry under `judged`; `keep` writes the row.
 
@@ -58,6 +59,7 @@ def judged_payload(
         "version_id": None if version_id is None else str(version_id),
         "environment": environment,
         "carried_out": carried_out,
+        **({} if composite is None else {"composite": composite}),
         "engine": evaluation.engine,
         "engine_version": evaluation.engine_version,
         "duration_us": evaluation.duration_us,
@@ -105,6 +107,7 @@ def fold_verdict(rows: _Rows, entry: Recorded) -> None:
         "input_digest": verdict.input_digest,
         "decision": verdict.decision.value,
         "failed": [one.id for one in verdict.failed],
+        "composite": judged.get("composite"),
         **{name: judged[name] for name in _AS_SAID},
     }
 

@@ -19,8 +19,8 @@ async def insert(tx: Tx, new: StoredVerdict) -> None:
         """
         INSERT INTO policy_verdict (id, entry_id, at, asset_id, version_id, step, environment,
             policy_digest, input_digest, decision, failed, carried_out, engine, engine_version,
-            duration_us)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+            duration_us, composite)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
         """,
         new.id,
         new.entry_id,
@@ -37,24 +37,29 @@ async def insert(tx: Tx, new: StoredVerdict) -> None:
         new.engine,
         new.engine_version,
         new.duration_us,
+        new.composite,
     )
 
 
 _VERDICT: Final[LiteralString] = """
     SELECT p.id, p.entry_id, p.at, p.asset_id, p.version_id, p.step, p.environment,
            p.policy_digest, p.input_digest, p.decision, p.failed, p.carried_out, p.engine,
-           p.engine_version, p.duration_us, a.namespace, a.name, v.version
+           p.engine_version, p.duration_us, p.composite, a.namespace, a.name, v.version
     FROM policy_verdict p JOIN asset a ON a.id = p.asset_id
     LEFT JOIN version v ON v.id = p.version_id"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which verdicts: of what lies in `scopes` (None: any), of an asset or version, before an id."""
+    """Which verdicts: of what lies in `scopes` (None: any), before an id.
+
+    Of an asset, of a version alone, or of a composite, which is seen by who may read its namespace.
+    """
 
     scopes: list[Scope] | None
     asset_id: uuid.UUID | None = None
     version_id: uuid.UUID | None = None
+    composite: str | None = None
     step: str | None = None
     decision: str | None = None
     before: uuid.UUID | None = None
@@ -74,7 +79,11 @@ async def page(tx: Tx, wanted: Wanted) -> list[StoredVerdict]:
         _VERDICT
         + """
         WHERE ($1 OR a.namespace = ANY($2::text[]) OR a.namespace || '/' || a.name = ANY($3::text[]))
-          AND ($4::uuid IS NULL OR p.asset_id = $4) AND ($5::uuid IS NULL OR p.version_id = $5)
+          AND ($1 OR p.composite IS NULL OR EXISTS (
+                   SELECT FROM composite c WHERE c.cvi = p.composite AND c.namespace = ANY($2::text[])))
+          AND ($4::uuid IS NULL OR p.asset_id = $4)
+          AND ($5::uuid IS NULL OR p.version_id = $5 AND p.composite IS NULL)
+          AND ($10::text IS NULL OR p.composite = $10)
           AND ($6::text IS NULL OR p.step = $6) AND ($7::text IS NULL OR p.decision = $7)
           AND ($8::uuid IS NULL OR p.id < $8)
         ORDER BY p.id DESC LIMIT $9
@@ -88,6 +97,7 @@ async def page(tx: Tx, wanted: Wanted) -> list[StoredVerdict]:
         wanted.decision,
         wanted.before,
         wanted.limit,
+        wanted.composite,
     )
     return [_verdict(row) for row in rows]
 
@@ -117,13 +127,14 @@ async def newest(tx: Tx) -> uuid.UUID | None:
 
 
 async def superseded(tx: Tx, ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
-    """Return which of the verdicts have a later one on the same version, step and environment."""
+    """Return which of the verdicts have a later one on the same subject, step and environment."""
     rows = await tx.fetch(
         """
         SELECT p.id FROM policy_verdict p
         WHERE p.id = ANY($1::uuid[]) AND EXISTS (
             SELECT FROM policy_verdict l
             WHERE l.version_id = p.version_id AND l.id > p.id AND l.step = p.step
+              AND l.composite IS NOT DISTINCT FROM p.composite
               AND l.environment IS NOT DISTINCT FROM p.environment)
         """,
         list(ids),
@@ -149,6 +160,13 @@ def _verdict(row: Row) -> StoredVerdict:
         engine=row["engine"],
         engine_version=row["engine_version"],
         duration_us=row["duration_us"],
-        subject=str(asset) if row["version"] is None else f"{asset}@{row['version']}",
+        composite=row["composite"],
+        subject=_subject(asset, row),
         scope=Scope(row["namespace"], row["name"]),
     )
+
+
+def _subject(asset: AssetRef, row: Row) -> str:
+    if row["composite"] is not None:
+        return str(row["composite"])
+    return str(asset) if row["version"] is None else f"{asset}@{row['version']}"
