@@ -230,10 +230,7 @@ def withdraw_activation(
 def verdicts(
     ctx: typer.Context,
     ref: Annotated[
-        str | None,
-        typer.Option(
-            "--ref", help="Only of this asset, version or composite: NAME[@VERSION], cvi1-…."
-        ),
+        str | None, typer.Option("--ref", help="Only of NAME, NAME@VERSION or cvi1-….")
     ] = None,
     step: Annotated[str | None, typer.Option("--step", help="Only at this step.")] = None,
     decision: Annotated[
