@@ -12,6 +12,7 @@ import pytest
 
 from muniment.core.errors import Unavailable
 from muniment.server import policy
+from muniment.server.catalog.records import Version
 from muniment.server.http.operation import Operation
 from muniment.server.http.records import EVERYTHING, Grant, PrincipalKind, Role, Scope
 from muniment.server.policy import routes
@@ -274,9 +275,8 @@ async def test_a_proposal_may_be_withdrawn_and_is_void_when_its_ground_moved(
         digest = (await push(ada, files)).json()["digest"]
         await simulated(registry, digest)
         made = await ada.post(ACTIVATIONS, json={"digest": digest, "reason": "why"})
-        assert made.json()["simulation"]["weakened"] == [
-            name for name in weakened if name != "SEC-001"
-        ]
+        assert made.json()["simulation"]["weakened"] == weakened
+        assert list(made.json()["simulation"]["fixtures"]) == ["SEC-001"]
         proposals.append(f"{ACTIVATIONS}/{made.json()['id']}")
     opened = (await ada.get(ACTIVATIONS, params={"open": True, "limit": 1})).json()
     assert f"{ACTIVATIONS}/{opened['items'][0]['id']}" == proposals[1]
@@ -307,6 +307,74 @@ async def test_a_proposal_may_be_withdrawn_and_is_void_when_its_ground_moved(
         await ada.get(f"{ACTIVATIONS}/{opened['items'][0]['simulation_id']}")
     ).status_code == 404
     await agrees(db)
+
+
+async def test_a_rule_that_finds_less_is_caught_by_the_fixtures_of_what_is_in_force(
+    registry: RegistrySimulator, db: PostgresDatabase, clock: FixedClock
+) -> None:
+    """Nothing was ever judged: no verdict could show it."""
+    await begin(db, clock, made_of(STRICT))
+    ada = registry.as_(Role.ADMIN)
+    digest = (await push(ada, LAX)).json()["digest"]
+    result = (await simulated(registry, digest))["result"]
+    assert (result["verdict_count"], result["safety"]) == (0, [])
+    assert result["weakened"] == result["to_acknowledge"] == ["SEC-001"]
+    assert result["fixtures"] == {"SEC-001": ["bad"]}
+    same = {**STRICT, "README.md": b"the same rules"}
+    digest = (await push(ada, same)).json()["digest"]
+    assert (await simulated(registry, digest))["result"]["to_acknowledge"] == []
+    # Another way to say the same, which fails still.
+    other = {**STRICT, "rules/1.rego": STRICT["rules/1.rego"] + b"\nmore := 1\n"}
+    digest = (await push(ada, other)).json()["digest"]
+    assert (await simulated(registry, digest))["result"]["to_acknowledge"] == []
+
+
+async def test_an_old_simulation_is_no_ground(
+    registry: RegistrySimulator, db: PostgresDatabase, clock: FixedClock
+) -> None:
+    first = await begin(db, clock, made_of(STRICT))
+    await judged(registry, first, {})
+    ada, governor = registry.as_(Role.ADMIN), registry.as_(Role.APPROVER_GOVERNANCE)
+    digest = (await push(ada, LAX)).json()["digest"]
+    body = {"digest": digest, "reason": "too strict"}
+    old = await simulated(registry, digest)
+    version = await judged_again(registry, first)
+    clock.advance(dt.timedelta(hours=23))
+    clock.advance(dt.timedelta(hours=2))
+    for more in ({}, {"simulation_id": old["id"]}):
+        stale = await ada.post(ACTIVATIONS, json={**body, **more})
+        assert (stale.status_code, stale.json()["code"]) == (409, "lifecycle_conflict")
+        assert f"muniment policy simulate {digest}" in stale.json()["detail"]
+    await simulated(registry, digest)
+    one = f"{ACTIVATIONS}/{(await ada.post(ACTIVATIONS, json=body)).json()['id']}"
+    # What was judged since the proposal counts too: who approves has it simulated again.
+    await judged_again(registry, first, version)
+    clock.advance(dt.timedelta(hours=25))
+    yes = {"reason": "we want that", "weakens": ["SEC-001"]}
+    stale = await governor.post(f"{one}/approve", json=yes)
+    assert (stale.status_code, "simulate it again" in stale.text) == (409, True)
+    newest = await simulated(registry, digest)
+    blind = await governor.post(f"{one}/approve", json={"reason": "ok"})
+    assert (blind.status_code, "--weakens SEC-001" in blind.text) == (422, True)
+    done = (await governor.post(f"{one}/approve", json=yes)).json()
+    assert done["state"] == "effective"
+    entry = (await ada.get(f"/api/v1/log/entries/{done['approved']['entry_id']}")).json()
+    assert entry["payload"]["simulation"]["id"] == newest["id"]
+    assert entry["payload"]["simulation_digest"] == newest["result"]["digest"]
+    await agrees(db)
+
+
+async def judged_again(
+    registry: RegistrySimulator, first: Bundle, version: Version | None = None
+) -> Version:
+    """One more verdict, on a version of another asset that is made if there is none yet."""
+    by = Catalog(registry.deps.clock)  # type: ignore[arg-type]
+    async with registry.deps.db.transaction() as tx:
+        if version is None:
+            await by.asset(tx, "other")
+            version = await by.version(tx, "other", "1.0.0")
+        await act(tx, first, DOCUMENT, version, by.by())
+    return version
 
 
 async def test_only_people_decide(

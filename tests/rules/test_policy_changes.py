@@ -23,12 +23,13 @@ from muniment.server.policy.records import (
     Outcome,
     RuleClass,
     RuleResult,
+    Simulation,
     Verdict,
     Violation,
 )
 from muniment.server.policy.rules import activating, folding, simulating, verdicts
 from muniment.server.policy.rules.simulating import Kind
-from tests.support.policies import BODY, DOCUMENT, bundle, rule
+from tests.support.policies import BODY, DOCUMENT, bundle, rule, small_files
 
 AT = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
 ADA, BOB, CAROL = (Actor("person", name) for name in ("ada", "bob", "carol"))
@@ -118,6 +119,30 @@ def test_a_simulation_sums_up() -> None:
     whole = policy.read_bundle({"rules/a.rego": text.encode()})
     assert simulating.weakened(whole, less) == ["SEC-001"]
     assert simulating.weakened(less, whole) == []
+
+
+def test_what_a_critical_rule_says_no_to_by_its_fixtures_is_asked_of_the_other() -> None:
+    safety = rule(rule_class="critical_safety")
+    lib = b"package muniment.lib.a\n"
+    now = policy.read_bundle(small_files(**{"rules/1.rego": safety, "lib/a.rego": lib}))
+    asked = [(one.rule, one.name) for one in simulating.could_be_weaker(now, now)]
+    assert asked == []
+    for changed in (
+        {"rules/1.rego": safety + b"\n"}, {"lib/a.rego": lib + b"\n"}, {"data.json": b'{"a": 1}'},
+    ):  # fmt: skip
+        other = policy.read_bundle({**now.files, **changed})
+        asked = [(one.rule, one.name) for one in simulating.could_be_weaker(now, other)]
+        assert asked == [("SEC-001", "bad")]
+        # Of another class or gone it is weaker by that already.
+        waivable = policy.read_bundle({**other.files, "rules/1.rego": rule()})
+        assert simulating.could_be_weaker(now, waivable) == ()
+        assert simulating.could_be_weaker(waivable, now) == ()
+    gone = policy.read_bundle({"rules/2.rego": rule(BODY, "SEC-002")})
+    assert simulating.could_be_weaker(now, gone) == ()
+    [fixture] = [one for one in now.fixtures if one.outcome is Outcome.FAILED]
+    found = simulating.Sum().result(now, now, [fixture], until=None, asked=0, unreadable=0)
+    assert (found["weakened"], found["fixtures"]) == (["SEC-001"], {"SEC-001": ["bad"]})
+    assert simulating.to_acknowledge(found) == ["SEC-001"]
 
 
 def test_an_engine_that_was_not_there_says_nothing_of_rules() -> None:
@@ -226,9 +251,28 @@ def test_what_it_was_simulated_against_and_what_it_weakens() -> None:
     activating.check_alone(None)
     with pytest.raises(LifecycleConflict, match="takes force later"):
         activating.check_alone(uuid.UUID(int=3))
-    activating.check_acknowledged(proposal(), ["SEC-003", "SEC-001", "X-1"])
+    came_to = (proposal().simulation or {})["result"]
+    activating.check_acknowledged([came_to], ["SEC-003", "SEC-001", "X-1"])
     with pytest.raises(BadBody, match="--weakens SEC-001"):
-        activating.check_acknowledged(proposal(), ["SEC-003"])
+        activating.check_acknowledged([came_to], ["SEC-003"])
+    newer = {"safety": [], "weakened": ["SEC-002"]}
+    with pytest.raises(BadBody, match="--weakens SEC-002"):
+        activating.check_acknowledged([came_to, newer], ["SEC-003", "SEC-001"])
+
+
+def test_a_simulation_that_does_not_know_what_was_judged_since_is_good_for_a_day() -> None:
+    until, later = uuid.UUID(int=1), uuid.UUID(int=2)
+    one = Simulation(
+        id=uuid.UUID(int=3), digest="1" * 64, against="0" * 64, until=until, total_count=1,
+        done_count=1, after=until, result={}, problem=None, asked_at=AT, actor=ADA,
+    )  # fmt: skip
+    activating.check_fresh(one, until, AT + 400 * DAY)
+    activating.check_fresh(one, later, AT + DAY)
+    activating.check_fresh(dataclasses.replace(one, until=None), None, AT + 400 * DAY)
+    with pytest.raises(LifecycleConflict, match="since it was simulated on 2026-11-21 12:00Z"):
+        activating.check_fresh(one, later, AT + DAY + dt.timedelta(seconds=1))
+    with pytest.raises(LifecycleConflict, match="simulate it again"):
+        activating.check_fresh(None, until, AT)
 
 
 def entry(act: str, payload: Any, actor: Actor = ADA, at: dt.datetime = AT) -> Recorded:

@@ -64,6 +64,7 @@ class SimulationResult(Record, frozen=True, kw_only=True):
     safety: list[str] = msgspec.field(default_factory=list)
     weakened: list[str] = msgspec.field(default_factory=list)
     to_acknowledge: list[str] = msgspec.field(default_factory=list)
+    fixtures: dict[str, list[str]] = msgspec.field(default_factory=dict)
     rules: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
     differences_sha256: str = ""
 

@@ -31,3 +31,8 @@ def came_in(found: Mapping[str, Any] | None, names: Mapping[str, str]) -> str:
 def makers(found: Iterable[Mapping[str, Any] | None]) -> set[str]:
     """Return the ids of who made the tokens that these came in with."""
     return {str(one["made_by"]) for one in found if one is not None and one.get("made_by")}
+
+
+def who(actor: Mapping[str, Any] | None) -> str:
+    """Return who acted: a name where there is one, else kind and id."""
+    return "" if not actor else str(actor.get("name") or f"{actor.get('kind')} {actor.get('id')}")

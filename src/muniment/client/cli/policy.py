@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from muniment.client.cli.people import add_names
+from muniment.client.cli.people import add_names, who
 from muniment.client.cli.screen import Json, Quiet, Screen, fields, safe, table
 from muniment.core.errors import BadRequest
 
@@ -65,7 +65,7 @@ def bundles(ctx: typer.Context, as_json: Json = False) -> None:
             "in force" if one.active else "",
             one.rule_count,
             one.added_at,
-            _who(one.added_by),
+            who(one.added_by),
         )
         for one in found
     ]
@@ -170,8 +170,8 @@ def proposals(
             "in force" if one.active else one.state,
             one.digest[:_SHOWN_CHARS],
             one.effective_at or one.effective_from,
-            _who(one.proposed.get("by")),
-            _who((one.approved or {}).get("by")),
+            who(one.proposed.get("by")),
+            who((one.approved or {}).get("by")),
             one.proposed.get("reason"),
         )
         for one in found
@@ -330,7 +330,8 @@ def _summary(found: SimulationResult) -> RenderableType:
             ("Rules", rules),
             ("No document left", str(found.unreadable_count) if found.unreadable_count else ""),
             ("SAFETY: lets through what stops now", found.safety),
-            ("SAFETY: rules gone or of another class", found.weakened),
+            ("SAFETY: rules gone, of another class, or weaker", found.weakened),
+            ("SAFETY: fixtures that fail no more", found.fixtures),
             ("Digest of this", found.digest),
         ]
     )
@@ -383,11 +384,7 @@ def _verdict(one: PolicyVerdict) -> RenderableType:
 def _decided(found: dict[str, Any] | None) -> str:
     if not found:
         return ""
-    return f"{found.get('at')} by {_who(found.get('by'))}: {safe(found.get('reason', ''))}"
-
-
-def _who(actor: dict[str, Any] | None) -> str:
-    return "" if not actor else str(actor.get("name") or f"{actor.get('kind')} {actor.get('id')}")
+    return f"{found.get('at')} by {who(found.get('by'))}: {safe(found.get('reason', ''))}"
 
 
 def _name(client: Client, found: Iterable[PolicyActivation]) -> None:

@@ -65,9 +65,10 @@ async def _simulate(deps: Deps, simulation: Simulation, both: Bundles) -> None:
         done_count = min(simulation.done_count + len(kept), simulation.total_count)
         simulation = dataclasses.replace(simulation, after=kept[-1][0].id, done_count=done_count)
         await asyncio.sleep(0)
+    passing = await actions.tried_on_fixtures(deps.engines.trial, both)
     async with deps.db.transaction() as tx:
         unreadable = await reads.unreadable_count(tx, simulation.until)
-        result = await actions.sum_up(tx, simulation, both, unreadable)
+        result = await actions.sum_up(tx, simulation, both, unreadable, passing)
         await store.end(tx, simulation.id, deps.clock.now(), result=result)
 
 

@@ -23,7 +23,7 @@ from muniment.server.policy.rules import activating as rules
 from muniment.server.policy.rules import folding
 from muniment.server.policy.rules.simulating import result_digest
 from muniment.server.policy.store import activations as store
-from muniment.server.policy.store import bundles, simulations
+from muniment.server.policy.store import bundles, simulations, verdicts
 from muniment.server.ports.db import Tx
 
 
@@ -55,7 +55,8 @@ async def propose(tx: Tx, wanted: Proposal, by: By) -> Activation | NotByYou:
     Raises:
         NotFound: there is no such bundle or simulation.
         BadBody: the reason is no text, the date is past, or the bundle is in force already.
-        LifecycleConflict: there is no simulation of it against what is in force.
+        LifecycleConflict: there is no simulation of it against what is in force, or an old one that
+            does not know what was judged since.
     """
     _check_reason(wanted.reason)
     rules.check_effective(wanted.effective_from, by.at)
@@ -75,6 +76,7 @@ async def propose(tx: Tx, wanted: Proposal, by: By) -> Activation | NotByYou:
     if there is not None and _same(there, wanted, by.actor):
         return there
     simulation = await _simulation(tx, wanted, in_force)
+    rules.check_fresh(simulation, await verdicts.newest(tx), by.at)
     assert simulation.result is not None
     new = Activation(
         id=by.new_id(),
@@ -106,8 +108,9 @@ async def approve(
     Raises:
         NotFound: there is no such proposal.
         BadBody: the reason is no text, or rules that it weakens are not named.
-        LifecycleConflict: it is not open, what it was simulated against is in force no longer, or
-            another that is approved takes force later: it was not simulated against this one.
+        LifecycleConflict: it is not open, what it was simulated against is in force no longer,
+            another that is approved takes force later: it was not simulated against this one; or
+            verdicts were given since that no simulation of the last day knows.
     """
     _check_reason(reason)
     await store.lock(tx)
@@ -120,9 +123,13 @@ async def approve(
     refusal = rules.refusal_of_approver(one, bundle.actor, by.actor)
     if refusal:
         return await _refuse(tx, one, one.digest, refusal, by)
-    rules.check_base(one, await store.digest_in_force(tx, by.at))
+    in_force = await store.digest_in_force(tx, by.at)
+    rules.check_base(one, in_force)
     rules.check_alone(await store.scheduled(tx, by.at))
-    rules.check_acknowledged(one, weakens)
+    assert one.simulation is not None  # only the first of a registry has none, and it is not open
+    newer = await _newer(tx, one, in_force, by.at)
+    standing_on = one.simulation if newer is None else newer
+    rules.check_acknowledged([one.simulation["result"], standing_on["result"]], weakens)
     approved = Decided(by.at, by.actor, reason, by.new_id())
     effective = rules.effective_at(one, by.at)
     await store.approve(tx, one.id, approved, effective)
@@ -130,11 +137,28 @@ async def approve(
         "approval_reason": reason,
         "effective_at": time_text(effective),
         "policy_digest": one.digest,
-        "simulation_digest": None if one.simulation is None else one.simulation["digest"],
+        "simulation_digest": standing_on["digest"],
         "weakens": sorted(set(weakens)),
+        **({} if newer is None else {"simulation": newer}),
     }
     await ledger.append(tx, _entry(one, folding.ACTIVATE, approved, payload))
     return dataclasses.replace(one, approved=approved, effective_at=effective)
+
+
+async def _newer(
+    tx: Tx, one: Activation, in_force: str | None, at: dt.datetime
+) -> dict[str, Any] | None:
+    """Return the newest simulation of a proposal's bundle where its own is not fresh any more."""
+    assert one.simulation is not None
+    newest = await verdicts.newest(tx)
+    own = await simulations.find(tx, uuid.UUID(one.simulation["id"]))
+    if own is not None and rules.is_fresh(own, newest, at):
+        return None
+    found = await simulations.newest_done(tx, one.digest, in_force)
+    rules.check_fresh(found, newest, at)
+    assert found is not None
+    assert found.result is not None
+    return attached(found.id, found.result)
 
 
 async def withdraw(tx: Tx, activation_id: uuid.UUID, reason: str, by: By) -> Activation:

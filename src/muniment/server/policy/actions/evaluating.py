@@ -6,13 +6,15 @@ answer that counts has failed.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from muniment.core.errors import Unavailable
 from muniment.server.policy.records import Bundle, Evaluation, Fixture, Outcome, Rule, RuleResult
-from muniment.server.policy.rules import bundles, inputs, verdicts
+from muniment.server.policy.rules import bundles, inputs, simulating, verdicts
 from muniment.server.policy.rules.bundles import ASKED_PATH, RULES_PATH
 from muniment.server.ports.policy_engine import EngineFailed, EngineFault, PolicyEngine
 
@@ -108,6 +110,34 @@ def _try(engine: PolicyEngine, bundle: Bundle, fixture: Fixture) -> Tried:
     result = next(one for one in found.verdict.results if one.id == fixture.rule)
     rule = next(one for one in bundle.rules if one.id == fixture.rule)
     return Tried(fixture, result, _difference(fixture, result, rule))
+
+
+def no_longer_failing(
+    engine: PolicyEngine, bundle: Bundle, fixtures: Sequence[Fixture]
+) -> list[Fixture]:
+    """Return the fixtures of another bundle by which a rule fails there, and in this bundle does not.
+
+    Each of their rules is in this bundle; it alone is asked.
+
+    Raises:
+        Unavailable: the engine could not be asked.
+    """
+    rules = {rule.id: rule for rule in bundle.rules}
+    return [one for one in fixtures if not _fails(engine, bundle, rules[one.rule], one)]
+
+
+def _fails(engine: PolicyEngine, bundle: Bundle, rule: Rule, fixture: Fixture) -> bool:
+    if fixture.data is not None:
+        bundle = bundles.with_tables(bundle, fixture.data)
+    data, digest = inputs.canonical_input(fixture.document)
+    step = fixture.document["step"]
+    answer = _answer(engine, bundle, rule, step, data) if step in rule.steps else None
+    alone = dataclasses.replace(bundle, rules=(rule,))
+    found = verdicts.verdict(alone, {rule.package: answer}, fixture.document, digest)
+    why = simulating.could_not_be_asked(found)
+    if why:
+        raise Unavailable(f"the engine could not be asked: {why}")
+    return found.results[0].outcome is Outcome.FAILED
 
 
 def _difference(fixture: Fixture, result: RuleResult, rule: Rule) -> str:

@@ -15,10 +15,17 @@ from typing import Any, Final
 
 from muniment.core.errors import NotFound, Unavailable
 from muniment.server.identity.records import By
-from muniment.server.policy.actions.evaluating import evaluate
+from muniment.server.policy.actions.evaluating import evaluate, no_longer_failing
 from muniment.server.policy.reads import verdicts as reads
 from muniment.server.policy.reads.verdicts import Full
-from muniment.server.policy.records import Bundle, Evaluation, Simulation, StoredVerdict, Verdict
+from muniment.server.policy.records import (
+    Bundle,
+    Evaluation,
+    Fixture,
+    Simulation,
+    StoredVerdict,
+    Verdict,
+)
 from muniment.server.policy.rules import simulating, verdicts
 from muniment.server.policy.rules.simulating import Difference, Kind
 from muniment.server.policy.store import activations, bundles
@@ -84,6 +91,22 @@ async def compare(
     return [one for piece in found for one in piece]
 
 
+async def tried_on_fixtures(engines: EnginePool, both: Bundles) -> list[Fixture]:
+    """Return the fixtures by which a critical rule in force says no, and would not.
+
+    Raises:
+        Unavailable: an engine could not be asked.
+    """
+    fixtures = simulating.could_be_weaker(both.now, both.would)
+    works = [
+        functools.partial(
+            no_longer_failing, bundle=both.would, fixtures=fixtures[start : start + PIECE]
+        )
+        for start in range(0, len(fixtures), PIECE)
+    ]
+    return [one for piece in await engines.run_all(works) for one in piece]
+
+
 def _compare(
     engine: PolicyEngine, both: Bundles, kept: Sequence[Kept]
 ) -> list[tuple[StoredVerdict, Difference]]:
@@ -144,8 +167,14 @@ def _body(
     )
 
 
-async def sum_up(tx: Tx, simulation: Simulation, both: Bundles, unreadable: int) -> dict[str, Any]:
-    """Return what a simulation that looked at everything came to."""
+async def sum_up(
+    tx: Tx,
+    simulation: Simulation,
+    both: Bundles,
+    unreadable: int,
+    passing: Sequence[Fixture],
+) -> dict[str, Any]:
+    """Return what a simulation that looked at everything came to; `passing`: `tried_on_fixtures`."""
     summed, after = simulating.Sum(), None
     while True:
         page = await store.differences(tx, simulation.id, after, _PAGE)
@@ -156,8 +185,9 @@ async def sum_up(tx: Tx, simulation: Simulation, both: Bundles, unreadable: int)
         after = uuid.UUID(page[-1]["verdict_id"])
     until = None if simulation.until is None else str(simulation.until)
     return summed.result(
-        both.now, both.would, until=until, asked=simulation.done_count, unreadable=unreadable
-    )
+        both.now, both.would, passing, until=until, asked=simulation.done_count,
+        unreadable=unreadable,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,9 +35,10 @@ class SimulationResultBody(msgspec.Struct, frozen=True, kw_only=True):
 
     `blocked`: allowed now, not by it. `let_through`: the other way round. `changed`: for other reasons.
     `live`: blocked and deployed now. `approvals`: versions that would lose their approval. `safety`:
-    rules of class critical_safety that stop something now and would not; `weakened`: those it lacks or
-    has in another class. `to_acknowledge`: both, which whoever approves it names. `unreadable`: their
-    documents were erased. `digest` is over all of it.
+    rules of class critical_safety that stop something now and would not; `weakened`: those it lacks, has
+    in another class, or by which a fixture of the bundle in force fails no more (`fixtures`, by rule).
+    `to_acknowledge`: both, which whoever approves it names. `unreadable`: their documents were erased.
+    `digest` is over all of it.
     """
 
     digest: str
@@ -53,6 +54,7 @@ class SimulationResultBody(msgspec.Struct, frozen=True, kw_only=True):
     safety: list[str]
     weakened: list[str]
     to_acknowledge: list[str]
+    fixtures: dict[str, list[str]]
     rules: dict[str, dict[str, int]]
     differences_sha256: str
 
@@ -154,6 +156,7 @@ def simulation_body(one: Simulation) -> SimulationBody:
 def result_body(result: dict[str, Any]) -> SimulationResultBody:
     """Return what a simulation came to as the API shows it."""
     known = {
+        "fixtures": {},
         **result,
         "digest": rules.result_digest(result),
         "to_acknowledge": rules.to_acknowledge(result),

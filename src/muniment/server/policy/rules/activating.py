@@ -2,6 +2,7 @@
 
 1. Who proposes and who approves are people, and two of them; who sent the bundle approves neither.
 2. A proposal stands on a simulation of its bundle against what is in force; if that changed, it is void.
+   Proposed and approved it is within a day of a simulation that covers every verdict, or while one does.
 3. It is in force from its date on, and never before it was approved.
 4. What would weaken a rule of class `critical_safety` is approved by naming that rule.
 5. It may be withdrawn until it is in force; after that only another replaces it.
@@ -13,15 +14,18 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from muniment.core.errors import BadBody, LifecycleConflict
 from muniment.server.http.records import PrincipalKind
 from muniment.server.ledger.records import Actor
-from muniment.server.policy.records import Activation
+from muniment.server.policy.records import Activation, Simulation
 from muniment.server.policy.rules.simulating import to_acknowledge
 
 FAR = dt.timedelta(days=366)
+#: For how long a simulation says enough although verdicts were given since.
+FRESH = dt.timedelta(days=1)
 
 
 def refusal_of_proposer(actor: Actor) -> str:
@@ -97,14 +101,34 @@ def check_alone(scheduled: uuid.UUID | None) -> None:
         )
 
 
-def check_acknowledged(one: Activation, named: Sequence[str]) -> None:
-    """Go on only if every rule that a proposal weakens is named.
+def is_fresh(one: Simulation, newest: uuid.UUID | None, at: dt.datetime) -> bool:
+    """Say whether a simulation covers all verdicts up to `newest`, the last; or is of the last day."""
+    return one.until == newest or at - one.asked_at <= FRESH
+
+
+def check_fresh(one: Simulation | None, newest: uuid.UUID | None, at: dt.datetime) -> None:
+    """Go on only if a simulation is fresh.
+
+    Raises:
+        LifecycleConflict: verdicts were given since that it does not know, and it is older than a day.
+    """
+    if one is not None and is_fresh(one, newest, at):
+        return
+    when = "" if one is None else f" since it was simulated on {one.asked_at:%Y-%m-%d %H:%M}Z"
+    digest = "DIGEST" if one is None else one.digest
+    raise LifecycleConflict(
+        f"verdicts were given{when}, and nobody knows what it would say of those: simulate it again"
+        f" (`muniment policy simulate {digest}`), and repeat this"
+    )
+
+
+def check_acknowledged(results: Iterable[Mapping[str, Any]], named: Sequence[str]) -> None:
+    """Go on only if every rule is named that a proposal weakens by what simulations came to.
 
     Raises:
         BadBody: some are not; the message names them.
     """
-    assert one.simulation is not None
-    wanted = to_acknowledge(one.simulation["result"])
+    wanted = sorted({name for result in results for name in to_acknowledge(result)})
     missing = [name for name in wanted if name not in named]
     if not missing:
         return

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,6 +19,8 @@ from muniment.core.digest import digest_of
 from muniment.server.policy.records import (
     Bundle,
     Decision,
+    Fixture,
+    Outcome,
     Rule,
     RuleClass,
     RuleResult,
@@ -26,6 +28,7 @@ from muniment.server.policy.records import (
 )
 
 SCHEMA: Final = "muniment.policy-simulation.v1"
+_NAMED_MAX: Final = 20
 
 
 class Kind(enum.StrEnum):
@@ -88,6 +91,36 @@ def weakened(now: Bundle, would: Bundle) -> list[str]:
     ]
 
 
+def could_be_weaker(now: Bundle, would: Bundle) -> tuple[Fixture, ...]:
+    """Return what a `critical_safety` rule in force says no to by its fixtures, to be asked of the other.
+
+    Left out are rules that are gone, of another class, or the same to the byte with all they read.
+    """
+    others = {rule.id: rule for rule in would.rules}
+    asked = {
+        rule.id
+        for rule in now.rules
+        if _is_safety(rule)
+        and _as_strict(rule, others.get(rule.id))
+        and _read_by(now, rule) != _read_by(would, others[rule.id])
+    }
+    return tuple(one for one in now.fixtures if one.rule in asked and one.outcome is Outcome.FAILED)
+
+
+def _read_by(bundle: Bundle, rule: Rule) -> tuple[bytes, Mapping[str, Any], dict[str, bytes]]:
+    """Return all that a rule's answer may depend on beside the document."""
+    shared = {path: data for path, data in bundle.files.items() if path.startswith("lib/")}
+    return bundle.files[rule.file], bundle.data, shared
+
+
+def by_rule(passing: Iterable[Fixture]) -> dict[str, list[str]]:
+    """Return the names of fixtures that fail no longer, by rule, at most 20 of each."""
+    found: dict[str, list[str]] = {}
+    for one in passing:
+        found.setdefault(one.rule, []).append(one.name)
+    return {name: sorted(names)[:_NAMED_MAX] for name, names in sorted(found.items())}
+
+
 def _as_strict(rule: Rule, other: Rule | None) -> bool:
     return (
         other is not None
@@ -118,9 +151,20 @@ class Sum:
         self.lines += digest_of(canonical(body)).raw
 
     def result(
-        self, now: Bundle, would: Bundle, *, until: str | None, asked: int, unreadable: int
+        self,
+        now: Bundle,
+        would: Bundle,
+        passing: Iterable[Fixture] = (),
+        *,
+        until: str | None,
+        asked: int,
+        unreadable: int,
     ) -> dict[str, Any]:
-        """Return what the simulation came to; `asked` verdicts of which `unreadable` have no document."""
+        """Return what the simulation came to; `asked` verdicts of which `unreadable` have no document.
+
+        `passing` are fixtures of `now` by which a `critical_safety` rule says no, and not in `would`.
+        """
+        fixtures = by_rule(passing)
         rules = sorted({*self.newly, *self.no_longer})
         kinds = {f"{kind.value}_count": self.counts[kind] for kind in Kind}
         return {
@@ -136,7 +180,8 @@ class Sum:
             "approval_count": self.counts["approvals"],
             "safety_count": self.counts["safety"],
             "safety": sorted(self.safety),
-            "weakened": weakened(now, would),
+            "weakened": sorted({*weakened(now, would), *fixtures}),
+            "fixtures": fixtures,
             "rules": {
                 name: {
                     "newly_failed": self.newly[name],
