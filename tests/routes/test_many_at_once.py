@@ -13,10 +13,10 @@ import pytest
 
 from muniment.server.ports.blobs_fake import FakeBlobs
 from muniment.server.ports.clock import FixedClock
-from muniment.server.ports.keys import Keys
-from muniment.server.ports.postgres import PostgresDatabase
+from muniment.server.ports.postgres import open_database
 from tests.support.approving import ASK, me
 from tests.support.artifacts import fine
+from tests.support.keys import MemoryKeys
 from tests.support.wholes import PRODUCTION, REASON, Fleet, open_fleet
 
 DEFAULT = "/api/v1/assets/default"
@@ -24,14 +24,20 @@ ROLES = ("product", "platform", "security", "legal", "technical")
 ALONE = tuple(f"run-{number}" for number in range(4))
 WHOLE = tuple(f"run-{number}" for number in range(4, 8))
 ACTS = 200
+DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
 
 
 @pytest.fixture
 async def fleet(
-    db: PostgresDatabase, blobs: FakeBlobs, keys: Keys, clock: FixedClock
+    db_url: str, blobs: FakeBlobs, keys: MemoryKeys, clock: FixedClock
 ) -> AsyncIterator[Fleet]:
-    async with open_fleet(db, blobs, keys, clock) as opened:
-        yield opened
+    """A registry with as many connections as a server has, whose line nobody leaves on a slow machine."""
+    db = await open_database(db_url, mac=keys.entry.mac, min_size=0, wait_seconds=60)
+    try:
+        async with open_fleet(db, blobs, keys, clock) as opened:
+            yield opened
+    finally:
+        await db.close()
 
 
 async def subjects(fleet: Fleet) -> dict[str, str]:
@@ -88,6 +94,7 @@ async def test_two_hundred_acts_at_once_end_in_one_story(fleet: Fleet) -> None:
     assert odd == []
     carried_out = Counter(one.url.path.rpartition("/")[2] for one in answers if one.is_success)
     assert {"approvals", "promote", "withdraw"} <= carried_out.keys()
+    assert await fleet.room.house.count(DEADLOCKS) == 0
     await one_story(fleet, asked)
 
 
