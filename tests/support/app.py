@@ -46,6 +46,7 @@ ASSETS = (
     "churn",
     "m",
     *(f"run-{number}" for number in range(100)),
+    *(f"run-{number}-prompt" for number in range(30)),
 )
 PLACES = ("development", "staging", "production")
 
