@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from muniment import Client
 from muniment.client.cli.app import build
 from muniment.client.cli.screen import Session
+from muniment.client.composites import absent
 from muniment.server import policy
 from tests.support.server_process import TOKEN, ServerProcess
 
@@ -81,6 +82,35 @@ def test_a_version_goes_its_way_by_command(server: ServerProcess, tmp_path: Path
     acts = [one["act"] for one in seen(server, "history", "fraud@1.0.0")]
     assert acts[:3] == ["version.retire", "version.reinstate", "version.deprecate"]
     assert acts.count("promotion.refuse") == 3
+
+
+def test_a_composite_goes_its_way_by_command(server: ServerProcess) -> None:
+    kinds = ("code", "data", "adapter", "prompt", "config", "env")
+    rest = absent(dict.fromkeys(kinds, "none"))
+    with Client(server.url, TOKEN) as admin:
+        for name in ("churn", "helper"):
+            admin.register(name, version="1.0.0", artifact=server.home / "m.txt", kind="model")
+        pins = [{"pin": "churn@1.0.0"}, {"pin": "helper@1.0.0"}]
+        whole = admin.composites.create("churn", [*pins, *rest]).cvi
+        less = admin.composites.create("churn", [pins[0], *rest]).cvi
+        admin.lifecycle.promote(less, "development")
+    where = ("--env", "development", "--reason", "try")
+    dry = server.cli("promote", whole, "--env", "development", "--dry-run").stdout
+    assert f"{whole} would be in development:\n  churn@1.0.0 would be in development" in dry
+    said = server.cli("promote", whole, *where).stdout
+    assert f"{whole} is in development:" in said
+    assert "  helper@1.0.0 is in development" in said
+    shown = seen(server, "deployments", "churn")
+    assert [one["composite"] for one in shown] == [whole, less]
+    why = server.cli("why-not", whole, "--for", "staging", check=False)
+    assert (why.returncode, f"{whole} to staging (churn@1.0.0, helper@1.0.0)" in why.stdout) == (4, True)  # fmt: skip
+    denied = server.cli("promote", whole, "--env", "production", check=False)
+    assert (denied.returncode, f"muniment request {whole}" in denied.stderr) == (3, True)
+    back = server.cli("rollback", "churn", *where, "--to", less).stdout
+    assert f"{less} is in development:\n  churn@1.0.0 is in development" in back
+    assert "helper@1.0.0 is out of development: it is no part of this composite" in back
+    out = server.cli("withdraw", less, *where).stdout
+    assert out == f"{less} is out of development\n  churn@1.0.0\n"
 
 
 def test_a_namespace_is_governed_by_command(server: ServerProcess) -> None:

@@ -14,7 +14,7 @@ from muniment.server.ports.clock import FixedClock
 from muniment.server.ports.keys import Keys
 from muniment.server.ports.postgres import PostgresDatabase
 from tests.support.artifacts import fine
-from tests.support.wholes import PRODUCTION, REASON, Fleet, names, open_fleet
+from tests.support.wholes import PRODUCTION, REASON, Fleet, approving, names, open_fleet
 
 DEFAULT = "/api/v1/assets/default"
 BOTH = ("fraud", "fraud-prompt")
@@ -182,6 +182,10 @@ async def test_who_may_promote_some_of_it_alone_is_told_all_that_is_missing(flee
     person = registry.as_(Role.PUBLISHER, Scope("default"))
     stop = await person.post(f"/api/v1/composites/{cvi}/withdraw", json=REASON)
     assert (stop.status_code, len(stop.json()["problems"])) == (403, 2)
+    hidden = await registry.as_(Role.VIEWER, Scope("default")).get(
+        f"/api/v1/composites/{cvi}/why-not"
+    )
+    assert (hidden.status_code, len(hidden.json()["problems"])) == (403, 2)
     fine(await fleet.promote(cvi, fleet.room.admin, environment="development"))
     back = await person.post(
         f"{DEFAULT}/fraud/rollback", json={**REASON, "environment": "development"}
@@ -322,6 +326,49 @@ async def test_production_goes_back_to_no_composite_that_is_not_approved(fleet: 
     assert gone["composite"] == one
 
 
+async def test_where_rules_only_warn_a_version_alone_takes_the_place_and_that_is_said(
+    fleet: Fleet,
+) -> None:
+    one, other = await both(fleet)
+    await fleet.approve(one)
+    fine(await fleet.promote(one))
+    warn = {"mode": "warn", "reason": "for a while"}
+    fine(await fleet.room.admin.patch("/api/v1/namespaces/default", json=warn))
+    url = f"{DEFAULT}/fraud-prompt/aliases/champion"
+    moved = fine(await fleet.pipeline.put(url, json={"version": "2.0.0"}))
+    assert any(each.startswith("COMP-001: ") for each in moved["warnings"])
+    assert await fleet.live(*BOTH) == {"fraud": [("1.0.0", one)], "fraud-prompt": [("2.0.0", None)]}
+    # What is not approved is promoted all the same, with what would have refused it.
+    done = fine(await fleet.promote(other))
+    assert (done["would_have_been_refused"], done["enforcement"]) == (True, "warn")
+    assert [each.split(":")[0] for each in done["warnings"]] == ["APPR-001", "APPR-002"]
+    shown = fine(await fleet.viewer.get("/api/v1/namespaces/default/enforcement"))
+    assert shown["would_have_been_refused"] == 2
+
+
+async def test_going_back_is_tried_with_composites(
+    db: PostgresDatabase, blobs: FakeBlobs, keys: Keys, clock: FixedClock
+) -> None:
+    async with open_fleet(db, blobs, keys, clock, approving("PROM-002")) as fleet:
+        one, other = await both(fleet)
+        for cvi in (one, other):
+            await fleet.approve(cvi)
+        # Where nothing is to go back to, it is taken out again; else that has been tried, whole.
+        assert await fleet.failing(one) == []
+        fine(await fleet.promote(one))
+        assert await fleet.failing(one) == []
+        assert await fleet.failing(other) == ["PROM-002"]
+        for cvi in (one, other):
+            fine(await fleet.promote(cvi, environment="staging"))
+        drill = {**REASON, "environment": "staging"}
+        fine(await fleet.room.admin.post(f"{DEFAULT}/fraud/rollback", json=drill))
+        assert await fleet.failing(other) == []
+        done = fine(await fleet.promote(other))
+        entry = fine(await fleet.room.admin.get(f"/api/v1/log/entries/{done['entry_id']}"))
+        said = entry["payload"]["judged"]["document"]["rollback"]
+        assert (said["target"], said["approved"]) == (one, True)
+
+
 async def test_composites_that_share_a_version_take_turns(fleet: Fleet) -> None:
     one, other = await both(fleet)
     await fleet.version("churn")
@@ -330,7 +377,7 @@ async def test_composites_that_share_a_version_take_turns(fleet: Fleet) -> None:
     for cvi in every:
         await fleet.approve(cvi)
     await fleet.pipeline.get("/api/v1/whoami")
-    answers = await asyncio.gather(*(fleet.promote(cvi) for cvi in every * 6))
+    answers = await asyncio.gather(*(fleet.promote(cvi) for cvi in every * 4))
     assert {answer.status_code for answer in answers} <= {200, 412}, [a.text for a in answers if a.status_code not in {200, 412}]  # fmt: skip
     live = await fleet.live("fraud", "fraud-prompt", "churn")
     assert [len(found) for found in live.values()] == [1, 1, 1]

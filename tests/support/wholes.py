@@ -33,13 +33,14 @@ TEAM = {
 _KINDS = ("code", "data", "model", "adapter", "prompt", "config", "env")
 
 
-def approving() -> Bundle:
-    """The rules of the starter bundle about approval, by sessions."""
+def approving(*more: str) -> Bundle:
+    """The rules of the starter bundle about approval, by sessions; and `more` of its rules."""
     files = policy.read_files(policy.STARTER)
     data = json.loads(files["data.json"])
     for tier in data["profiles"].values():
         tier.update(own_key=False)
-    kept = ("rules/APPR-001.rego", "rules/APPR-002.rego", "rules/PROM-001.rego", "lib/facts.rego")
+    rules = ("APPR-001", "APPR-002", "PROM-001", *more)
+    kept = ("lib/facts.rego", *(f"rules/{rule}.rego" for rule in rules))
     return policy.read_bundle(
         {**{path: files[path] for path in kept}, "data.json": json.dumps(data).encode()}
     )

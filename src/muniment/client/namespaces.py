@@ -46,6 +46,7 @@ class Attempt(Record, frozen=True, kw_only=True):
     subject: str
     environment: str | None = None
     step: str = "promote"
+    composite: str | None = None
     actor: dict[str, Any] = msgspec.field(default_factory=dict)
     enforcement: str = ""
     carried_out: bool = False

@@ -159,7 +159,7 @@ def attempts(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
         (
             one.at,
             one.step,
-            one.subject,
+            one.composite or one.subject,
             one.environment,
             _what(carried_out=one.carried_out),
             one.rules,

@@ -57,7 +57,7 @@ def check_each(
     if barred:
         fix = "ask an administrator for the role, or for the pipeline to be trusted, there"
         raise NotAllowed(
-            f"your roles do not let you {verb} {', '.join(barred)}: {name} is moved whole or not at all",
+            f"your roles do not let you {verb} {', '.join(barred)}, which {name} has in it",
             problems=[
                 {"field": one, "message": f"you may not {verb} it", "fix": fix} for one in barred
             ],

@@ -95,6 +95,9 @@ async def why_not(call: Call, tx: Tx) -> Reply:
     """Say what stands between a composite and an environment, and who can mend it."""
     asked: advice.WhyNotQuery = call.query
     whole = await _whole(call, tx)
+    refs = [one.ref.asset for one in whole.members]
+    sees = lambda ref: call.may(Verb.READ, parts.scope_of(ref))  # noqa: E731 -- asked of each
+    wholes.check_each(refs, sees, "read", whole.composite.cvi)
     told = await asking.why_not_whole(
         tx, whole, asked.environment, parts.whose(call), parts.by(call), parts.ports(call)
     )
