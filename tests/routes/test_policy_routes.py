@@ -116,14 +116,40 @@ async def test_a_bundle_is_sent_checked_listed_and_downloaded(
     data = await viewer.get(f"{BUNDLES}/{digest}/content")
     assert data.headers["content-type"] == "application/gzip"
     assert policy.read_bundle(policy.unpack(data.content)).digest == digest
-    kept = {"If-None-Match": data.headers["etag"]}
-    assert (await viewer.get(f"{BUNDLES}/{digest}/content", headers=kept)).status_code == 304
+    assert data.headers["etag"] == f'"{digest}"'
+    assert (await viewer.get(f"{BUNDLES}/{digest}/content")).content == data.content
     differ = (await viewer.get(f"{BUNDLES}/{digest}/differences")).json()
     changes = {(one["what"], one["change"]) for one in differ["differences"]}
     assert {("SEC-001", "changed"), ("SEC-002", "removed"), ("data.json", "removed")} <= changes
     for wrong in ("0" * 64, "nothing"):
         assert (await viewer.get(f"{BUNDLES}/{wrong}")).status_code == 404
     await agrees(db)
+
+
+async def test_an_agent_that_polls_is_sent_what_is_in_force_once(
+    registry: RegistrySimulator,
+    db: PostgresDatabase,
+    clock: FixedClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await begin(db, clock, made_of(STRICT))
+    viewer = registry.as_(Role.VIEWER)
+    url = f"{BUNDLES}/active/content"
+    sent = await viewer.get(url)
+    assert sent.headers["etag"] == f'"{made_of(STRICT).digest}"'
+
+    def never(*_: object) -> bytes:
+        raise AssertionError("it was packed again")
+
+    monkeypatch.setattr("muniment.server.policy.rules.archives.pack", never)
+    for kept in (sent.headers["etag"], f'"x", W/{sent.headers["etag"]}', "*"):
+        same = await viewer.get(url, headers={"If-None-Match": kept})
+        assert (same.status_code, same.content) == (304, b"")
+        assert same.headers["etag"] == sent.headers["etag"]
+    other = await viewer.get(url, headers={"If-None-Match": '"other"'})
+    assert (other.status_code, other.content) == (200, sent.content)
+    missing = f"{BUNDLES}/{'0' * 64}/content"
+    assert (await viewer.get(missing, headers={"If-None-Match": "*"})).status_code == 404
 
 
 async def test_everything_that_is_wrong_with_a_bundle_is_said_and_nothing_kept(

@@ -28,6 +28,7 @@ from muniment.core.names import AssetRef, SemVer
 
 #: Fields of an asset that metadata may carry; used when the asset is made on the fly.
 ASSET_FIELDS = ("kind", "owner", "backup_owner", "escalation_contact", "risk_tier")
+_OPTIONS = frozenset({"tags", "description", "require", "dry_run"})
 
 
 class Artifacts:
@@ -63,7 +64,9 @@ class Artifacts:
             BadMetadata: fields are missing or malformed, all listed. No version is written.
             VersionConflict: the version exists with other bytes. Nothing is written.
             DigestMismatch: a file changed meanwhile. No version is written.
+            TypeError: an option is none of these. Nothing is sent.
         """
+        _check_options(more)
         at = AssetRef.parse(ref)
         wanted = SemVer.parse(version)
         body = _body(wanted, _load(metadata), kind=kind, owner=owner, more=more)
@@ -117,6 +120,28 @@ class Artifacts:
         version = Versions(self._transport).get(ref)
         files = self.manifest(version)
         return Download(self._transport, version, on_progress).run(files, Path(into))
+
+
+def _check_options(more: Mapping[str, Any]) -> None:
+    """Refuse what would be dropped: a risk tier that is not kept is worse than none."""
+    unknown = sorted(set(more) - _OPTIONS)
+    if not unknown:
+        return
+    hints = []
+    for name in unknown:
+        if name in ASSET_FIELDS:
+            hints.append(
+                f"`{name}` is the asset's: put it into `metadata`, where it counts if the asset is made by"
+                f" this, or set it with `client.assets.edit(ref, {name}=…)`"
+            )
+        else:
+            hints.append(f"`{name}`: a field of the version goes into `metadata`")
+    known = ", ".join(
+        sorted({"version", "artifact", "metadata", "kind", "owner", "on_progress"} | _OPTIONS)
+    )
+    raise TypeError(
+        f"register() takes no {', '.join(unknown)}; {'; '.join(hints)}. Its options are {known}"
+    )
 
 
 def _load(given: Metadata | None) -> dict[str, Any]:

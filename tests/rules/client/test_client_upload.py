@@ -43,6 +43,22 @@ def test_three_lines_register_a_directory(
     assert registry.version(made.ref)["metadata"] == {"metrics": {"auc": 0.93}}
 
 
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("risk_tier", r"client\.assets\.edit\(ref, risk_tier=…\)"),
+        ("backup_owner", "put it into `metadata`, where it counts if the asset is made"),
+        ("descripton", "register\\(\\) takes no descripton; .*description, dry_run"),
+    ],
+)
+def test_an_option_that_would_be_dropped_is_refused_in_words(
+    client: Client, registry: FakeRegistry, model: Path, option: str, said: str
+) -> None:
+    with pytest.raises(TypeError, match=said):
+        client.register("a", version="1.0.0", artifact=model, kind="model", **{option: "high"})
+    assert registry.count("POST", "") == registry.count("PUT", "") == 0
+
+
 def test_large_files_go_in_parts_and_equal_files_once(
     client: Client, registry: FakeRegistry, model: Path
 ) -> None:

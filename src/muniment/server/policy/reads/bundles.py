@@ -16,6 +16,9 @@ from muniment.server.ports.db import Tx
 
 _KEPT: Final = 8
 _read: OrderedDict[str, Bundle] = OrderedDict()
+#: At most 2 MiB each.
+_SENT_KEPT: Final = 2
+_sent: OrderedDict[str, bytes] = OrderedDict()
 
 
 async def active(tx: Tx, at: dt.datetime) -> Bundle:
@@ -56,11 +59,32 @@ async def packed(tx: Tx, digest: str) -> bytes:
     """
     found = await store.packed(tx, digest)
     if found is None:
-        raise NotFound(
-            f"this registry holds no policy bundle {digest[:80]!a}; `muniment policy bundles` lists"
-            " those it does"
-        )
+        raise no_bundle(digest)
     return found
+
+
+async def for_agent(tx: Tx, digest: str) -> bytes:
+    """Return a bundle as an agent takes it: the same bytes each time; those sent last are kept.
+
+    Raises:
+        NotFound: the registry does not hold it.
+    """
+    data = _sent.get(digest)
+    if data is None:
+        data = await asyncio.to_thread(archives.pack, await get_bundle(tx, digest))
+        _sent[digest] = data
+        if len(_sent) > _SENT_KEPT:
+            _sent.popitem(last=False)
+    _sent.move_to_end(digest)
+    return data
+
+
+def no_bundle(digest: str) -> NotFound:
+    """Return the error that says that the registry does not hold a bundle."""
+    return NotFound(
+        f"this registry holds no policy bundle {digest[:80]!a}; `muniment policy bundles` lists"
+        " those it does"
+    )
 
 
 def _parse(data: bytes) -> Bundle:

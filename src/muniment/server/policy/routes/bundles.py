@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from muniment.core.errors import BadCursor, BadPolicy, NotFound, TooLarge, Unavailable
+from muniment.server.http import ranges
 from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom, TxMode
 from muniment.server.http.paging import Page, cut, read_cursor
 from muniment.server.http.records import Verb
@@ -126,10 +127,16 @@ async def get(call: Call, tx: Tx) -> Reply:
 async def download(call: Call, tx: Tx) -> Reply:
     """Send a bundle as an agent takes it; its ETag is its digest, so that polling costs little."""
     digest = await parts.digest_of(call, tx, call.path["digest"])
+    if await store.find(tx, digest) is None:
+        raise reads.no_bundle(digest)
+    etag = f'"{digest}"'
+    # An agent polls every few seconds: who has it is told so before anything is read or packed.
+    if ranges.matches(call.headers.get("if-none-match", ""), etag):
+        return Reply(status=304, headers={"ETag": etag})
     return Reply(
-        archives.pack(await reads.get_bundle(tx, digest)),
+        await reads.for_agent(tx, digest),
         headers={
-            "ETag": f'"{digest}"',
+            "ETag": etag,
             "Content-Disposition": f'attachment; filename="policy-{digest[:12]}.tar.gz"',
         },
     )

@@ -70,7 +70,9 @@ def check_sizes(sizes: Mapping[str, int]) -> None:
 def pack(bundle: Bundle) -> bytes:
     """Return the bundle for an agent: a `.tar.gz` that says its digest as revision.
 
-    Fixtures go with it: the digest is of all files.
+    The same bytes for the same bundle, wherever and whenever: no names, owners or times of this
+    machine are in it, and files lie in the order of their paths. Fixtures go with it: the digest is of
+    all files.
 
     Source: OPA management API, "Bundle file format".
     """
