@@ -101,7 +101,7 @@ async def standing_of(tx: Tx, matter: Matter, environment: str, at: dt.datetime)
 
 
 async def _without_request(tx: Tx, matter: Matter, place: Place, at: dt.datetime) -> Standing:
-    held = await _exceptions(tx, matter, place, at)
+    held = await _exceptions(tx, matter, place, None, at)
     return Standing(at=at, place=place, exceptions=held, waived=_told(matter, held, at))
 
 
@@ -128,7 +128,7 @@ async def of_request(
     words = await words_on(tx, request, matter, bundle)
     counted = {one.approval.id for one in words if one.approval.decision == "approve"}
     conditions = await signed_store.conditions_of(tx, request.id)
-    held = await _exceptions(tx, matter, place, at, requester=request.actor.id)
+    held = await _exceptions(tx, matter, place, bundle, at, requester=request.actor.id)
     if newest is None or newest.request_id != request.id:
         newest = await decision_store.decision_on(tx, request.id) if decided else None
     return Standing(
@@ -226,15 +226,24 @@ def _both(one: Mapping[str, list[str]], other: Mapping[str, list[str]]) -> dict[
 # --- exceptions ----------------------------------------------------------------------------------
 
 
-async def _exceptions(
-    tx: Tx, matter: Matter, place: Place, at: dt.datetime, *, requester: str = ""
+async def _exceptions(  # noqa: PLR0917 -- what the answer depends on
+    tx: Tx,
+    matter: Matter,
+    place: Place,
+    bundle: Bundle | None,
+    at: dt.datetime,
+    *,
+    requester: str = "",
 ) -> tuple[Waived, ...]:
-    """Return the exceptions of all members, and whether each holds for what they are asked about in."""
+    """Return the exceptions of all members, and whether each holds for what they are asked about in.
+
+    `bundle` is the policy in force, None if it was not read before.
+    """
     ids = list(dict.fromkeys(version.id for version, _ in matter.members))
     held = await signed_store.exceptions_of(tx, ids, place.name, at.date())
     if not held:
         return ()
-    profile = matter.profile((await policy.active(tx, at)).data)
+    profile = matter.profile((bundle or await policy.active(tx, at)).data)
     authors = await matters.authors(tx, matter)
     grounds = {
         version.id: waiving.Grounds(
