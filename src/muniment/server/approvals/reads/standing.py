@@ -226,7 +226,7 @@ def _both(one: Mapping[str, list[str]], other: Mapping[str, list[str]]) -> dict[
 # --- exceptions ----------------------------------------------------------------------------------
 
 
-async def _exceptions(  # noqa: PLR0917 -- what the answer depends on
+async def _exceptions(
     tx: Tx,
     matter: Matter,
     place: Place,
