@@ -26,8 +26,9 @@ from muniment.server.ports.blobs import Blobs
 from muniment.server.ports.clock import FixedClock
 from muniment.server.ports.keys import Keys
 from muniment.server.ports.postgres import PostgresDatabase
+from muniment.server.ports.queue_inline import InlineWorker
 from muniment.server.serving.routes import OPERATIONS as CONSUMERS
-from muniment.server.wiring import OPERATIONS
+from muniment.server.wiring import HANDLERS, OPERATIONS
 from tests.actions.test_lifecycle import FRAUD, made
 from tests.support.app import Client, RegistrySimulator, app_client
 from tests.support.catalog import Catalog
@@ -434,6 +435,25 @@ async def test_another_policy_prohibits_existing_use(
     assert refused.status_code == 403
     then = await shown(consumer, one, as_of=one["bound_at"])
     assert then["standing"]["state"] == "allowed"
+
+
+async def test_a_simulation_says_which_consumers_a_policy_would_hit(
+    registry: RegistrySimulator,
+) -> None:
+    consumer, admin = registry.as_(Role.CONSUMER), registry.as_(Role.ADMIN)
+    await bound(consumer, environment="staging")
+    over = await bound(consumer, system="over")
+    await consumer.post(f"{ALL}/{over['id']}/end", json=WHY)
+    draft = policy.pack(prohibiting(ALLOWED))
+    sent = await admin.post(f"{API}/policy/bundles", content=draft)
+    assert sent.status_code == 201, sent.text
+    asked = await admin.post(f"{API}/policy/simulations", json={"digest": sent.json()["digest"]})
+    await InlineWorker(registry.deps.db, HANDLERS, context=registry.deps).run_due()
+    url = f"{API}/policy/simulations/{asked.json()['id']}"
+    result = (await admin.get(url)).json()["result"]
+    assert (result["blocked_count"], result["live_count"]) == (2, 1)
+    found = (await admin.get(f"{url}/differences")).json()["items"]
+    assert [(one["step"], one["live"]) for one in found] == [("bind", ["checkout"]), ("bind", [])]
 
 
 async def test_lists_are_cut_filtered_and_within_what_one_may_read(

@@ -222,7 +222,7 @@ async def test_runs_deployments_and_the_most_nodes(
     down = await asked(house, "dataset:tx", "down")
     assert ("train", "used", "tx") in drawn(down)
     assert ("staging", "deploys", "watched/m0@1.0.0") in drawn(down)
-    assert ("checkout", "uses", "watched/m0@1.0.0") in drawn(down)
+    assert ("checkout (scoring)", "uses", "watched/m0@1.0.0") in drawn(down)
     assert len(down["nodes"]) == 7
     # Who may not read runs learns of none.
     one = house.registry.as_(Role.VIEWER, Scope("watched"))

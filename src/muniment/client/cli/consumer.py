@@ -211,8 +211,8 @@ def _pairs(one: Binding) -> list[tuple[str, object]]:
         ("Stands", _state(one)),
         ("Why", "; ".join((one.standing or {}).get("why", []))),
         ("Until", notice.get("sunset")),
-        ("Told", notice.get("since")),
-        ("Acknowledged", notice.get("acknowledged_at")),
+        ("Told", _time(notice.get("since"))),
+        ("Acknowledged", _time(notice.get("acknowledged_at"))),
         ("Acknowledged by", _called(notice.get("acknowledged_by"))),
         ("Note", notice.get("note")),
         ("Bound", one.bound_at),
@@ -223,6 +223,10 @@ def _pairs(one: Binding) -> list[tuple[str, object]]:
         ("Ended by", _called(one.ended_by)),
         ("Ended because", one.ended_reason),
     ]
+
+
+def _time(text: str | None) -> dt.datetime | None:
+    return None if text is None else dt.datetime.fromisoformat(text)
 
 
 def _called(actor: dict[str, Any] | None) -> object:

@@ -13,7 +13,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Grant and re
 Id = Annotated[str, typer.Argument(metavar="PRINCIPAL_ID")]
 Role = Annotated[
     str,
-    typer.Argument(help="viewer, contributor, publisher, approver_…, auditor or admin."),
+    typer.Argument(help="viewer, consumer, contributor, publisher, approver_…, auditor or admin."),
 ]
 Scope = Annotated[
     str | None,

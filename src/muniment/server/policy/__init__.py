@@ -14,7 +14,7 @@ from muniment.server.policy.actions.evaluating import Tried, evaluate, missing_f
 from muniment.server.policy.actions.keeping import judge, judged, keep
 from muniment.server.policy.reads.bundles import active, get_bundle
 from muniment.server.policy.reads.folds import FOLDS
-from muniment.server.policy.reads.verdicts import tell_live
+from muniment.server.policy.reads.verdicts import tell_bound, tell_live
 from muniment.server.policy.records import Judged
 from muniment.server.policy.rules.archives import pack, unpack
 from muniment.server.policy.rules.bundles import look, read_bundle
@@ -28,6 +28,6 @@ from muniment.server.policy.store.files import STARTER, read_files
 __all__ = [
     "FOLDS", "STARTER", "Judged", "Tried", "active", "bring_first", "criteria", "criteria_json", "differences", "ensure_first",
     "evaluate", "exit_code", "get_bundle", "input_problems", "judge", "judged", "judged_in", "judged_payload", "keep", "look",
-    "missing_fixtures", "pack", "read_bundle", "read_files", "read_input", "review_steps", "run_fixtures", "tell_live", "unpack", "unreadable",
+    "missing_fixtures", "pack", "read_bundle", "read_files", "read_input", "review_steps", "run_fixtures", "tell_bound", "tell_live", "unpack", "unreadable",
     "verdict_bytes", "verdict_json",
 ]

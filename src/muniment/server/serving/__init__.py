@@ -7,11 +7,12 @@ policy in force; does not fetch anything from an endpoint.
 """
 
 # fmt: off
-from muniment.server import lifecycle
+from muniment.server import lifecycle, policy
 from muniment.server.serving.actions.binding import bind
 from muniment.server.serving.actions.ending import acknowledge, end
 from muniment.server.serving.reads.consumers import (
     FIRST,
+    bound_by,
     consumers_of,
     of_binding,
     using,
@@ -20,6 +21,7 @@ from muniment.server.serving.reads.consumers import (
 from muniment.server.serving.reads.folds import FOLDS
 
 lifecycle.tell_consumers(consumers_of)
+policy.tell_bound(bound_by)
 
 __all__ = [
     "FIRST", "FOLDS", "acknowledge", "bind", "consumers_of", "end", "of_binding", "using", "using_count",

@@ -25,7 +25,8 @@ async def consumers(asking: Asking, ids: Sequence[str], room: int) -> Found:
                 "since": one.bound_at.isoformat(),
                 **({} if use.environment is None else {"environment": use.environment}),
             }
-            node = Node(NodeKind.CONSUMER, str(one.id), use.system, None, about)
+            label = f"{use.system} ({use.use_case})"
+            node = Node(NodeKind.CONSUMER, str(one.id), label, None, about)
             found.append((Link(LinkKind.USES, node.id, f"version:{version_id}"), node))
     asking.cut |= len(found) >= room
     return found[:room]

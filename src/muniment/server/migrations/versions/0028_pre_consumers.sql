@@ -37,6 +37,7 @@ CREATE TABLE consumer_binding (
 );
 
 CREATE UNIQUE INDEX consumer_binding_once ON consumer_binding (use_sha256) WHERE ended_at IS NULL;
+CREATE INDEX consumer_binding_entry ON consumer_binding (entry_id) WHERE ended_at IS NULL;
 CREATE INDEX consumer_binding_asset ON consumer_binding (asset_id, id);
 CREATE INDEX consumer_binding_system ON consumer_binding (system, id);
 CREATE INDEX consumer_binding_use_case ON consumer_binding (use_case, id);

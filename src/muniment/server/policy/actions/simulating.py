@@ -141,19 +141,29 @@ async def keep_piece(
     """Note what a piece of a simulation found, and that it was looked at; False if another did."""
     versions = {one.version_id for one, _ in found if one.version_id is not None}
     live = await reads.live(tx, sorted(versions)) if versions else {}
+    binds = [one.entry_id for one, _ in found if one.step == "bind"]
+    bound = await reads.bound_by(tx, binds) if binds else {}
     over = await stored.superseded(tx, [one.id for one, _ in found])
-    bodies = [
-        (one.id, _body(one, each, live.get(one.version_id, ()) if one.version_id else (), over))
-        for one, each in found
-    ]
+    bodies = [(one.id, _body(one, each, _alive(one, live, bound), over)) for one, each in found]
     last = kept[-1][0].id
     return await store.advance(tx, simulation, last, simulation.done_count + len(kept), bodies)
+
+
+def _alive(
+    one: StoredVerdict,
+    live: Mapping[uuid.UUID, Sequence[str]],
+    bound: Mapping[uuid.UUID, Sequence[str]],
+) -> list[str]:
+    """Return what would be hit now: the consumer that was bound, else where the version is deployed."""
+    if one.step == "bind":
+        return list(bound.get(one.entry_id, ()))
+    places = live.get(one.version_id, ()) if one.version_id else ()
+    return [name for name in places if one.environment in {None, name}]
 
 
 def _body(
     one: StoredVerdict, found: Difference, live: Sequence[str], over: set[uuid.UUID]
 ) -> dict[str, Any]:
-    here = [name for name in live if one.environment in {None, name}]
     return simulating.difference_json(
         found,
         verdict_id=str(one.id),
@@ -162,7 +172,7 @@ def _body(
         environment=one.environment,
         was=one.decision.value,
         newest=one.id not in over,
-        live=here,
+        live=live,
         loses_approval=found.kind is Kind.BLOCKED and one.step == "approve" and one.id not in over,
     )
 

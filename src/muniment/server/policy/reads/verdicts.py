@@ -37,6 +37,22 @@ async def live(tx: Tx, ids: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, Sequence[
     return await _live(tx, ids)
 
 
+#: Says which systems are bound now by the acts of entries, by their ids. Known above this slice, too.
+BoundBy = Callable[[Tx, Sequence[uuid.UUID]], Awaitable[Mapping[uuid.UUID, Sequence[str]]]]
+_bound: BoundBy = _nowhere
+
+
+def tell_bound(bound: BoundBy) -> None:
+    """Have simulations ask `bound` which consumers are bound by acts that were judged."""
+    global _bound  # noqa: PLW0603 -- told once, by the slice that knows
+    _bound = bound
+
+
+async def bound_by(tx: Tx, entry_ids: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, Sequence[str]]:
+    """Return the systems that acts bound and that are bound still, by the ids of their entries."""
+    return await _bound(tx, entry_ids)
+
+
 @dataclass(frozen=True, slots=True)
 class Full:
     """A verdict with what the entry of its act says: `judged` is as `judged_payload` wrote it."""

@@ -34,8 +34,8 @@ class SimulationResultBody(msgspec.Struct, frozen=True, kw_only=True):
     """What a bundle would change, against the one that was in force.
 
     `blocked`: allowed now, not by it. `let_through`: the other way round. `changed`: for other reasons.
-    `live`: blocked and deployed now. `approvals`: versions that would lose their approval. `safety`:
-    rules of class critical_safety that stop something now and would not; `weakened`: those it lacks, has
+    `live`: blocked, and deployed or bound now. `approvals`: versions that would lose their approval.
+    `safety`: rules of class critical_safety that stop something now and would not; `weakened`: those it lacks, has
     in another class, or by which a fixture of the bundle in force fails no more (`fixtures`, by rule).
     `to_acknowledge`: both, which whoever approves it names. `unreadable`: their documents were erased.
     `digest` is over all of it.
@@ -86,7 +86,8 @@ class VerdictDifferenceBody(msgspec.Struct, frozen=True, kw_only=True):
     """A verdict of which the bundle says something else.
 
     `was`: as decided at the time; `now`: by the bundle in force; `would`: by the one that is tried.
-    `newest`: no later one was asked of this version there; `live`: where it is deployed.
+    `newest`: no later one was asked of this version there; `live`: where it is deployed, or the consumer
+    that was bound by it and is still.
     """
 
     verdict_id: uuid.UUID

@@ -138,6 +138,16 @@ async def using(
     return found
 
 
+async def bound_by(tx: Tx, entry_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[str]]:
+    """Return the systems that acts bound and that are bound still, by the ids of their entries."""
+    rows = await tx.fetch(
+        "SELECT entry_id, system FROM consumer_binding"
+        " WHERE entry_id = ANY($1::uuid[]) AND ended_at IS NULL",
+        list(entry_ids),
+    )
+    return {row["entry_id"]: [row["system"]] for row in rows}
+
+
 async def using_count(tx: Tx, version_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, int]:
     """Return how many current bindings use versions now, by version; those without any are left out."""
     if not version_ids:
