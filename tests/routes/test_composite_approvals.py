@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import json
 from collections.abc import AsyncIterator
@@ -532,6 +533,25 @@ async def test_members_follow_a_name_and_a_version_may_be_there_twice(room: Coun
     )
     assert (await where(room, cvi))["approved"], "what a member is called is judged anew"
     assert done["decision"]["composite"] == cvi
+    await room.house.check()
+
+
+async def test_many_ask_at_once_for_what_shares_members_and_nobody_waits_for_ever(
+    room: Council,
+) -> None:
+    cvi = await both(room)
+    await room.version("another")
+    other = await pinned(room, "words@1.0.0", "another@1.0.0", "thing@1.0.0")
+    await me(room.asker)
+    answers = await asyncio.gather(
+        *(
+            room.asker.post(f"{URL}/{each}/approval-requests", json=ASK)
+            for _ in range(4)
+            for each in (cvi, other)
+        )
+    )
+    assert sorted(one.status_code for one in answers) == [200] * 6 + [201] * 2
+    assert len({one.json()["id"] for one in answers}) == 2
     await room.house.check()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import functools
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -209,12 +210,13 @@ async def people_for(tx: Tx, steps: Sequence[ReviewStepOf], matter: Matter) -> d
     """Return the names of active people by the role for these steps that they hold for all members."""
     known = {f"approver_{role}": role for one in steps for role in one.step.roles}
     wanted = [Role(name) for name in known if name in set(Role)]
-    held: dict[str, list[str]] = {}
-    for scope in matter.scopes if wanted else ():
-        found = await identity.people_with(tx, wanted, scope)
-        names = {known[role.value]: list(listed) for role, listed in found.items()}
-        held = names if not held else _both(held, names)
-    return held
+    if not wanted:
+        return {}
+    of_each = [await identity.people_with(tx, wanted, scope) for scope in matter.scopes]
+    return functools.reduce(
+        _both,
+        [{known[role.value]: list(names) for role, names in one.items()} for one in of_each],
+    )
 
 
 def _both(one: Mapping[str, list[str]], other: Mapping[str, list[str]]) -> dict[str, list[str]]:
