@@ -17,6 +17,7 @@ from pathlib import Path
 from demo import flaws, forge, pipeline, train, vouch
 from demo.council import LATER_DAYS, Council
 from demo.story import MUNIMENT, Story, console
+from demo.together import LETTER, Together
 from tests.support.issuer import Issuer
 
 REF = "fraud-detector@1.0.0"
@@ -208,6 +209,19 @@ def refuse_what_is_forged(story: Story, home: Path) -> None:
     story.run("scan", "--local", str(home / "evil"), exit_code=3, shows="pickle.runs-code")
 
 
+def use_it(story: Story) -> None:
+    """A team says what it uses the model for; another wants what its owner ruled out."""
+    story.step("A system uses it for what it is for; for what it is not for, nobody begins to")
+    bind = ("consumer", "bind", "fraud-detector", "--env", "production", "--endpoint")
+    ward, desk = "https://ward.example/viewer", "https://desk.example/triage"
+    story.run(*bind, ward, "--system", "ward-viewer", "--use-case", "second-reading")
+    story.run(
+        *bind, desk, "--system", "front-desk", "--use-case", "diagnosis-without-review",
+        exit_code=3, shows="USE-001",
+    )  # fmt: skip
+    story.run("consumer", "list", "fraud-detector", shows="ward-viewer")
+
+
 def get_it_back(story: Story, home: Path) -> None:
     """Download elsewhere, load, predict the same."""
     story.step("Download it elsewhere, every byte verified; load it and predict")
@@ -303,7 +317,7 @@ def main() -> None:
         story.step("Start a registry on an empty directory (its own PostgreSQL included)")
         server.start()
         story.run("whoami")
-        pipeline.trust(story, issuer)
+        pipeline.trust(story, issuer, "fraud-detector", LETTER)
         job = pipeline.job(story, home, f"http://127.0.0.1:{server.port}", issuer)
         register_and_find(story, home, job)
         vouch_for_it(story, home)
@@ -311,6 +325,10 @@ def main() -> None:
         council.admit()
         council.decide()
         council.promote(job)
+        together = Together(story, home, REF, council)
+        together.approve(job)
+        together.change_the_letter(job)
+        use_it(story)
         get_it_back(story, home)
         prove_it_offline(story, home, server, council)
         move_on(story, server, council)

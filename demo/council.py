@@ -83,11 +83,18 @@ class Council:
         self.story.step(
             "There is no model card yet: a signed exception, until a day; for some rules, never"
         )
+        self._grant("SEC-003", self.ref, exit_code=3)
+        self.waive_card(self.ref)
+
+    def waive_card(self, ref: str) -> None:
+        """Do without a model card for a month."""
+        self._grant("DOC-001", ref)
+
+    def _grant(self, rule: str, ref: str, exit_code: int = 0) -> None:
         day = (dt.datetime.now(dt.UTC) + dt.timedelta(days=30)).date().isoformat()
-        until = ("--for", self.ref, "--env", "production", "--until", day)
+        until = ("--for", ref, "--env", "production", "--until", day)
         why = ("--reason", "it is being written", "--control", "every reading is reviewed")
-        self.run("sam", "exception", "grant", "SEC-003", *until, *why, exit_code=3)
-        self.run("sam", "exception", "grant", "DOC-001", *until, *why)
+        self.run("sam", "exception", "grant", rule, *until, *why, exit_code=exit_code)
 
     def promote(self, job: dict[str, str]) -> None:
         """Nobody but the pipeline executes it."""

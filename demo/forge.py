@@ -22,7 +22,7 @@ def flip_byte(data: Path, original: Path) -> Path:
 
 
 async def change_row(data: Path) -> None:
-    """Improve the metrics of every version, as a superuser who switched the triggers off."""
+    """Improve the metrics of the model, as a superuser who switched the triggers off."""
     with attach_or_start(data) as postgres:
         connection = await asyncpg.connect(postgres.url_of("muniment", "postgres"))
         try:
@@ -30,6 +30,7 @@ async def change_row(data: Path) -> None:
             await connection.execute(
                 "UPDATE version SET metrics_at_registration ="
                 " jsonb_set(metrics_at_registration, '{roc_auc}', '0.9999')"
+                " WHERE metrics_at_registration ? 'roc_auc'"
             )
         finally:
             await connection.close()

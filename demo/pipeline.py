@@ -8,17 +8,18 @@ from demo.story import Story
 from tests.support.issuer import GITHUB_RULE, Issuer
 
 
-def trust(story: Story, issuer: Issuer) -> None:
-    """Believe the issuer, and let one pipeline of it register one asset."""
+def trust(story: Story, issuer: Issuer, *assets: str) -> None:
+    """Believe the issuer, and let one pipeline of it register and promote these assets."""
     story.step("Let one pipeline in: by the ids and the workflow its CI system vouches for")
     story.run("trust", "issuer", "add", "ci", issuer.url, "--provider", "github")
     workflow = GITHUB_RULE["workflow"].removeprefix("acme/fraud/")
-    story.run(
-        "trust", "add", "fraud-detector", "--issuer", "ci", "--repository", "acme/fraud",
-        "--repository-id", GITHUB_RULE["repository_id"], "--owner-id", GITHUB_RULE["owner_id"],
-        "--workflow", workflow, "--environment", "production", "--permit", "register",
-        "--permit", "promote:production",
-    )  # fmt: skip
+    for asset in assets:
+        story.run(
+            "trust", "add", asset, "--issuer", "ci", "--repository", "acme/fraud",
+            "--repository-id", GITHUB_RULE["repository_id"], "--owner-id", GITHUB_RULE["owner_id"],
+            "--workflow", workflow, "--environment", "production", "--permit", "register",
+            "--permit", "promote:production",
+        )  # fmt: skip
 
 
 def job(story: Story, home: Path, url: str, issuer: Issuer) -> dict[str, str]:
