@@ -267,16 +267,23 @@ async def test_what_pins_nothing_or_one_asset_twice_cannot_be_deployed(fleet: Fl
 
 
 async def test_what_the_next_one_has_not_is_taken_out_with_it(fleet: Fleet) -> None:
-    await fleet.version("fraud")
-    await fleet.version("fraud-prompt")
-    await fleet.version("fraud-adapter")
-    await fleet.version("churn")
+    for name in ("fraud", "fraud-prompt", "fraud-adapter", "churn"):
+        await fleet.version(name)
+    await fleet.version("fraud-prompt", "2.0.0")
     three = await fleet.composite("fraud@1", "fraud-prompt@1", "fraud-adapter@1")
     two = await fleet.composite("fraud@1", "fraud-prompt@1")
-    shared = await fleet.composite("churn@1", "fraud-prompt@1", system="churn")
+    shared = await fleet.composite("churn@1", "fraud-prompt@2.0.0", system="churn")
     for cvi in (three, two, shared):
         await fleet.approve(cvi)
     fine(await fleet.promote(three))
+    # Who may not take out what has to go is told so.
+    grants = [Grant(Role.PUBLISHER, Scope("default", name)) for name in BOTH]
+    some = fleet.room.house.registry.with_grants(*grants, Grant(Role.VIEWER, Scope("default")))
+    barred = await fleet.promote(two, some, dry_run=True)
+    assert (barred.json()["code"], names(barred.json()["problems"])) == (
+        "not_allowed",
+        ["fraud-adapter"],
+    )
     dry = fine(await fleet.promote(two, dry_run=True))
     assert [one["asset"] for one in dry["left"]] == ["fraud-adapter"]
     done = fine(await fleet.promote(two))
@@ -284,10 +291,13 @@ async def test_what_the_next_one_has_not_is_taken_out_with_it(fleet: Fleet) -> N
     every = ("fraud", "fraud-prompt", "fraud-adapter", "churn")
     assert await fleet.champions(*every) == ["1.0.0", "1.0.0", None, None]
     # Another system that has the prompt in it, too, leaves the model where it is.
-    assert fine(await fleet.promote(shared))["left"] == []
+    done = fine(await fleet.promote(shared))
+    assert done["left"] == []
+    [said] = [one for one in done["verdict"]["results"] if one["id"] == "COMP-002"]
+    assert (said["outcome"], two in said["message"]) == ("failed", True)
     assert await fleet.live(*every) == {
         "fraud": [("1.0.0", two)],
-        "fraud-prompt": [("1.0.0", shared)],
+        "fraud-prompt": [("2.0.0", shared)],
         "fraud-adapter": [],
         "churn": [("1.0.0", shared)],
     }

@@ -75,6 +75,16 @@ def test_what_only_lacks_approval_is_asked_for_as_a_composite() -> None:
     assert "muniment withdraw CVI" in back.failed[0].remedy
 
 
+def test_what_is_taken_from_another_system_is_said_and_never_in_the_way() -> None:
+    taking = rules.verdict(facts(composite=CVI, shared_with=(OTHER,)))
+    [said] = [one for one in taking.results if one.id == "COMP-002"]
+    assert (said.outcome, OTHER in said.message) == (Outcome.FAILED, True)
+    assert taking.decision is Decision.ALLOW
+    assert whole(facts(composite=CVI))["COMP-002"] is Outcome.PASSED
+    for other in (facts(stage="Staging", composite=CVI), facts()):
+        assert whole(other)["COMP-002"] is Outcome.NOT_APPLICABLE
+
+
 def test_of_one_version_the_verdict_is_its_own() -> None:
     assert rules.together([GOOD]) == rules.verdict(GOOD)
 

@@ -174,7 +174,8 @@ class Facts:
     `going_back`: an environment goes back to it; `approved`: whether it is approved there now.
     `excepted` are the rules an exception holds for, `overdue` conditions of its approval that nobody
     met in time. `composite` is what is deployed whole; `part_of` are the composites that what ends with
-    it is a part of, where a version alone is.
+    it is a part of, where a version alone is. `shared_with` are other systems' composites that have another
+    version of it there, which it takes the place of.
     """
 
     ref: str
@@ -198,6 +199,7 @@ class Facts:
     overdue: tuple[str, ...] = ()
     composite: str | None = None
     part_of: tuple[str, ...] = ()
+    shared_with: tuple[str, ...] = ()
 
     @property
     def asked(self) -> str:

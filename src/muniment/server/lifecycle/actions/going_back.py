@@ -256,7 +256,9 @@ async def _whole(tx: Tx, back: Back, leaving: Deployment) -> Promoted | Refusal:
     )
     question = await (look() if back.dry_run else wholes.settled(tx, look))
     refs = [part.asset.ref for part in (*question.parts, *question.left)]
-    wholes.check_each(refs, back.whose.may_stop, "stop", whole.composite.cvi)
+    wholes.check_each(
+        refs, back.whose.may_stop, "stop", f"going back to {whole.composite.cvi} changes"
+    )
     return await _conclude(tx, back, question, leaving, promotion, approved=approved)
 
 

@@ -66,7 +66,7 @@ async def withdraw_whole(  # noqa: PLR0917 -- what is to leave, and who says so
     place = await store.get_environment(tx, environment)
     cvi = whole.composite.cvi
     refs = [one.ref.asset for one in whole.members]
-    wholes.check_each(refs, whose.may_stop, "stop", cvi)
+    wholes.check_each(refs, whose.may_stop, "stop", f"{cvi} has in it")
 
     async def look() -> Question:
         live = await store.live_of_composite(tx, cvi, place.name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
 from muniment.core.errors import BadComposite, LifecycleConflict, NotAllowed, StaleRevision
 from muniment.core.names import Alias, AssetRef, VersionRef
@@ -46,9 +46,9 @@ async def whole_of(tx: Tx, composite: Composite) -> Whole:
 
 
 def check_each(
-    assets: Iterable[AssetRef], may: Callable[[AssetRef], bool], verb: str, name: str
+    assets: Iterable[AssetRef], may: Callable[[AssetRef], bool], verb: str, which: str
 ) -> None:
-    """Go on only if who asks may do that to every asset.
+    """Go on only if who asks may do that to every asset; `which` says why these.
 
     Raises:
         NotAllowed: to some it may not; `problems` names all of them.
@@ -57,7 +57,7 @@ def check_each(
     if barred:
         fix = "ask an administrator for the role, or for the pipeline to be trusted, there"
         raise NotAllowed(
-            f"your roles do not let you {verb} {', '.join(barred)}, which {name} has in it",
+            f"your roles do not let you {verb} {', '.join(barred)}, which {which}",
             problems=[
                 {"field": one, "message": f"you may not {verb} it", "fix": fix} for one in barred
             ],
@@ -77,14 +77,21 @@ async def ask(
     whole = wanted.whole
     assert whole is not None
     refs = [one.ref.asset for one in whole.members]
-    check_each(refs, lambda ref: whose.executor(ref).may, "promote", whole.composite.cvi)
+    check_each(
+        refs, lambda ref: whose.executor(ref).may, "promote", f"{whole.composite.cvi} has in it"
+    )
 
     async def look() -> Question:
         question = await parts_of(tx, whole, environment, whose)
         question = placing.placed(question, wanted)
-        return await with_left(tx, question, await _before(tx, question), whose)
+        question, before = await _before(tx, question)
+        return await with_left(tx, question, before, whose)
 
-    return await (settled(tx, look) if locked else look())
+    question = await (settled(tx, look) if locked else look())
+    left = [part.asset.ref for part in question.left]
+    which = f"are found with what {question.name} takes the place of, and would go"
+    check_each(left, lambda ref: whose.executor(ref).may, "promote", which)
+    return question
 
 
 async def parts_of(tx: Tx, whole: Whole, environment: Environment, whose: Whose) -> Question:
@@ -135,8 +142,11 @@ def _check_apart(question: Question) -> None:
             )
 
 
-async def _before(tx: Tx, question: Question) -> list[Deployment]:
-    """Return what is found with what ends: all that is live of composites of the same system."""
+async def _before(tx: Tx, question: Question) -> tuple[Question, list[Deployment]]:
+    """Return what is found with what ends: all that is live of composites of the same system.
+
+    Of other systems' composites the question says then which have one of their versions replaced.
+    """
     mine = question.composite
     assert mine is not None
     ends = {
@@ -145,13 +155,24 @@ async def _before(tx: Tx, question: Question) -> list[Deployment]:
         for one in part.ends
         if one.composite not in {None, mine.cvi} and one.alias is not None
     }
-    found = []
+    found, elsewhere = [], set()
     for cvi, alias in sorted(ends):
         other = await composites.get(tx, str(cvi))
         if (other.namespace, other.system) == (mine.namespace, mine.system):
             live = await store.live_of_composite(tx, other.cvi, question.environment.name)
             found += [one for one in live if one.alias == alias]
-    return found
+        else:
+            elsewhere.add(other.cvi)
+    parts = [_sharing(part, elsewhere) for part in question.parts] if elsewhere else question.parts
+    return question.with_parts(parts), found
+
+
+def _sharing(part: Part, elsewhere: Collection[str]) -> Part:
+    """Return a part that knows which of these composites have another version of it replaced."""
+    mine = part.version.id
+    found = {one.composite for one in part.ends if one.version_id != mine} & set(elsewhere)
+    shared = tuple(sorted(one for one in found if one is not None))
+    return dataclasses.replace(part, facts=dataclasses.replace(part.facts, shared_with=shared))
 
 
 async def with_left(

@@ -97,7 +97,7 @@ async def why_not(call: Call, tx: Tx) -> Reply:
     whole = await _whole(call, tx)
     refs = [one.ref.asset for one in whole.members]
     sees = lambda ref: call.may(Verb.READ, parts.scope_of(ref))  # noqa: E731 -- asked of each
-    wholes.check_each(refs, sees, "read", whole.composite.cvi)
+    wholes.check_each(refs, sees, "read", f"{whole.composite.cvi} has in it")
     told = await asking.why_not_whole(
         tx, whole, asked.environment, parts.whose(call), parts.by(call), parts.ports(call)
     )

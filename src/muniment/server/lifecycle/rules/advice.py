@@ -24,6 +24,7 @@ _SIGNING: Final = re.compile(r"muniment approve \S+ .*--as ([a-z]+)")
 #: The verb behind each command; longer beginnings first.
 _VERBS: Final[tuple[tuple[str, Verb], ...]] = (
     ("muniment asset edit", Verb.ANNOTATE),
+    ("muniment composite create", Verb.REGISTER),
     ("muniment consumer", Verb.USE),
     ("muniment deployments", Verb.READ),
     ("muniment deprecate", Verb.RETIRE),

@@ -86,6 +86,18 @@ def _whole(facts: Facts) -> Said:
     )
 
 
+def _sharing(facts: Facts) -> Said:
+    if facts.composite is None or facts.stage != Stage.PRODUCTION:
+        return _not_applicable("no composite is deployed to production")
+    if not facts.shared_with:
+        return _passed("it takes no version from another system's composite")
+    return _failed(
+        f"it takes the place of another version of its asset, which {', '.join(facts.shared_with)} was"
+        " approved with: that composite is another system's, and finds this version from now on",
+        "give each system an asset of its own; or promote a composite of that system with this version",
+    )
+
+
 def _conditions(facts: Facts) -> Said:
     if not _new_beyond_development(facts) or facts.stage != Stage.PRODUCTION:
         return _not_applicable("nothing new is deployed to production")
@@ -256,6 +268,13 @@ RULES: Final[tuple[Rule[Facts], ...]] = (
         "What runs as a composite is moved whole",
         "R-102, R-149, requirements §1.5",
         _whole,
+    ),
+    Rule(
+        "COMP-002",
+        RuleClass.ADVISORY,
+        "What one composite has is not replaced by another system's",
+        "R-149, requirements §1.5",
+        _sharing,
     ),
     Rule(
         "APPR-003",
