@@ -102,6 +102,7 @@ def test_a_composite_goes_its_way_by_command(server: ServerProcess) -> None:
     assert "  helper@1.0.0 is in development" in said
     shown = seen(server, "deployments", "churn")
     assert [one["composite"] for one in shown] == [whole, less]
+    assert "helper@1.0.0" in server.cli("deployments", whole, "--live").stdout
     why = server.cli("why-not", whole, "--for", "staging", check=False)
     assert (why.returncode, f"{whole} to staging (churn@1.0.0, helper@1.0.0)" in why.stdout) == (4, True)  # fmt: skip
     denied = server.cli("promote", whole, "--env", "production", check=False)

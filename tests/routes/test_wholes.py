@@ -160,6 +160,13 @@ async def test_a_member_that_may_not_be_handed_out_refuses_the_whole(fleet: Flee
     assert await fleet.live(*BOTH) == {"fraud": [("1.0.0", one)], "fraud-prompt": []}
     fine(await fleet.room.admin.post(f"{prompt}/retire", json={"reason": "old"}))
     assert "STATE-001" in names((await fleet.promote(one)).json()["problems"])
+    shown = f"/api/v1/composites/{one}/deployments"
+    found = fine(await fleet.viewer.get(shown, params={"limit": 1}))
+    assert (len(found["items"]), found["items"][0]["composite"]) == (1, one)
+    found = fine(await fleet.viewer.get(shown, params={"cursor": found["next_cursor"]}))
+    assert (len(found["items"]), found["next_cursor"]) == (1, None)
+    live = fine(await fleet.viewer.get(shown, params={"live": "true", **PRODUCTION}))["items"]
+    assert [each["asset"] for each in live] == ["fraud"]
     ended = fine(
         await fleet.room.person("security").post(f"/api/v1/composites/{one}/withdraw", json=REASON)
     )["ended"]
@@ -182,10 +189,10 @@ async def test_who_may_promote_some_of_it_alone_is_told_all_that_is_missing(flee
     person = registry.as_(Role.PUBLISHER, Scope("default"))
     stop = await person.post(f"/api/v1/composites/{cvi}/withdraw", json=REASON)
     assert (stop.status_code, len(stop.json()["problems"])) == (403, 2)
-    hidden = await registry.as_(Role.VIEWER, Scope("default")).get(
-        f"/api/v1/composites/{cvi}/why-not"
-    )
-    assert (hidden.status_code, len(hidden.json()["problems"])) == (403, 2)
+    for what in ("why-not", "deployments"):
+        viewer = registry.as_(Role.VIEWER, Scope("default"))
+        hidden = await viewer.get(f"/api/v1/composites/{cvi}/{what}")
+        assert (hidden.status_code, len(hidden.json()["problems"])) == (403, 2)
     fine(await fleet.promote(cvi, fleet.room.admin, environment="development"))
     back = await person.post(
         f"{DEFAULT}/fraud/rollback", json={**REASON, "environment": "development"}
@@ -210,14 +217,19 @@ async def test_a_pipeline_that_some_of_it_does_not_trust_is_refused(fleet: Fleet
 
 @pytest.mark.parametrize(
     ("verb", "needs"),
-    [("promote", Verb.PROMOTE), ("withdraw", Verb.STOP), ("why-not", Verb.READ)],
+    [
+        ("promote", Verb.PROMOTE),
+        ("withdraw", Verb.STOP),
+        ("why-not", Verb.READ),
+        ("deployments", Verb.READ),
+    ],
 )
 async def test_only_who_has_the_verb_gets_in(fleet: Fleet, verb: str, needs: Verb) -> None:
     await fleet.version("fraud")
     cvi = await fleet.composite("fraud@1")
     registry = fleet.room.house.registry
-    url, method = f"/api/v1/composites/{cvi}/{verb}", "GET" if verb == "why-not" else "POST"
-    body = None if verb == "why-not" else {"environment": "development"}
+    url, method = f"/api/v1/composites/{cvi}/{verb}", "GET" if needs is Verb.READ else "POST"
+    body = None if needs is Verb.READ else {"environment": "development"}
     if verb == "withdraw":
         body = REASON
     unknown = await registry.anonymous.request(method, url, json=body)

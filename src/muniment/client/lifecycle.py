@@ -25,7 +25,7 @@ def is_cvi(ref: str) -> bool:
 class Lifecycle:
     """Calls about what may run where. `ref` is `[NAMESPACE/]NAME@VERSION`, `…@alias` or `…@7`.
 
-    To `promote`, `withdraw` and `why_not` it may be a composite's identifier, `cvi1-…`.
+    To `promote`, `withdraw`, `why_not` and `deployments` it may be a composite's identifier, `cvi1-…`.
     """
 
     def __init__(self, transport: Transport, versions: Versions) -> None:
@@ -186,8 +186,12 @@ class Lifecycle:
         live: bool = False,
         as_of: dt.datetime | None = None,
     ) -> Iterator[Deployment]:
-        """Where the versions of the asset `[NAMESPACE/]NAME` are and were deployed, latest first."""
-        path = asset_path(AssetRef.parse(ref), "deployments")
+        """Where the versions of the asset `[NAMESPACE/]NAME` are and were deployed, latest first.
+
+        Or a composite (`cvi1-…`): a deployment for each version in it.
+        """
+        whole = is_cvi(ref)
+        path = api("composites", ref, "deployments") if whole else asset_path(AssetRef.parse(ref), "deployments")  # fmt: skip
         params = {
             "environment": environment,
             "live": "true" if live else None,

@@ -244,7 +244,7 @@ def withdraw(
 @app.command()
 def deployments(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(help="NAME of the asset.")],
+    name: Annotated[str, typer.Argument(help="NAME of the asset, or a composite: cvi1-….")],
     environment: Annotated[str | None, typer.Option("--env", help="Only there.")] = None,
     live: Annotated[bool, typer.Option("--live", help="Only what has not ended.")] = False,
     as_of: Annotated[
@@ -253,7 +253,7 @@ def deployments(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List where an asset's versions are and were deployed, latest first."""
+    """List where an asset's versions, or those of a composite, are and were deployed, latest first."""
     screen = Screen(ctx, as_json=as_json)
     when = as_of.replace(tzinfo=dt.UTC) if as_of and as_of.tzinfo is None else as_of
     with screen.client() as client:
@@ -266,10 +266,11 @@ def deployments(
 
 def _table(found: list[Deployment], name: str) -> list[RenderableType]:
     if not found:
-        return [f"{name} is deployed nowhere: `muniment promote {name}@VERSION --env staging`"]
+        ref = name if name.startswith("cvi1-") else f"{name}@VERSION"
+        return [f"{name} is deployed nowhere: `muniment promote {ref} --env staging`"]
     rows = [
         (
-            one.version,
+            f"{one.asset}@{one.version}" if one.composite == name else one.version,
             one.environment,
             one.alias,
             one.mode,

@@ -169,7 +169,7 @@ async def before(tx: Tx, asset_id: uuid.UUID, environment: str, limit: int = 10)
 
 async def deployments(
     tx: Tx,
-    asset_id: uuid.UUID,
+    of: uuid.UUID | str,
     *,
     environment: str | None,
     live: bool,
@@ -177,22 +177,23 @@ async def deployments(
     before: tuple[dt.datetime, uuid.UUID] | None,
     limit: int,
 ) -> list[Deployment]:
-    """Return deployments of an asset's versions, the latest first, from the position on.
+    """Return deployments of an asset's versions, or of a composite (its CVI), the latest first, from the position on.
 
     `as_of` leaves out later ones, and `live` those that had ended by then.
     """
     at, last = before or (None, None)
     rows = await tx.fetch(
         _DEPLOYMENT
+        + (" WHERE d.composite = $1" if isinstance(of, str) else " WHERE d.asset_id = $1")
         + """
-        WHERE d.asset_id = $1 AND ($2::text IS NULL OR d.environment = $2)
+          AND ($2::text IS NULL OR d.environment = $2)
           AND d.since <= coalesce($4::timestamptz, 'infinity')
           AND (NOT $3 OR d.ended_at IS NULL OR d.ended_at > $4)
           AND ($5::timestamptz IS NULL OR (d.since, d.id) < ($5, $6::uuid))
         """
         + _LATEST_FIRST
         + " LIMIT $7",
-        asset_id,
+        of,
         environment,
         live,
         as_of,

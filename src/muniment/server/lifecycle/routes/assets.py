@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Annotated, Final
 
 import msgspec
@@ -165,17 +166,21 @@ async def _target(
 
 async def list_deployments(call: Call, tx: Tx) -> Reply:
     """List where an asset's versions are and were deployed, the latest first."""
+    asset = await catalog.get_asset(tx, parts.asset_ref(call), parts.as_of(call.query.as_of))
+    return await deployments_of(call, tx, asset.id)
+
+
+async def deployments_of(call: Call, tx: Tx, of: uuid.UUID | str) -> Reply:
+    """Return a page of the deployments of an asset, by its id, or of a composite."""
     asked: DeploymentsQuery = call.query
-    when = parts.as_of(asked.as_of)
-    asset = await catalog.get_asset(tx, parts.asset_ref(call), when)
     if asked.environment is not None:
         await store.get_environment(tx, asked.environment)
     found = await store.deployments(
         tx,
-        asset.id,
+        of,
         environment=asked.environment,
         live=asked.live,
-        as_of=when,
+        as_of=parts.as_of(asked.as_of),
         before=parts.position(asked.cursor),
         limit=asked.limit + 1,
     )

@@ -11,7 +11,9 @@ from muniment.core.errors import (
     ApprovalPending,
     BadBody,
     BadComposite,
+    BadCursor,
     BadName,
+    BadRequest,
     EvidenceMissing,
     LifecycleConflict,
     NotFound,
@@ -21,10 +23,11 @@ from muniment.core.errors import (
 )
 from muniment.core.names import Alias
 from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom, TxMode
+from muniment.server.http.paging import Page
 from muniment.server.http.records import Verb
 from muniment.server.lifecycle.actions import asking, leaving, promoting, wholes
 from muniment.server.lifecycle.records import DeployMode, Promotion, Refusal, Whole
-from muniment.server.lifecycle.routes import advice, bodies, parts
+from muniment.server.lifecycle.routes import advice, assets, bodies, parts
 from muniment.server.lifecycle.routes.versions import WithdrawalBody
 from muniment.server.ports.db import Tx
 
@@ -57,6 +60,19 @@ class CompositeWithdrawnBody(msgspec.Struct, frozen=True, kw_only=True):
 
 async def _whole(call: Call, tx: Tx) -> Whole:
     return await wholes.whole_of(tx, await parts.composite(call, tx, call.path["cvi"]))
+
+
+async def _seen(call: Call, tx: Tx) -> Whole:
+    """Return the composite the path names, if the caller may read every version in it.
+
+    Raises:
+        NotAllowed: some it may not; all are named.
+    """
+    whole = await _whole(call, tx)
+    refs = [one.ref.asset for one in whole.members]
+    sees = lambda ref: call.may(Verb.READ, parts.scope_of(ref))  # noqa: E731 -- asked of each
+    wholes.check_each(refs, sees, "read", f"{whole.composite.cvi} has in it")
+    return whole
 
 
 async def promote(call: Call, tx: Tx) -> Reply:
@@ -94,14 +110,17 @@ async def withdraw(call: Call, tx: Tx) -> Reply:
 async def why_not(call: Call, tx: Tx) -> Reply:
     """Say what stands between a composite and an environment, and who can mend it."""
     asked: advice.WhyNotQuery = call.query
-    whole = await _whole(call, tx)
-    refs = [one.ref.asset for one in whole.members]
-    sees = lambda ref: call.may(Verb.READ, parts.scope_of(ref))  # noqa: E731 -- asked of each
-    wholes.check_each(refs, sees, "read", f"{whole.composite.cvi} has in it")
+    whole = await _seen(call, tx)
     told = await asking.why_not_whole(
         tx, whole, asked.environment, parts.whose(call), parts.by(call), parts.ports(call)
     )
     return Reply(advice.body(told, call.now))
+
+
+async def list_deployments(call: Call, tx: Tx) -> Reply:
+    """List where a composite is and was deployed, a deployment for each version, the latest first."""
+    whole = await _seen(call, tx)
+    return await assets.deployments_of(call, tx, whole.composite.cvi)
 
 
 OPERATIONS: list[Operation] = [
@@ -155,6 +174,19 @@ OPERATIONS: list[Operation] = [
         query=advice.WhyNotQuery,
         returns=advice.WhyNotBody,
         errors=(NotFound, BadBody, BadComposite),
+        tag=_TAG,
+    ),
+    Operation(
+        method="GET",
+        path=f"{_ONE}/deployments",
+        id="list_composite_deployments",
+        summary="Where a composite is and was deployed",
+        handler=list_deployments,
+        needs=Verb.READ,
+        scope=ScopeFrom.ANYWHERE,
+        query=assets.DeploymentsQuery,
+        returns=Page[bodies.DeploymentBody],
+        errors=(NotFound, BadBody, BadComposite, BadRequest, BadCursor),
         tag=_TAG,
     ),
 ]
