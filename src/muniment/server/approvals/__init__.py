@@ -15,10 +15,12 @@ from muniment.server.approvals.reads.standing import (
     composite_standing,
     standing,
 )
+from muniment.server.approvals.rules.matters import check_members
 
 __all__ = [
     "FOLDS",
     "approved",
+    "check_members",
     "composite_approved",
     "composite_facts",
     "composite_standing",

@@ -12,7 +12,7 @@ from muniment.server.approvals.records import Outcome, Standing
 from muniment.server.catalog.records import Asset, Version
 from muniment.server.composites.records import Composite
 from muniment.server.lifecycle.actions.question import Question
-from muniment.server.lifecycle.records import Environment, Ports, Resting
+from muniment.server.lifecycle.records import Environment, Ports, Resting, Stage
 from muniment.server.ports.db import Tx
 
 
@@ -102,7 +102,9 @@ async def approved(  # noqa: PLR0917 -- what the answer depends on
     at: dt.datetime,
     ports: Ports,
 ) -> bool:
-    """Say whether a version is approved for an environment at a moment."""
+    """Say whether a version is approved for an environment that counts as production at a moment."""
+    if environment.stage is not Stage.PRODUCTION:
+        return False
     answer = await approvals.approved(tx, ports.engines, version, asset, environment.name, at)
     return answer.approved
 
@@ -110,6 +112,8 @@ async def approved(  # noqa: PLR0917 -- what the answer depends on
 async def approved_whole(
     tx: Tx, composite: Composite, environment: Environment, at: dt.datetime, ports: Ports
 ) -> bool:
-    """Say whether a composite is approved for an environment at a moment."""
+    """Say whether a composite is approved for an environment that counts as production at a moment."""
+    if environment.stage is not Stage.PRODUCTION:
+        return False
     answer = await approvals.composite_approved(tx, ports.engines, composite, environment.name, at)
     return answer.approved

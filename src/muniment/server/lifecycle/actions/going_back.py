@@ -218,11 +218,8 @@ async def _target(
 
 
 async def _approved(tx: Tx, back: Back, version: Version) -> bool:
-    if back.environment.stage is not Stage.PRODUCTION:
-        return False
-    return await approving.approved(
-        tx, back.asset, version, back.environment, back.by.at, back.ports
-    )
+    place, at = back.environment, back.by.at
+    return await approving.approved(tx, back.asset, version, place, at, back.ports)
 
 
 # --- whole ---------------------------------------------------------------------------------------
@@ -299,11 +296,8 @@ def _check_target(whole: Whole, asset: Asset, leaving: Deployment) -> None:
 
 
 async def _whole_approved(tx: Tx, back: Back, whole: Whole) -> bool:
-    if back.environment.stage is not Stage.PRODUCTION:
-        return False
-    return await approving.approved_whole(
-        tx, whole.composite, back.environment, back.by.at, back.ports
-    )
+    place, at = back.environment, back.by.at
+    return await approving.approved_whole(tx, whole.composite, place, at, back.ports)
 
 
 async def _handed_out(tx: Tx, whole: Whole) -> bool:

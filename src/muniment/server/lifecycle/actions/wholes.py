@@ -10,9 +10,9 @@ import dataclasses
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
-from muniment.core.errors import BadComposite, LifecycleConflict, NotAllowed, StaleRevision
+from muniment.core.errors import LifecycleConflict, NotAllowed, StaleRevision
 from muniment.core.names import Alias, AssetRef, VersionRef
-from muniment.server import catalog, composites
+from muniment.server import approvals, catalog, composites
 from muniment.server.composites.records import Composite
 from muniment.server.lifecycle import store
 from muniment.server.lifecycle.actions import placing
@@ -33,15 +33,10 @@ async def whole_of(tx: Tx, composite: Composite) -> Whole:
     """Return a composite with the versions it pins.
 
     Raises:
-        BadComposite: it pins none, so there is nothing here that could be deployed.
+        BadComposite: it pins none, or too many.
     """
     members = await composites.members(tx, composite)
-    if not members:
-        message = (
-            f"{composite.cvi} pins no version of this registry, so there is nothing to deploy:"
-            " register one that does (`muniment composite create SYSTEM --pin NAME@VERSION …`)"
-        )
-        raise BadComposite(message)
+    approvals.check_members(composite.cvi, len(members))
     return Whole(composite, tuple(members))
 
 

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import uuid
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 
 from muniment.core.errors import (
-    ApprovalPending,
     BadBody,
     BadComposite,
     BadCursor,
-    BadName,
     BadRequest,
-    EvidenceMissing,
     LifecycleConflict,
     NotFound,
-    NotServed,
-    Refused,
     StaleRevision,
 )
 from muniment.core.names import Alias
@@ -26,29 +20,17 @@ from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom, Tx
 from muniment.server.http.paging import Page
 from muniment.server.http.records import Verb
 from muniment.server.lifecycle.actions import asking, leaving, promoting, wholes
-from muniment.server.lifecycle.records import DeployMode, Promotion, Refusal, Whole
+from muniment.server.lifecycle.records import Promotion, Refusal, Whole
 from muniment.server.lifecycle.routes import advice, assets, bodies, parts
-from muniment.server.lifecycle.routes.versions import WithdrawalBody
+from muniment.server.lifecycle.routes.versions import (
+    PROMOTION_ERRORS,
+    CompositePromotionBody,
+    WithdrawalBody,
+)
 from muniment.server.ports.db import Tx
 
 _TAG: Final = "lifecycle"
 _ONE: Final = "/api/v1/composites/{cvi}"
-
-
-class CompositePromotionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where to deploy the composite, and how its versions are found there.
-
-    `alias`: one that production resolves, for every version; if it is not sent, that of the `mode`.
-    `decision`: the one it is to rest on, which must be the one that stands. `dry_run` says what would
-    be, and changes nothing.
-    """
-
-    environment: Annotated[str, msgspec.Meta(max_length=63)]
-    alias: Annotated[str, msgspec.Meta(max_length=255)] | None = None
-    mode: DeployMode = DeployMode.FULL
-    reason: parts.Reason = ""
-    decision: uuid.UUID | None = None
-    dry_run: bool = False
 
 
 class CompositeWithdrawnBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,18 +117,7 @@ OPERATIONS: list[Operation] = [
         tx=TxMode.WRITE,
         body=CompositePromotionBody,
         returns=bodies.PromotedBody,
-        errors=(
-            NotFound,
-            BadName,
-            BadBody,
-            BadComposite,
-            LifecycleConflict,
-            StaleRevision,
-            NotServed,
-            Refused,
-            EvidenceMissing,
-            ApprovalPending,
-        ),
+        errors=(*PROMOTION_ERRORS, BadComposite, LifecycleConflict),
         tag=_TAG,
     ),
     Operation(

@@ -64,23 +64,45 @@ class ReasonBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     reason: parts.Reason = ""
 
 
-class PromotionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where to deploy the version, and how it is found there.
+class CompositePromotionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where to deploy a composite, and how its versions are found there.
 
-    `alias`: one that production resolves; if it is not sent, that of the `mode`. `expected_version`:
-    where that alias must point now (null: nowhere). `decision`: the one it is to rest on, which must
-    be the one that stands. `dry_run` says what would be, and changes nothing.
+    `alias`: one that production resolves; if it is not sent, that of the `mode`. `decision`: the one it
+    is to rest on, which must be the one that stands. `dry_run` says what would be, and changes nothing.
     """
 
     environment: Annotated[str, msgspec.Meta(max_length=63)]
     alias: Annotated[str, msgspec.Meta(max_length=255)] | None = None
     mode: DeployMode = DeployMode.FULL
     reason: parts.Reason = ""
+    decision: uuid.UUID | None = None
+    dry_run: bool = False
+
+
+class PromotionBody(CompositePromotionBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where to deploy a version, and how it is found there.
+
+    `alias`: one that production resolves; if it is not sent, that of the `mode`. `expected_version`:
+    where that alias must point now (null: nowhere). `decision`: the one it is to rest on, which must
+    be the one that stands. `dry_run` says what would be, and changes nothing.
+    """
+
     expected_version: Annotated[str, msgspec.Meta(max_length=128)] | msgspec.UnsetType | None = (
         msgspec.UNSET
     )
-    decision: uuid.UUID | None = None
-    dry_run: bool = False
+
+
+#: Of promoting a version, and of promoting a composite.
+PROMOTION_ERRORS: Final = (
+    NotFound,
+    BadName,
+    BadBody,
+    StaleRevision,
+    NotServed,
+    Refused,
+    EvidenceMissing,
+    ApprovalPending,
+)
 
 
 class WithdrawalBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -270,17 +292,7 @@ OPERATIONS: list[Operation] = [
         tx=TxMode.WRITE,
         body=PromotionBody,
         returns=bodies.PromotedBody,
-        errors=(
-            NotFound,
-            BadName,
-            BadVersion,
-            BadBody,
-            StaleRevision,
-            NotServed,
-            Refused,
-            EvidenceMissing,
-            ApprovalPending,
-        ),
+        errors=(*PROMOTION_ERRORS, BadVersion),
         tag=_TAG,
     ),
     Operation(
