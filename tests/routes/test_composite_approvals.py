@@ -165,6 +165,11 @@ async def test_a_composite_is_evaluated_approved_by_three_and_another_prompt_is_
     done = await room.approve(request, *THREE)
     assert done["decision"]["outcome"] == "approved", done
     assert (await where(room, cvi))["approved"]
+    # Every rule of the starter allows a pipeline that both assets trust to promote it.
+    gone = await room.house.registry.workload(Role.PUBLISHER).post(
+        f"{URL}/{cvi}/promote", json={"environment": "production"}
+    )
+    assert [one["ref"] for one in fine(gone)["members"]] == ["fraud@1.0.0", "words@1.0.0"]
     said["prompt"] = {"template": "shout {{what}}", "variables": ["what"]}
     await evidenced(
         room.house, "words", "2.0.0", tree={"p.json": b"[]"}, metadata=said, asset=WORDS,

@@ -44,6 +44,7 @@ ASSETS = (
     "fraud-prompt",
     "fraud-adapter",
     "churn",
+    "words",
     "m",
     *(f"run-{number}" for number in range(100)),
     *(f"run-{number}-prompt" for number in range(30)),
