@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
+from muniment.server import policy
 from muniment.server.http.records import Role
+from muniment.server.policy import jobs as policy_jobs
 from muniment.server.ports.blobs_fake import FakeBlobs
 from muniment.server.ports.clock import FixedClock
 from muniment.server.ports.keys import Keys
 from muniment.server.ports.postgres import PostgresDatabase
+from muniment.server.ports.queue_inline import InlineWorker
 from tests.support.app import Client
-from tests.support.approving import Council, council, me
+from tests.support.approving import Council, council, me, quorum_alone
 from tests.support.artifacts import fine, open_house
 from tests.support.issuer import CLIENT_ID, Issuer, running_issuer
 from tests.support.own_keys import key_body
@@ -22,7 +26,7 @@ from tests.support.signing import p256
 GROUPS = [
     {"group": role, "role": f"approver_{role}", "namespace": "default"}
     for role in ("product", "platform", "security")
-]
+] + [{"group": "govern", "role": "approver_governance"}]
 KEYS = "/api/v1/signing-keys"
 
 
@@ -144,3 +148,48 @@ async def test_where_the_policy_does_not_ask_it_is_shown(
         ]
         assert (shown["own_login"], shown["state"]) == (False, "approved")
         await house.check()
+
+
+async def test_nobody_takes_the_demand_away_so(
+    room: Council, people: Issuer, clock: FixedClock
+) -> None:
+    """An administrator with a token made for somebody else is not two people."""
+    at = "/api/v1/policy"
+    lax = quorum_alone(own_key=False)
+    fine(await room.admin.post(f"{at}/bundles", content=policy.pack(lax)))
+    fine(await room.admin.post(f"{at}/simulations", json={"digest": lax.digest}))
+    deps = room.house.registry.deps
+    await InlineWorker(deps.db, policy_jobs.HANDLERS, context=deps).run_due()
+    asked = {"digest": lax.digest, "reason": "simpler"}
+    refused = await room.admin.post(f"{at}/activations", json=asked)
+    assert (refused.status_code, "came in with a token" in refused.text) == (403, True)
+    said = people.person(sub="ida", name="Ida", groups=["govern"])
+    ida = await room.house.registry.anonymous.post("/api/v1/login", json={"id_token": said})
+    one = fine(
+        await room.house.registry.with_token(fine(ida)["token"]).post(
+            f"{at}/activations", json=asked
+        )
+    )
+    said = people.person(sub="gail", name="Gail", groups=["govern"])
+    gail = fine(await room.house.registry.anonymous.post("/api/v1/login", json={"id_token": said}))
+    as_gail = await handed(room, gail["principal"]["id"])
+    yes = {"reason": "yes", "weakens": one["simulation"]["to_acknowledge"]}
+    url = f"{at}/activations/{one['id']}/approve"
+    forged = await as_gail.post(url, json=yes)
+    assert (forged.status_code, forged.json()["code"]) == (403, "refused")
+    clock.advance(dt.timedelta(seconds=1))
+    done = fine(await room.house.registry.with_token(gail["token"]).post(url, json=yes))
+    assert done["state"] == "effective"
+    await room.house.check()
+
+
+async def test_nobody_says_so_that_a_condition_was_met(room: Council, people: Issuer) -> None:
+    request = (await room.ask(await room.version()))["id"]
+    product = await logged_in(room, people, "product")
+    due = [{"text": "watch it", "due": "2099-01-01"}]
+    given = fine(await room.say(product, request, "product", conditions=due))
+    [condition] = given["approval"]["conditions"]
+    met = f"/api/v1/approval-requests/{request}/conditions/{condition['id']}/meet"
+    as_them = await handed(room, await me(product))
+    assert (await as_them.post(met, json={"note": "done"})).status_code == 403
+    assert fine(await product.post(met, json={"note": "done"}))["met_at"]

@@ -12,6 +12,7 @@ import pytest
 
 from muniment.core.errors import BadBody, LifecycleConflict, NotFound
 from muniment.server import policy
+from muniment.server.identity.records import CameBy, CameIn
 from muniment.server.ledger.records import Actor, Recorded, Subject
 from muniment.server.policy.records import (
     Activation,
@@ -231,6 +232,23 @@ def test_two_people_bring_a_policy_into_force() -> None:
     assert "a service does not approve" in activating.refusal_of_approver(proposal(), ADA, service)
     assert "who proposes" in activating.refusal_of_approver(proposal(), CAROL, ADA)
     assert "who sent" in activating.refusal_of_approver(proposal(), BOB, BOB)
+
+
+@pytest.mark.parametrize(
+    ("tables", "came_in", "refused"),
+    [
+        ({"profiles": {"high": {"own_login": True}, "odd": 1}}, CameIn(CameBy.ISSUER), False),
+        ({"profiles": {"high": {"own_login": True}}}, CameIn(CameBy.TOKEN), True),
+        ({"profiles": {"high": {"own_login": True}}}, None, True),
+        ({"profiles": {"high": {"own_login": False}}}, None, False),
+        ({"profiles": 1}, None, False),
+        ({}, CameIn(CameBy.TOKEN), False),
+    ],
+)
+def test_where_people_come_in_by_an_issuer_policies_are_decided_so_too(
+    tables: dict[str, Any], came_in: CameIn | None, refused: bool
+) -> None:
+    assert bool(activating.refusal_of_login(tables, came_in)) == refused
 
 
 def test_when_it_is_in_force() -> None:

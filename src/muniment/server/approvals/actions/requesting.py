@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import uuid
 from typing import Any
 
 from muniment.core.approvals import frozen_sha256
 from muniment.core.errors import Conflict, LifecycleConflict, NotAllowed, NotFound
 from muniment.core.names import VersionRef
-from muniment.server import catalog, policy
+from muniment.server import catalog, identity, policy
 from muniment.server.approvals.actions.deciding import settle
 from muniment.server.approvals.actions.recording import Act, Tools, about_of, record
 from muniment.server.approvals.reads import matters
@@ -258,7 +259,7 @@ async def resolve(  # noqa: PLR0917 -- what the act is
     )
     if found is None:
         raise NotFound(f"request {request_id} has no comment {comment_id}")
-    if found.actor.id != by.actor.id and not await _may_sign(tx, request, caller):
+    if found.actor.id != by.actor.id and not await _may_sign(tx, request, caller, by.at):
         raise NotAllowed(
             "who made a comment resolves it, or somebody who could approve the request"
         )
@@ -283,12 +284,16 @@ async def resolve(  # noqa: PLR0917 -- what the act is
     return next(one for one in listed if one.id == comment_id), decision
 
 
-async def _may_sign(tx: Tx, request: Request, caller: Caller) -> bool:
-    """Say whether somebody could approve a request in any role."""
+async def _may_sign(tx: Tx, request: Request, caller: Caller, at: dt.datetime) -> bool:
+    """Say whether somebody, who came in so, could approve a request in any role."""
     matter = await matters.of_request(tx, request)
     roles = signing.roles_in(caller.grants, *matter.scopes)
     if caller.kind is not PrincipalKind.PERSON or not roles or str(caller.id) == request.actor.id:
         return False
+    if matter.profile((await policy.active(tx, at)).data).own_login:
+        came_in = await identity.came_in(tx, caller)
+        if came_in is None or not came_in.own:
+            return False
     return str(caller.id) not in await matters.authors(tx, matter)
 
 
@@ -314,7 +319,7 @@ async def meet(  # noqa: PLR0917 -- what the act is
     found = next((one for one in listed if one.id == condition_id), None)
     if found is None:
         raise NotFound(f"request {request_id} has no condition {condition_id}")
-    if not await _may_sign(tx, request, caller):
+    if not await _may_sign(tx, request, caller, by.at):
         raise NotAllowed("that a condition was met says somebody who could approve the request")
     if found.met_at is not None:
         return found

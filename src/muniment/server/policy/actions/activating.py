@@ -16,8 +16,9 @@ from muniment.core.digest import Digest
 from muniment.core.entry import time_text
 from muniment.core.errors import BadBody, LifecycleConflict, NotFound
 from muniment.server import catalog, ledger
-from muniment.server.identity.records import By
+from muniment.server.identity.records import By, CameIn
 from muniment.server.ledger.records import Actor, Entry, Subject
+from muniment.server.policy.reads.bundles import get_bundle
 from muniment.server.policy.records import Activation, Decided, Simulation
 from muniment.server.policy.rules import activating as rules
 from muniment.server.policy.rules import folding
@@ -49,8 +50,12 @@ class NotByYou:
     entry_id: uuid.UUID
 
 
-async def propose(tx: Tx, wanted: Proposal, by: By) -> Activation | NotByYou:
+async def propose(
+    tx: Tx, wanted: Proposal, by: By, came_in: CameIn | None = None
+) -> Activation | NotByYou:
     """Propose a policy; the same again while it is open is the same proposal.
+
+    `came_in` is how who proposes did (None: not known).
 
     Raises:
         NotFound: there is no such bundle or simulation.
@@ -65,7 +70,7 @@ async def propose(tx: Tx, wanted: Proposal, by: By) -> Activation | NotByYou:
         raise NotFound(
             f"this registry holds no policy bundle {wanted.digest[:80]!a}: push it first"
         )
-    refusal = rules.refusal_of_proposer(by.actor)
+    refusal = rules.refusal_of_proposer(by.actor) or await _not_so(tx, by, came_in)
     if refusal:
         return await _refuse(tx, None, wanted.digest, refusal, by)
     in_force = await store.digest_in_force(tx, by.at)
@@ -100,10 +105,17 @@ def attached(simulation_id: uuid.UUID, result: Mapping[str, Any]) -> dict[str, A
     }
 
 
-async def approve(
-    tx: Tx, activation_id: uuid.UUID, reason: str, weakens: Sequence[str], by: By
+async def approve(  # noqa: PLR0917 -- what the act is
+    tx: Tx,
+    activation_id: uuid.UUID,
+    reason: str,
+    weakens: Sequence[str],
+    by: By,
+    came_in: CameIn | None = None,
 ) -> Activation | NotByYou:
     """Approve a proposal: it is in force from its date on. Again by the same person: no act.
+
+    `came_in` is how who approves did (None: not known).
 
     Raises:
         NotFound: there is no such proposal.
@@ -121,6 +133,7 @@ async def approve(
     bundle = await bundles.find(tx, one.digest)
     assert bundle is not None  # the foreign key sees to it
     refusal = rules.refusal_of_approver(one, bundle.actor, by.actor)
+    refusal = refusal or await _not_so(tx, by, came_in)
     if refusal:
         return await _refuse(tx, one, one.digest, refusal, by)
     in_force = await store.digest_in_force(tx, by.at)
@@ -143,6 +156,13 @@ async def approve(
     }
     await ledger.append(tx, _entry(one, folding.ACTIVATE, approved, payload))
     return dataclasses.replace(one, approved=approved, effective_at=effective)
+
+
+async def _not_so(tx: Tx, by: By, came_in: CameIn | None) -> str:
+    """Return why somebody who came in so decides nothing about policies now; empty if they may."""
+    digest = await store.digest_in_force(tx, by.at)
+    in_force = None if digest is None else await get_bundle(tx, digest)
+    return "" if in_force is None else rules.refusal_of_login(in_force.data, came_in)
 
 
 async def _newer(

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from muniment.core.errors import BadBody, BadCursor, LifecycleConflict, NotFound, Refused
+from muniment.server import identity
 from muniment.server.http import problems
 from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom, TxMode
 from muniment.server.http.paging import Page, cut
@@ -96,14 +97,16 @@ async def propose(call: Call, tx: Tx) -> Reply:
         effective_from=body.effective_from,
         simulation_id=body.simulation_id,
     )
-    return await _answer(call, tx, await actions.propose(tx, wanted, parts.by(call)))
+    came_in = await identity.came_in(tx, call.caller)
+    return await _answer(call, tx, await actions.propose(tx, wanted, parts.by(call), came_in))
 
 
 async def approve(call: Call, tx: Tx) -> Reply:
     """Approve a policy that somebody else proposed."""
     body: ApprovalBody = call.body
     one = parts.id_of(call, "activation_id")
-    found = await actions.approve(tx, one, body.reason, body.weakens, parts.by(call))
+    came_in = await identity.came_in(tx, call.caller)
+    found = await actions.approve(tx, one, body.reason, body.weakens, parts.by(call), came_in)
     return await _answer(call, tx, found)
 
 

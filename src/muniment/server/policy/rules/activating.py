@@ -1,6 +1,8 @@
 """Who may bring a policy into force, and when: checks on values, nothing else.
 
 1. Who proposes and who approves are people, and two of them; who sent the bundle approves neither.
+   Where what is in force asks anybody to come in by an issuer (`own_login`), it asks them too: else
+   one administrator with a token made for another would be two people, and take that rule away.
 2. A proposal stands on a simulation of its bundle against what is in force; if that changed, it is void.
    Proposed and approved it is within a day of a simulation that covers every verdict, or while one does.
 3. It is in force from its date on, and never before it was approved.
@@ -19,9 +21,11 @@ from typing import Any
 
 from muniment.core.errors import BadBody, LifecycleConflict
 from muniment.server.http.records import PrincipalKind
+from muniment.server.identity.records import CameIn
 from muniment.server.ledger.records import Actor
 from muniment.server.policy.records import Activation, Simulation
 from muniment.server.policy.rules.simulating import to_acknowledge
+from muniment.server.policy.rules.tables import asks_own_login
 
 FAR = dt.timedelta(days=366)
 #: For how long a simulation says enough although verdicts were given since.
@@ -47,6 +51,16 @@ def refusal_of_approver(one: Activation, author: Actor, actor: Actor) -> str:
     if actor.id == author.id:
         return "who sent a bundle does not approve it: ask somebody else who may govern"
     return ""
+
+
+def refusal_of_login(tables: Mapping[str, Any], came_in: CameIn | None) -> str:
+    """Return why somebody who came in so may neither propose nor approve under a bundle's tables."""
+    if not asks_own_login(tables) or (came_in is not None and came_in.own):
+        return ""
+    return (
+        "the policy in force takes only who came in by their organisation's login, and you came in with a"
+        " token: log in with `muniment login --oidc`, then repeat this"
+    )
 
 
 def check_effective(wanted: dt.datetime | None, at: dt.datetime) -> None:

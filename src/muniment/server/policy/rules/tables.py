@@ -42,6 +42,13 @@ def review_steps(profile: Mapping[str, Any]) -> tuple[ReviewStep, ...]:
     )
 
 
+def asks_own_login(tables: Mapping[str, Any]) -> bool:
+    """Say whether the profile of any risk tier takes only who came in by an issuer."""
+    profiles = tables.get("profiles")
+    known = profiles.values() if isinstance(profiles, Mapping) else ()
+    return any(isinstance(one, Mapping) and one.get("own_login") is True for one in known)
+
+
 def _flags(at: str, profile: Mapping[str, Any]) -> Iterator[Problem]:
     for name in ("own_key", "own_login"):
         if not isinstance(profile.get(name, False), bool):
