@@ -157,7 +157,10 @@ async def test_a_composite_is_evaluated_approved_by_three_and_another_prompt_is_
     request = (await ask(room, cvi, **more))["id"]
     shown = await room.show(request)
     assert failing(shown["verdict"]) == {"EVAL-001", "EVAL-002", "EVAL-003", "EVAL-004", "APPR-001"}
+    covering = f"{URL}/{cvi}/coverage"
+    assert not fine(await room.asker.get(covering))["complete"]
     await evaluated(room, cvi)
+    assert fine(await room.asker.get(covering))["complete"]
     assert (await room.show(request))["void"], "it has evidence that nobody was shown"
     request = (await ask(room, cvi, **more))["id"]
     shown = await room.show(request)

@@ -171,9 +171,15 @@ class EvidenceCalls:
         path = version_path(self._versions.get(ref), "evidence", evidence_id, "reparse")
         return self._transport.get(path, dict[str, Any])
 
+    def _judged(self, ref: str, what: str) -> str:
+        """Return the path of something that follows from a version's or a composite's evidence."""
+        if ref.startswith(CVI):
+            return api("composites", ref, what)
+        return version_path(self._versions.get(ref), what)
+
     def coverage(self, ref: str, *, max_age_days: int | None = None) -> Coverage:
-        """How far the version's evaluations cover the six dimensions."""
-        path = version_path(self._versions.get(ref), "coverage")
+        """How far the evaluations of a version (or a composite's own) cover the six dimensions."""
+        path = self._judged(ref, "coverage")
         return self._transport.get(path, Coverage, {"max_age_days": max_age_days})
 
     def gates(
@@ -187,11 +193,7 @@ class EvidenceCalls:
         Raises:
             NotFound: there is no such plan.
         """
-        path = (
-            api("composites", ref, "gates")
-            if ref.startswith(CVI)
-            else version_path(self._versions.get(ref), "gates")
-        )
+        path = self._judged(ref, "gates")
         body = {"plan": plan, "dry_run": dry_run}
         return self._transport.send("POST", path, body, Page[AddedEvidence]).items
 

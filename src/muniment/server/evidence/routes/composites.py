@@ -27,7 +27,14 @@ from muniment.server.evidence.routes.bodies import (
     evidence_id_of,
     item,
 )
-from muniment.server.evidence.routes.judging import GatesBody, judged
+from muniment.server.evidence.routes.judging import (
+    CoverageBody,
+    CoverageQuery,
+    GatesBody,
+    covered,
+    judged,
+    max_age_of,
+)
 from muniment.server.evidence.routes.reading import EvidenceQuery, paged, wanted_by
 from muniment.server.evidence.rules import binding
 from muniment.server.http.held import held_file
@@ -95,6 +102,16 @@ async def get_file(call: Call) -> Reply:
     async with call.deps.db.transaction(read_only=True) as tx:
         one = await _one(call, tx)
     return await held_file(call, one.digest, one.size_bytes, one.file_name)
+
+
+async def get_coverage(call: Call, tx: Tx) -> Reply:
+    """Say how far a composite's own evaluations cover the six dimensions."""
+    composite = await _composite(call, tx, Verb.READ)
+    max_age = max_age_of(call)
+    found = await reads.about(tx, "composite", composite.cvi, kind=EvidenceKind.EVALUATION)
+    return covered(
+        [(one, binding.of_composite(one, composite, call.now, max_age)) for one in found]
+    )
 
 
 async def run_gates(call: Call) -> Reply:
@@ -172,6 +189,19 @@ OPERATIONS: list[Operation] = [
         errors=(NotFound, BadRange, BlobStoreDown),
         tag=TAG,
         media_type="application/octet-stream",
+    ),
+    Operation(
+        method="GET",
+        path="/api/v1/composites/{cvi}/coverage",
+        id="get_composite_coverage",
+        summary="How far a composite's evaluations cover the six dimensions",
+        handler=get_coverage,
+        needs=Verb.READ,
+        scope=ScopeFrom.ANYWHERE,
+        query=CoverageQuery,
+        returns=CoverageBody,
+        errors=(NotFound,),
+        tag=TAG,
     ),
     Operation(
         method="POST",

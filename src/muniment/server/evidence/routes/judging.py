@@ -61,10 +61,19 @@ class CoverageBody(msgspec.Struct, frozen=True):
 
 async def get_coverage(call: Call, tx: Tx) -> Reply:
     """Say how far a version's evaluations cover the six dimensions."""
-    days = call.query.max_age_days
-    max_age = None if days is None else dt.timedelta(days=days)
     version = await version_of(call, tx)
-    found = coverage.coverage(await known(tx, version, call.now, max_age))
+    return covered(await known(tx, version, call.now, max_age_of(call)))
+
+
+def max_age_of(call: Call) -> dt.timedelta | None:
+    """Return how old an evaluation may be to count; None: as old as it likes."""
+    days = call.query.max_age_days
+    return None if days is None else dt.timedelta(days=days)
+
+
+def covered(known_of: Sequence[tuple[Evidence, Freshness]]) -> Reply:
+    """Return the answer of how far evaluations cover the six dimensions."""
+    found = coverage.coverage(known_of)
     items = [
         CoverageItem(
             dimension=one.dimension.value,
