@@ -58,6 +58,10 @@ async def test_what_is_not_signed_off_is_named_with_the_command(under: Open) -> 
         )]  # fmt: skip
         done = fine(await room.say(platform, request["id"], "platform", sign_off="entry-verified"))
         assert done["decision"]["outcome"] == "approved"
+        record = fine(await room.asker.get(f"/api/v1/decisions/{done['decision']['id']}"))["record"]
+        assert {one["role"]: one["sign_off"] for one in record["approvals"]} == {
+            "product": "metrics-reviewed", "platform": "entry-verified",
+        }  # fmt: skip
         await room.house.check()
 
 

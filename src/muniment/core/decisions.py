@@ -207,7 +207,7 @@ def _approvals(entry: Mapping[str, Any], payload: Mapping[str, Any], record_key:
         _check_approval(one, payload, record_key)
         if one["decision"] != NOT_APPLICABLE:
             people.append(one["person_id"])
-        told.append(f"{one['role']} {one['decision']} ({_by(one)})")
+        told.append(f"{one['role']} {one['decision']}{_of(one)} ({_by(one)})")
     if len(set(people)) != len(people):
         raise BadProof("one person signed it twice")
     approving = [
@@ -226,6 +226,12 @@ def _approvals(entry: Mapping[str, Any], payload: Mapping[str, Any], record_key:
     return ", ".join(told)
 
 
+def _of(one: Mapping[str, Any]) -> str:
+    """Say what an approval signs off, and which step of the review it does."""
+    named = [one.get("sign_off"), one.get("review_step")]
+    return "".join(f", {text}" for text in named if text is not None)
+
+
 def _by(one: Mapping[str, Any]) -> str:
     return "own key" if one["signed_by"] == KEY else "signed by the registry on a session"
 
@@ -241,7 +247,11 @@ def _check_approval(one: Mapping[str, Any], payload: Mapping[str, Any], record_k
         raise BadProof("an approval is of something else than what was frozen")
     found = (str(said.person), said.role, said.decision, said.signed_by, str(said.request_id))
     told = (one["person_id"], one["role"], one["decision"], one["signed_by"])
-    if found != (*told, payload["decision"]["request_id"]):
+    beside = (one.get("sign_off"), one.get("review_step"))
+    if found != (*told, payload["decision"]["request_id"]) or beside != (
+        said.sign_off,
+        said.review_step,
+    ):
         raise BadProof("an approval is not what the decision says it is")
 
 

@@ -48,12 +48,13 @@ def approval(  # noqa: PLR0917 -- what it says
     decision: str = "approve",
     frozen: Any = FROZEN,
     step: str | None = None,
+    sign_off: str | None = None,
 ) -> dict[str, Any]:
     """What a decision carries of an approval; `number` None: the registry signed."""
     said = Said(
         registry="registry.example", person=uuid.UUID(person), role=role, at=AT, nonce="ab" * 16,
         signed_by="registry" if number is None else "key", request_id=REQUEST, decision=decision,
-        review_step=step,
+        review_step=step, sign_off=sign_off,
     )  # fmt: skip
     statement = approval_statement(frozen, said)
     if number is None:
@@ -65,7 +66,8 @@ def approval(  # noqa: PLR0917 -- what it says
         pem = pem_of(key)
     return {
         "id": str(uuid.uuid4()), "person_id": person, "role": role, "decision": decision,
-        "signed_by": said.signed_by, "public_key": pem, "bundle": bundle,
+        "signed_by": said.signed_by, "public_key": pem, "bundle": bundle, "sign_off": sign_off,
+        "review_step": step,
     }  # fmt: skip
 
 
@@ -147,6 +149,18 @@ def test_what_does_not_apply_and_the_authors_own_review_are_no_approvals() -> No
         approval(asker, "technical", 3, step="peer"),
     ]
     assert failing(check(exported(payload))) == [5]
+
+
+def test_what_was_signed_off_and_which_step_was_done_is_said_and_checked() -> None:
+    payload = payload_of()
+    signed = approval(ADA, "security", 1, step="final", sign_off="production-approved")
+    payload["approvals"][0] = signed
+    found = check(exported(payload))
+    said = {step.what: step.detail for step in found.steps}
+    assert "security approve, production-approved, final (own key)" in said["approvals"]
+    for name in ("sign_off", "review_step"):
+        payload["approvals"][0] = {**signed, name: None}
+        assert failing(check(exported(payload))) == [5]
 
 
 def test_it_runs_out() -> None:

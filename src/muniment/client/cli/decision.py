@@ -91,6 +91,8 @@ def show(
             one["role"],
             names.get(one["person_id"], one["person_id"]),
             one["decision"],
+            one.get("review_step"),
+            one.get("sign_off"),
             "own key" if one["signed_by"] == "key" else "session",
         )
         for one in signed
@@ -104,7 +106,7 @@ def show(
     screen.result(
         found.as_json(),
         head,
-        table(("Role", "Who", "Said", "Signed with"), people),
+        table(("Role", "Who", "Said", "Step", "Sign-off", "Signed with"), people),
         table(("Rule", "Class", "Says", "Why"), said),
     )
 

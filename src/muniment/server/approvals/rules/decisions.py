@@ -134,6 +134,8 @@ def carried(
                 "person_id": str(one.person_id),
                 "role": one.role,
                 "decision": one.decision,
+                "sign_off": one.sign_off,
+                "review_step": one.review_step,
                 "signed_by": one.signed_by,
                 "public_key": public_key_pem(der),
                 "key_sha256": key_sha256(der),
