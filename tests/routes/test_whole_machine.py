@@ -164,7 +164,7 @@ BOTH = [*way(ONE), *way(TWO)]
 
 
 @settings(
-    max_examples=12,
+    max_examples=6,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(st.tuples(st.sampled_from(ACTS), st.sampled_from([ONE, TWO, ALONE])), max_size=14))

@@ -385,6 +385,34 @@ async def test_going_back_is_tried_with_composites(
         assert (said["target"], said["approved"]) == (one, True)
 
 
+async def test_whatever_statement_fails_a_promotion_is_whole_or_not_at_all(fleet: Fleet) -> None:
+    """And if only the answer is lost: the same request again ends it well."""
+    both_of = await both(fleet)
+    for cvi in both_of:
+        await fleet.approve(cvi)
+    watch = fleet.room.house.watch
+    fine(await fleet.promote(both_of[0]))
+    watch.start()
+    fine(await fleet.promote(both_of[1]))
+    count = len(watch.writes)
+    assert watch.writes[-1] == "COMMIT"
+    first = next(
+        at for at, sql in enumerate(watch.writes, 1) if sql.startswith(("INSERT", "UPDATE"))
+    )
+    strikes = [(at, False) for at in range(first, count + 1, 3)] + [(count, False), (count, True)]
+    for number, (at, persisted) in enumerate(strikes):
+        cvi, before = both_of[number % 2], both_of[(number + 1) % 2]
+        watch.start(at, persisted=persisted)
+        assert (await fleet.promote(cvi)).status_code == 503
+        watch.start()
+        live = await fleet.live(*BOTH)
+        assert {found[0][1] for found in live.values()} == {cvi if persisted else before}
+        again = fine(await fleet.promote(cvi))
+        assert (again["entry_id"] is None) == persisted
+    promoted = await fleet.room.acts("version.promote")
+    assert len(promoted) == 2 * (len(strikes) + 2)
+
+
 async def test_composites_that_share_a_version_take_turns(fleet: Fleet) -> None:
     one, other = await both(fleet)
     await fleet.version("churn")

@@ -131,6 +131,28 @@ async def live_of_composite(tx: Tx, cvi: str, environment: str) -> list[Deployme
     return [to_deployment(row) for row in rows]
 
 
+async def live_around(
+    tx: Tx, asset_ids: Sequence[uuid.UUID], environment: str, namespace: str, system: str
+) -> list[Deployment]:
+    """Return what is live in an environment of a system's composites that have some of these assets there."""
+    rows = await tx.fetch(
+        _DEPLOYMENT
+        + """
+        JOIN composite c ON c.cvi = d.composite AND c.namespace = $3 AND c.system = $4
+        WHERE d.environment = $2 AND d.ended_at IS NULL AND EXISTS (
+            SELECT FROM deployment o
+            WHERE o.asset_id = ANY($1) AND o.environment = $2 AND o.ended_at IS NULL
+              AND o.composite = d.composite)
+        """
+        + _LATEST_FIRST,
+        list(asset_ids),
+        environment,
+        namespace,
+        system,
+    )
+    return [to_deployment(row) for row in rows]
+
+
 async def wholes_before(
     tx: Tx, asset_id: uuid.UUID, environment: str, alias: str | None, limit: int = 10
 ) -> list[str]:

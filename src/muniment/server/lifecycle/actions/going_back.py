@@ -9,7 +9,6 @@ Source: requirements §1.1 (R-146, R-149), §1.3, §1.5; design §2 (starting ne
 
 from __future__ import annotations
 
-import dataclasses
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -226,37 +225,43 @@ async def _approved(tx: Tx, back: Back, version: Version) -> bool:
 
 
 async def _whole(tx: Tx, back: Back, leaving: Deployment) -> Promoted | Refusal:
-    environment, name = back.environment, back.environment.name
+    environment = back.environment
     whole, approved = await _whole_target(tx, back, leaving)
     alias = None if leaving.alias is None else Alias(leaving.alias)
 
-    async def look() -> Question:
-        ending = [leaving]
-        if leaving.composite is not None:
-            live = await store.live_of_composite(tx, leaving.composite, name)
-            ending = [one for one in live if one.alias == leaving.alias]
-        question = await wholes.parts_of(tx, whole, environment, back.whose)
-        aliases = [
-            alias if alias and catalog.resolves(part.namespace.state, alias) else None
-            for part in question.parts
-        ]
-        ends = dataclasses.replace(promotion, ends=tuple(one.id for one in ending))
-        question = placing.at(question, ends, aliases)
-        return await wholes.with_left(tx, question, ending, back.whose)
-
+    held = None
+    if not back.dry_run:
+        held = await wholes.lock(tx, whole.members, await _ending(tx, leaving))
+    ending = await _ending(tx, leaving)
     promotion = Promotion(
         version=whole.members[0].ref,
-        environment=name,
+        environment=environment.name,
         whole=whole,
         mode=leaving.mode,
         reason=back.wanted.reason,
+        ends=tuple(one.id for one in ending),
     )
-    question = await (look() if back.dry_run else wholes.settled(tx, look))
+    question = await wholes.parts_of(tx, whole, environment, back.whose)
+    aliases = [
+        alias if alias and catalog.resolves(part.namespace.state, alias) else None
+        for part in question.parts
+    ]
+    question = placing.at(question, promotion, aliases)
+    question = await wholes.with_left(tx, question, ending, back.whose)
+    wholes.check_held(question, held)
     refs = [part.asset.ref for part in (*question.parts, *question.left)]
     wholes.check_each(
         refs, back.whose.may_stop, "stop", f"going back to {whole.composite.cvi} changes"
     )
     return await _conclude(tx, back, question, leaving, promotion, approved=approved)
+
+
+async def _ending(tx: Tx, leaving: Deployment) -> list[Deployment]:
+    """Return what ends with a deployment: all that is found so of the composite it is a part of."""
+    if leaving.composite is None:
+        return [leaving]
+    live = await store.live_of_composite(tx, leaving.composite, leaving.environment)
+    return [one for one in live if one.alias == leaving.alias]
 
 
 async def _whole_target(tx: Tx, back: Back, leaving: Deployment) -> tuple[Whole, bool]:

@@ -68,12 +68,11 @@ async def withdraw_whole(  # noqa: PLR0917 -- what is to leave, and who says so
     refs = [one.ref.asset for one in whole.members]
     wholes.check_each(refs, whose.may_stop, "stop", f"{cvi} has in it")
 
-    async def look() -> Question:
-        live = await store.live_of_composite(tx, cvi, place.name)
-        parts = await wholes.leaving(tx, live, place, whose)
-        return Question(parts, place, _UNASKED, whole.composite)
-
-    question = await wholes.settled(tx, look)
+    held = await wholes.lock(tx, (), await store.live_of_composite(tx, cvi, place.name))
+    live = await store.live_of_composite(tx, cvi, place.name)
+    parts = await wholes.leaving(tx, live, place, whose)
+    question = Question(parts, place, _UNASKED, whole.composite)
+    wholes.check_held(question, held)
     for part in question.parts:
         await leave(tx, question, part, by, reason)
     return tuple(one for part in question.parts for one in part.ends)

@@ -1,19 +1,19 @@
 """Composites as what is deployed: every version in one, and what the one before it had and it has not.
 
 Two composites may share versions, and one asset may be found in many. So the rows of all assets that a
-promotion changes are locked in the order of their ids, and looked at again once they are.
+promotion may change are locked in the order of their ids, and only then looked at.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from muniment.core.errors import LifecycleConflict, NotAllowed, StaleRevision
 from muniment.core.names import Alias, AssetRef, VersionRef
 from muniment.server import approvals, catalog, composites
-from muniment.server.composites.records import Composite
+from muniment.server.composites.records import Composite, Member
 from muniment.server.lifecycle import store
 from muniment.server.lifecycle.actions import placing
 from muniment.server.lifecycle.actions import question as questions
@@ -76,13 +76,12 @@ async def ask(
         refs, lambda ref: whose.executor(ref).may, "promote", f"{whole.composite.cvi} has in it"
     )
 
-    async def look() -> Question:
-        question = await parts_of(tx, whole, environment, whose)
-        question = placing.placed(question, wanted)
-        question, before = await _before(tx, question)
-        return await with_left(tx, question, before, whose)
-
-    question = await (settled(tx, look) if locked else look())
+    held = await _locked(tx, whole, environment) if locked else None
+    question = await parts_of(tx, whole, environment, whose)
+    question = placing.placed(question, wanted)
+    question, before = await _before(tx, question)
+    question = await with_left(tx, question, before, whose)
+    check_held(question, held)
     left = [part.asset.ref for part in question.left]
     which = f"are found with what {question.name} takes the place of, and would go"
     check_each(left, lambda ref: whose.executor(ref).may, "promote", which)
@@ -103,23 +102,34 @@ async def parts_of(tx: Tx, whole: Whole, environment: Environment, whose: Whose)
     return Question(tuple(parts), environment, found, whole.composite)
 
 
-async def settled(tx: Tx, look: Callable[[], Awaitable[Question]]) -> Question:
-    """Return what `look` finds once the assets that it is about are locked, in the order of their ids.
+async def _locked(tx: Tx, whole: Whole, environment: Environment) -> frozenset[uuid.UUID]:
+    """Lock all that promoting a composite may change: its assets, and those of composites it may replace."""
+    mine = whole.composite
+    ids = [one.asset_id for one in whole.members]
+    live = await store.live_around(tx, ids, environment.name, mine.namespace, mine.system)
+    return await lock(tx, whole.members, live)
+
+
+async def lock(
+    tx: Tx, members: Iterable[Member], live: Iterable[Deployment]
+) -> frozenset[uuid.UUID]:
+    """Lock the assets of members and of deployments, in the order of their ids, which are returned."""
+    refs = {one.asset_id: one.ref.asset for one in members}
+    refs |= {one.asset_id: one.asset for one in live if one.asset is not None}
+    for asset_id in sorted(refs):
+        await catalog.lock_asset(tx, refs[asset_id])
+    return frozenset(refs)
+
+
+def check_held(question: Question, held: frozenset[uuid.UUID] | None) -> None:
+    """Go on only if what a question is about is locked (`held`); None: nothing will be written.
 
     Raises:
-        StaleRevision: by then it is about others.
+        StaleRevision: some of it is not: what it takes the place of changed before the locks were had.
     """
-    held = _assets(await look())
-    for asset_id in sorted(held):
-        await catalog.lock_asset(tx, held[asset_id])
-    question = await look()
-    if not _assets(question).keys() <= held.keys():
-        raise StaleRevision(f"what {question.name} takes the place of was moved meanwhile; repeat")
-    return question
-
-
-def _assets(question: Question) -> dict[uuid.UUID, AssetRef]:
-    return {part.asset.id: part.asset.ref for part in (*question.parts, *question.left)}
+    about = {part.asset.id for part in (*question.parts, *question.left)}
+    if held is not None and not about <= held:
+        raise StaleRevision("what would be taken out changed meanwhile; repeat")
 
 
 def _check_apart(question: Question) -> None:
