@@ -102,7 +102,7 @@ async def test_a_promotion_is_all_or_nothing(db_url: str, db: PostgresDatabase) 
 async def test_a_binding_is_all_or_nothing(db_url: str, db: PostgresDatabase) -> None:
     async with db.transaction() as tx:
         await made(tx, Catalog())
-    rounds = (ROUNDS + 2) // 3
+    rounds = max(ROUNDS // 5, 1)
     with agent(bare()) as url:
         acknowledged = kill_all(db_url, url, "binding", rounds)
     async with db.transaction(read_only=True) as tx:
