@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -27,6 +28,7 @@ from tests.support.policies import agent, bare
 ROUNDS = int(os.environ.get("KILL_ROUNDS", "50"))
 WHOLE_ROUNDS = int(os.environ.get("KILL_ROUNDS", "10"))
 ROOT = Path(__file__).parents[2]
+STUCK_SECONDS = 200
 REST: list[dict[str, Any]] = [
     {"kind": kind, "name": "-", "status": "not-applicable", "reason": "none"}
     for kind in ("code", "data", "adapter", "prompt", "config", "env")
@@ -43,8 +45,17 @@ def kill_all(
     command = [sys.executable, "-m", f"tests.support.{who}", db_url, agent_url, *more]
     told: list[str] = []
     with subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as parent:
+        # What says nothing any more ends here, where it is seen at which round, not as a test in time.
+        stuck = threading.Timer(STUCK_SECONDS, os.killpg, (parent.pid, signal.SIGKILL))
+        stuck.daemon = True
+        stuck.start()
         assert parent.stdin is not None
         assert parent.stdout is not None
         for number in range(rounds):
@@ -59,6 +70,7 @@ def kill_all(
                 if line.startswith("ended"):
                     break
                 told.append(line)
+        stuck.cancel()
         parent.stdin.close()
     whole = [line.split() for line in told if line.startswith("done") and line.endswith("\n")]
     return [entry for words in whole for entry in words[1:]]
