@@ -326,6 +326,12 @@ async def test_production_goes_back_to_no_composite_that_is_not_approved(fleet: 
     fine(await fleet.promote(one))
     await fleet.approve(other)
     fine(await fleet.promote(other))
+    # What never was there is started by a pipeline, not gone back to.
+    third = await fleet.composite("fraud@1.0.0", "fraud-prompt@1.0.0", system="other")
+    await fleet.approve(third)
+    new = await fleet.room.admin.post(f"{DEFAULT}/fraud/rollback", json={**REASON, "to": third})
+    assert (new.status_code, new.json()["code"]) == (409, "lifecycle_conflict")
+    assert f"muniment promote {third}" in new.json()["detail"]
     me = fine(await fleet.room.person("product").get("/api/v1/whoami"))["id"]
     role = {"role": "approver_product", "namespace": "default"}
     fine(await fleet.room.admin.post(f"/api/v1/principals/{me}/roles/revoke", json=role))

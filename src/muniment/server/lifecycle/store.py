@@ -189,6 +189,17 @@ async def before(tx: Tx, asset_id: uuid.UUID, environment: str, limit: int = 10)
     return [row["version_id"] for row in rows]
 
 
+async def was_there(tx: Tx, cvi: str, asset_id: uuid.UUID, environment: str) -> bool:
+    """Say whether an asset was ever deployed in an environment as part of a composite."""
+    found = await tx.fetchval(
+        "SELECT true FROM deployment WHERE composite = $1 AND asset_id = $2 AND environment = $3 LIMIT 1",
+        cvi,
+        asset_id,
+        environment,
+    )
+    return found is not None
+
+
 async def deployments(
     tx: Tx,
     of: uuid.UUID | str,

@@ -72,7 +72,7 @@ async def roll_back(
         NotFound: there is no such asset or version.
         NotAllowed: who asks may not stop some of what a composite would change; all are named.
         LifecycleConflict: nothing is deployed there, it is not clear what is to end, there is nothing
-            to go back to, or `to` is there already.
+            to go back to, or `to` is there already, or is a composite that never was there.
         StaleRevision: what is there changed meanwhile.
         BadBody: there is no such environment, or no reason is given. Nothing is written in any of
             these cases.
@@ -269,7 +269,7 @@ async def _whole_target(tx: Tx, back: Back, leaving: Deployment) -> tuple[Whole,
     environment, wanted = back.environment, back.wanted
     if isinstance(wanted.to, Composite):
         whole = await wholes.whole_of(tx, wanted.to)
-        _check_target(whole, back.asset, leaving)
+        await _check_target(tx, whole, back.asset, leaving)
         return whole, await _whole_approved(tx, back, whole)
     found: Whole | None = None
     there = await store.wholes_before(tx, back.asset.id, environment.name, leaving.alias)
@@ -292,12 +292,18 @@ async def _whole_target(tx: Tx, back: Back, leaving: Deployment) -> tuple[Whole,
     return found, False
 
 
-def _check_target(whole: Whole, asset: Asset, leaving: Deployment) -> None:
+async def _check_target(tx: Tx, whole: Whole, asset: Asset, leaving: Deployment) -> None:
+    """Go on only if a composite was there before: what is new there starts, which is no going back."""
     cvi = whole.composite.cvi
     if cvi == leaving.composite:
         raise LifecycleConflict(f"{cvi} is what is deployed in {leaving.environment}")
     if all(one.asset_id != asset.id for one in whole.members):
         raise LifecycleConflict(f"{cvi} has no version of {asset.ref}: name one that has")
+    if not await store.was_there(tx, cvi, asset.id, leaving.environment):
+        raise LifecycleConflict(
+            f"{cvi} was never in {leaving.environment}, so nothing goes back to it: a pipeline promotes it"
+            f" (`muniment promote {cvi} --env {leaving.environment}`)"
+        )
 
 
 async def _whole_approved(tx: Tx, back: Back, whole: Whole) -> bool:
