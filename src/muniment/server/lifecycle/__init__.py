@@ -23,7 +23,7 @@ from muniment.server.lifecycle.reads import FOLDS, STAGE, VerdictBody, tell_cons
 from muniment.server.lifecycle.rules.checks import RULES, Rule, Said
 from muniment.server.lifecycle.rules.stages import stage_of
 from muniment.server.lifecycle.rules.verdict import barred, joined, refusal_class, refusal_text, refused, said, verdict, verdict_json, words
-from muniment.server.lifecycle.store import environment_at, get_environment, live_beside, live_of_version, live_places
+from muniment.server.lifecycle.store.deployments import environment_at, get_environment, live_beside, live_of_version, live_places
 
 policy.tell_live(live_places)
 

@@ -9,7 +9,6 @@ from muniment.core.names import AssetRef, VersionRef
 from muniment.server import identity
 from muniment.server.http.records import PrincipalKind, Role
 from muniment.server.identity import By
-from muniment.server.lifecycle import store
 from muniment.server.lifecycle.actions import judging, placing, wholes
 from muniment.server.lifecycle.actions import question as questions
 from muniment.server.lifecycle.actions.helping import help_with
@@ -24,6 +23,7 @@ from muniment.server.lifecycle.records import (
     Whose,
 )
 from muniment.server.lifecycle.rules import advice
+from muniment.server.lifecycle.store import deployments as store
 from muniment.server.ports.db import Tx
 
 

@@ -19,7 +19,6 @@ from muniment.server import catalog, composites
 from muniment.server.catalog.records import Asset, Version
 from muniment.server.composites.records import Composite
 from muniment.server.identity import By
-from muniment.server.lifecycle import store
 from muniment.server.lifecycle.actions import approving, placing, wholes
 from muniment.server.lifecycle.actions import question as questions
 from muniment.server.lifecycle.actions.promoting import Act, concluded
@@ -36,6 +35,7 @@ from muniment.server.lifecycle.records import (
     Whole,
     Whose,
 )
+from muniment.server.lifecycle.store import deployments as store
 from muniment.server.ports.db import Tx
 
 _ACT = Act("version.rollback", EndedAs.ROLLED_BACK)

@@ -9,11 +9,11 @@ from typing import Any
 from muniment.core.errors import BadBody
 from muniment.server import catalog, composites, policy
 from muniment.server.identity import By
-from muniment.server.lifecycle import store
 from muniment.server.lifecycle.actions import approving
 from muniment.server.lifecycle.actions.question import Question
 from muniment.server.lifecycle.records import Ports, Stage
 from muniment.server.lifecycle.rules import verdict as rules
+from muniment.server.lifecycle.store import deployments as store
 from muniment.server.ports.db import Tx
 
 

@@ -11,11 +11,11 @@ from muniment.server import catalog
 from muniment.server.catalog.records import Version
 from muniment.server.http.records import PrincipalKind
 from muniment.server.identity import By
-from muniment.server.lifecycle import store
 from muniment.server.lifecycle.actions import entries, standings, wholes
 from muniment.server.lifecycle.actions import question as questions
 from muniment.server.lifecycle.actions.question import Part, Question
 from muniment.server.lifecycle.records import Deployment, EndedAs, Executor, Payload, Whole, Whose
+from muniment.server.lifecycle.store import deployments as store
 from muniment.server.policy.records import Decision, Verdict
 from muniment.server.ports.db import Tx
 

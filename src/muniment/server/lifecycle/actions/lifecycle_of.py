@@ -10,8 +10,8 @@ from muniment.server import approvals, catalog, policy
 from muniment.server.approvals.records import Approved
 from muniment.server.catalog.records import Asset, Lifecycle, Version
 from muniment.server.identity import By
-from muniment.server.lifecycle import store
 from muniment.server.lifecycle.records import Ports, Stage
+from muniment.server.lifecycle.store import deployments as store
 from muniment.server.policy.records import Verdict
 from muniment.server.ports.db import Tx
 

@@ -10,10 +10,10 @@ from muniment.server import catalog, ledger
 from muniment.server.catalog.records import Asset, HigherAct
 from muniment.server.identity import By
 from muniment.server.ledger.records import Entry, Subject
-from muniment.server.lifecycle import store
 from muniment.server.lifecycle.actions import question as questions
 from muniment.server.lifecycle.actions import standings
 from muniment.server.lifecycle.records import Payload
+from muniment.server.lifecycle.store import deployments as store
 from muniment.server.ports.db import Tx
 
 

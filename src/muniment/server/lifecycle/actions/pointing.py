@@ -8,7 +8,6 @@ from muniment.core.names import VersionRef
 from muniment.server import catalog
 from muniment.server.catalog.records import AliasMove, Mode, Pointer
 from muniment.server.identity import By
-from muniment.server.lifecycle import store
 from muniment.server.lifecycle.actions import entries, leaving
 from muniment.server.lifecycle.actions import question as questions
 from muniment.server.lifecycle.actions.promoting import promote
@@ -22,6 +21,7 @@ from muniment.server.lifecycle.records import (
 )
 from muniment.server.lifecycle.rules import stages
 from muniment.server.lifecycle.rules import verdict as rules
+from muniment.server.lifecycle.store import deployments as store
 from muniment.server.ports.db import Tx
 
 

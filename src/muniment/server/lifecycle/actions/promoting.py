@@ -21,7 +21,6 @@ from muniment.core.digest import digest_of
 from muniment.server import catalog, policy
 from muniment.server.catalog.records import AliasMove, Mode
 from muniment.server.identity import By
-from muniment.server.lifecycle import store
 from muniment.server.lifecycle.actions import entries, judging, leaving, placing, wholes
 from muniment.server.lifecycle.actions import question as questions
 from muniment.server.lifecycle.actions.question import Part, Question
@@ -39,6 +38,7 @@ from muniment.server.lifecycle.records import (
 )
 from muniment.server.lifecycle.rules import folding, stages
 from muniment.server.lifecycle.rules import verdict as rules
+from muniment.server.lifecycle.store import deployments as store
 from muniment.server.ports.db import Tx
 
 

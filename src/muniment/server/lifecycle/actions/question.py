@@ -19,7 +19,6 @@ from muniment.server.catalog.records import (
     Version,
 )
 from muniment.server.composites.records import Composite
-from muniment.server.lifecycle import store
 from muniment.server.lifecycle.records import (
     Deployment,
     Environment,
@@ -29,6 +28,7 @@ from muniment.server.lifecycle.records import (
     Stage,
 )
 from muniment.server.lifecycle.rules import verdict as rules
+from muniment.server.lifecycle.store import deployments as store
 from muniment.server.policy.records import Judged, Verdict
 from muniment.server.ports.db import Tx
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from muniment.server import catalog, policy
 from muniment.server.catalog.records import GovernedNamespace, HigherAct, Mode, Version
-from muniment.server.lifecycle import store
 from muniment.server.lifecycle.records import Attempt, Payload
 from muniment.server.lifecycle.rules import folding
 from muniment.server.lifecycle.rules import verdict as rules
+from muniment.server.lifecycle.store import attempts as store
 from muniment.server.policy.records import Judged, Verdict
 from muniment.server.ports.db import Tx
 

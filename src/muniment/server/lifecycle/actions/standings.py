@@ -20,9 +20,9 @@ from muniment.server.catalog.records import (
 )
 from muniment.server.identity import By
 from muniment.server.ledger.records import Entry, Subject
-from muniment.server.lifecycle import store
 from muniment.server.lifecycle.records import Deployment, Payload
 from muniment.server.lifecycle.rules import moves
+from muniment.server.lifecycle.store import deployments as store
 from muniment.server.ports.db import Tx
 
 Move = Callable[[Version, Sequence[Deployment]], Standing]

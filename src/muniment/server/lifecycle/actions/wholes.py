@@ -14,7 +14,6 @@ from muniment.core.errors import LifecycleConflict, NotAllowed, StaleRevision
 from muniment.core.names import Alias, AssetRef, VersionRef
 from muniment.server import approvals, catalog, composites
 from muniment.server.composites.records import Composite, Member
-from muniment.server.lifecycle import store
 from muniment.server.lifecycle.actions import placing
 from muniment.server.lifecycle.actions import question as questions
 from muniment.server.lifecycle.actions.question import Part, Question
@@ -26,6 +25,7 @@ from muniment.server.lifecycle.records import (
     Whose,
 )
 from muniment.server.lifecycle.rules import verdict as rules
+from muniment.server.lifecycle.store import deployments as store
 from muniment.server.ports.db import Tx
 
 

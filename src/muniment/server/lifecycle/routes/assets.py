@@ -30,10 +30,10 @@ from muniment.server.http.operation import Call, Operation, Reply, ScopeFrom, Tx
 from muniment.server.http.paging import Page
 from muniment.server.http.preconditions import expected_revision
 from muniment.server.http.records import Scope, Verb
-from muniment.server.lifecycle import store
 from muniment.server.lifecycle.actions import going_back, naming, pointing
 from muniment.server.lifecycle.records import Refusal, Stage
 from muniment.server.lifecycle.routes import bodies, parts
+from muniment.server.lifecycle.store import deployments as store
 from muniment.server.ports.db import Tx
 
 _TAG: Final = "lifecycle"

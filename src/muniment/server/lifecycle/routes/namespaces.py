@@ -10,8 +10,8 @@ from muniment.server import catalog
 from muniment.server.http.operation import Call, Operation, Reply
 from muniment.server.http.paging import Page
 from muniment.server.http.records import Verb
-from muniment.server.lifecycle import store
 from muniment.server.lifecycle.routes import bodies, parts
+from muniment.server.lifecycle.store import attempts as store
 from muniment.server.ports.db import Tx
 
 _TAG: Final = "namespaces"

@@ -28,11 +28,12 @@ from muniment.server.catalog.records import AliasMove, Lifecycle, Version
 from muniment.server.http.operation import Call, Operation, Reply, TxMode
 from muniment.server.http.records import Verb
 from muniment.server.identity import By
-from muniment.server.lifecycle import reads, store
+from muniment.server.lifecycle import reads
 from muniment.server.lifecycle.actions import leaving, promoting, standings
 from muniment.server.lifecycle.records import DeployMode, Promotion, Refusal, StageOf
 from muniment.server.lifecycle.routes import bodies, parts
 from muniment.server.lifecycle.rules.stages import stage_of
+from muniment.server.lifecycle.store import deployments as store
 from muniment.server.ports.db import Tx
 
 _TAG: Final = "lifecycle"
