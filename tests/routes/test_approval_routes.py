@@ -565,7 +565,7 @@ async def _bring(room: Council, made: Bundle, clock: FixedClock) -> None:
     proposed = fine(await room.admin.post(f"{at}/activations", json=asked))
     url = f"{at}/activations/{proposed['id']}/approve"
     governor = room.house.registry.as_(Role.APPROVER_GOVERNANCE)
-    yes = {"reason": "yes", "weakens": ["SAFE-001", "APPR-004", "APPR-005"]}
+    yes = {"reason": "yes", "weakens": proposed["simulation"]["to_acknowledge"]}
     fine(await governor.post(url, json=yes))
     clock.advance(dt.timedelta(seconds=1))
 

@@ -297,6 +297,7 @@ async def test_a_proposal_may_be_withdrawn_and_is_void_when_its_ground_moved(
     ada, governor = registry.as_(Role.ADMIN), registry.as_(Role.APPROVER_GOVERNANCE)
     proposals = []
     weakened = sorted(one.id for one in starter().rules if one.rule_class == "critical_safety")
+    weakened.append("profiles.high.own_key")
     for files in (STRICT, LAX):
         digest = (await push(ada, files)).json()["digest"]
         await simulated(registry, digest)

@@ -203,13 +203,15 @@ def test_policy_is_told_how_people_came_in() -> None:
     ("data", "tier", "expected"),
     [
         ({}, "high", (False, 90)),
-        ({"profiles": 7}, "high", (False, 90)),
-        ({"profiles": {"high": 7}}, "high", (False, 90)),
+        ({"profiles": 7}, "high", (True, 90)),
+        ({"profiles": {"high": 7}}, "high", (True, 90)),
+        ({"profiles": {"high": {"own_key": True}, "limited": 7}}, "limited", (True, 90)),
+        ({"profiles": {"high": {"own_key": True}}}, "limited", (True, 90)),
         ({"profiles": {"high": {"own_key": True, "approval_days": 30}}}, "high", (True, 30)),
         ({"profiles": {"high": {"own_key": True}}}, None, (True, 90)),
         ({"profiles": {"high": {"own_key": True}}}, "unacceptable", (True, 90)),
         ({"profiles": {"high": {"own_key": True}, "limited": {}}}, "limited", (False, 90)),
-        ({"profiles": {"minimal": {"own_key": "yes", "approval_days": True}}}, "minimal", (False, 90)),
+        ({"profiles": {"minimal": {"own_key": "yes", "approval_days": True}}}, "minimal", (True, 90)),
         ({"profiles": {"minimal": {"approval_days": 0}}}, "minimal", (False, 90)),
     ],
 )  # fmt: skip

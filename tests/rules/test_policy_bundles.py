@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from muniment.core.errors import BadBody, BadPolicy
 from muniment.server import policy
 from muniment.server.policy.rules import archives, inputs, words
+from muniment.server.policy.rules import tables as registry_tables
 from muniment.server.policy.rules.bundles import manifest_digest, with_tables
 from muniment.server.policy.rules.fixtures import merged
 from tests.support.policies import BODY, DOCUMENT, bundle, rule, starter
@@ -283,6 +284,26 @@ def test_what_roles_sign_off_is_looked_at_and_shown() -> None:
     assert "found the role 'platfrom'" in wrong
     assert "profiles.high.sign_offs.legal`: expected one of entry-verified" in wrong
     assert problems({"rules/a.rego": rule(), "data.json": b'{"profiles": 1}'}) == ""
+
+
+@pytest.mark.parametrize("odd", ["see the wiki", [{"name": "peer"}], None, [None] * 51])
+def test_a_bundle_that_was_taken_before_tables_were_looked_at_is_read_and_lets_nobody_through(
+    odd: Any,
+) -> None:
+    profile = {"own_key": "yes", "own_login": 1, "review_steps": odd}
+    data = json.dumps({"profiles": {"high": profile}}).encode()
+    files = {"rules/a.rego": rule(), "data.json": data}
+    assert "profiles.high.own_key" in problems(files)
+    held = policy.read_held(files)
+    read = registry_tables.profile_of(held.data, "high")
+    assert (registry_tables.asks(read, "own_key"), registry_tables.asks_own_login(held.data)) == (
+        True,
+        True,
+    )
+    assert registry_tables.review_steps(read) == (policy.UNREADABLE,)
+    assert "| high | unreadable |" in policy.criteria(held)
+    with pytest.raises(BadPolicy, match="2 problems"):
+        policy.read_held({"x": b"", "data.json": data})
     shown = policy.criteria(starter())
     assert "| high | governance | production-approved |" in shown
     assert "signed off" not in policy.criteria(bundle(data=b'{"profiles": {"high": 1}}'))

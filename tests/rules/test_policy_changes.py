@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import datetime as dt
+import functools
 import json
 import uuid
 from typing import Any
@@ -16,6 +18,7 @@ from muniment.server.identity.records import CameBy, CameIn
 from muniment.server.ledger.records import Actor, Recorded, Subject
 from muniment.server.policy.records import (
     Activation,
+    Bundle,
     Decided,
     Decision,
     Evaluation,
@@ -28,9 +31,9 @@ from muniment.server.policy.records import (
     Verdict,
     Violation,
 )
-from muniment.server.policy.rules import activating, folding, simulating, verdicts
+from muniment.server.policy.rules import activating, bundles, folding, simulating, verdicts
 from muniment.server.policy.rules.simulating import Kind
-from tests.support.policies import BODY, DOCUMENT, bundle, rule, small_files
+from tests.support.policies import BODY, DOCUMENT, bundle, rule, small_files, starter
 
 AT = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
 ADA, BOB, CAROL = (Actor("person", name) for name in ("ada", "bob", "carol"))
@@ -144,6 +147,96 @@ def test_what_a_critical_rule_says_no_to_by_its_fixtures_is_asked_of_the_other()
     found = simulating.Sum().result(now, now, [fixture], until=None, asked=0, unreadable=0)
     assert (found["weakened"], found["fixtures"]) == (["SEC-001"], {"SEC-001": ["bad"]})
     assert simulating.to_acknowledge(found) == ["SEC-001"]
+
+
+TABLES: dict[str, Any] = {
+    "quorum": {"high": {"routine": {"technical": 1, "security": 1}}},
+    "profiles": {
+        "minimal": {"own_login": True},
+        "high": {
+            "approval_days": 90, "own_key": True, "sign_offs": {"technical": "entry-verified"},
+            "review_steps": [
+                {"name": "peer", "roles": ["technical"]},
+                {"name": "legal", "roles": ["legal"], "after": ["peer"], "optional": True},
+                {"name": "final", "roles": ["governance"], "after": ["peer"]},
+            ],
+        },
+    },
+}  # fmt: skip
+PEER, LEGAL, FINAL = TABLES["profiles"]["high"]["review_steps"]
+
+
+def with_tables(**patch: Any) -> Bundle:
+    found = bundles.with_tables(starter(), {"profiles": {"minimal": None, "limited": None}})
+    data = {**found.data, **copy.deepcopy(TABLES)}
+    for place, value in patch.items():
+        *way, last = place.split("__")
+        functools.reduce(lambda at, name: at[name], way, data)[last] = value
+    return dataclasses.replace(found, data=data)
+
+
+HIGH = "profiles__high__"
+
+
+@pytest.mark.parametrize(
+    ("patch", "named"),
+    [
+        ({}, []),
+        ({"profiles__high__own_key": False}, ["profiles.high.own_key", "profiles.limited.own_key"]),
+        ({"profiles__high__own_key": "yes"}, ["profiles.high.own_key", "profiles.limited.own_key"]),
+        ({"profiles__minimal__own_login": None}, ["profiles.minimal.own_login"]),
+        ({"profiles__high__own_login": True, "profiles__limited": TABLES["profiles"]["high"]}, []),
+        ({"profiles__limited": {}}, [
+            "APPR-002", "APPR-004", "APPR-005", "profiles.limited.own_key",
+        ]),
+        ({"profiles__high__approval_days": 30}, []),
+        ({"profiles__high__approval_days": 91}, ["APPR-002"]),
+        ({"profiles__high__approval_days": True}, ["APPR-002"]),
+        ({"profiles__high__sign_offs": {}}, ["APPR-004"]),
+        ({"profiles__high__sign_offs": 7}, ["APPR-004"]),
+        ({"quorum__high__routine": {"technical": 2, "security": 1, "legal": 1}}, []),
+        ({"quorum__high__routine": {"technical": 2}}, ["APPR-001"]),
+        ({"quorum__high": {}}, ["APPR-001"]),
+        ({"quorum": None}, ["APPR-001"]),
+        ({f"{HIGH}review_steps": [PEER, {**LEGAL, "optional": False}, FINAL]}, []),
+        ({f"{HIGH}review_steps": [PEER, LEGAL, {**FINAL, "after": ["legal"]}]}, []),
+        ({f"{HIGH}review_steps": []}, ["APPR-005"]),
+        ({f"{HIGH}review_steps": [PEER, LEGAL]}, ["APPR-005"]),
+        ({f"{HIGH}review_steps": [PEER, LEGAL, {**FINAL, "optional": True}]}, ["APPR-005"]),
+        ({f"{HIGH}review_steps": [PEER, LEGAL, {**FINAL, "after": []}]}, ["APPR-005"]),
+        ({f"{HIGH}review_steps": [{**PEER, "roles": ["technical", "legal"]}, LEGAL, FINAL]}, [
+            "APPR-005",
+        ]),
+        ({f"{HIGH}review_steps": "see the wiki"}, ["APPR-005"]),
+    ],
+)  # fmt: skip
+def test_tables_that_ask_less_are_named(patch: dict[str, Any], named: list[str]) -> None:
+    assert simulating.weakened(with_tables(), with_tables(**patch)) == named
+    result = simulating.Sum().result(
+        with_tables(), with_tables(**patch), until=None, asked=0, unreadable=0
+    )
+    assert simulating.to_acknowledge(result) == named
+
+
+def test_what_no_critical_rule_is_for_is_named_by_its_place() -> None:
+    now = dataclasses.replace(bundle(), data=TABLES)
+    assert simulating.weakened(now, bundle()) == [
+        *(f"profiles.{tier}.{name}" for tier, names in (
+            ("high", ("approval_days", "own_key", "review_steps", "sign_offs")),
+            ("limited", ("approval_days", "own_key", "review_steps", "sign_offs")),
+            ("minimal", ("own_login",)),
+        ) for name in names),
+        "quorum.high",
+    ]  # fmt: skip
+    odd = dataclasses.replace(now, data={"profiles": {"high": {"review_steps": "see the wiki"}}})
+    assert "profiles.high.review_steps" in simulating.weakened(odd, now)
+
+
+def test_a_rule_that_reads_the_file_of_another_is_asked_again() -> None:
+    safety, other = rule(rule_class="critical_safety"), rule(BODY, "SEC-002")
+    now = policy.read_bundle(small_files(**{"rules/1.rego": safety, "rules/2.rego": other}))
+    would = policy.read_bundle({**now.files, "rules/2.rego": other + b"\n"})
+    assert [one.rule for one in simulating.could_be_weaker(now, would)] == ["SEC-001"]
 
 
 def test_an_engine_that_was_not_there_says_nothing_of_rules() -> None:

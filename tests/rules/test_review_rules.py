@@ -85,6 +85,17 @@ def test_without_steps_none_is_done() -> None:
     assert reviews.standing((), (), requester="", authors=()) == ()
 
 
+def test_under_steps_that_cannot_be_read_nothing_is_approved() -> None:
+    [unread] = steps = signing.profile(
+        {"profiles": {"high": {"review_steps": 7}}}, None
+    ).review_steps
+    for word in ({}, {"decision": "not_applicable", "review_step": "unreadable"}):
+        [wrong] = reviews.problems_of(steps, said(**word))
+        assert "cannot be read, so nothing is approved" in wrong["message"]
+    assert reviews.problems_of(steps, said(decision="reject")) == []
+    assert unread.roles == ()
+
+
 def word(number: int, person: uuid.UUID, role: str, step: str | None, at: int, **more: Any) -> Word:
     made = approval(
         number, person_id=person, role=role, review_step=step, at=NOW + dt.timedelta(seconds=at),

@@ -94,7 +94,7 @@ def _bundle(session: Session, what: str) -> tuple[Any, Bundle]:
     policy = _policy()
     with session.connect(session.url, None) as client:
         data = client.policies.download(what)
-    return policy, policy.read_bundle(policy.unpack(data))
+    return policy, policy.read_held(policy.unpack(data))
 
 
 def _local(what: str) -> tuple[Any, Bundle]:

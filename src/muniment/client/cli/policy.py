@@ -201,7 +201,7 @@ def approve_activation(
         typer.Option(
             "--weakens",
             metavar="RULE",
-            help="A rule of class critical_safety that it weakens, and that is meant.",
+            help="A rule of class critical_safety, or a table, that it weakens, and that is meant.",
         ),
     ] = None,
     as_json: Json = False,
@@ -330,7 +330,10 @@ def _summary(found: SimulationResult) -> RenderableType:
             ("Rules", rules),
             ("No document left", str(found.unreadable_count) if found.unreadable_count else ""),
             ("SAFETY: lets through what stops now", found.safety),
-            ("SAFETY: rules gone, of another class, or weaker", found.weakened),
+            (
+                "SAFETY: rules gone, of another class, or weaker; tables that ask less",
+                found.weakened,
+            ),
             ("SAFETY: fixtures that fail no more", found.fixtures),
             ("Digest of this", found.digest),
         ]

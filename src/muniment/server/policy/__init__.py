@@ -17,17 +17,17 @@ from muniment.server.policy.reads.folds import FOLDS
 from muniment.server.policy.reads.verdicts import tell_bound, tell_live
 from muniment.server.policy.records import Judged
 from muniment.server.policy.rules.archives import pack, unpack
-from muniment.server.policy.rules.bundles import look, read_bundle
+from muniment.server.policy.rules.bundles import look, read_bundle, read_held
 from muniment.server.policy.rules.folding import judged_in, judged_payload
 from muniment.server.policy.rules.inputs import input_problems, read_input
 from muniment.server.policy.rules.rendering import criteria, criteria_json, differences
-from muniment.server.policy.rules.tables import review_steps
+from muniment.server.policy.rules.tables import UNREADABLE, asks, profile_of, review_steps
 from muniment.server.policy.rules.verdicts import exit_code, verdict_bytes, verdict_json
 from muniment.server.policy.store.files import STARTER, read_files
 
 __all__ = [
-    "FOLDS", "STARTER", "Judged", "Tried", "active", "bring_first", "criteria", "criteria_json", "differences", "ensure_first",
+    "FOLDS", "STARTER", "UNREADABLE", "Judged", "Tried", "active", "asks", "bring_first", "criteria", "criteria_json", "differences", "ensure_first",
     "evaluate", "exit_code", "get_bundle", "input_problems", "judge", "judged", "judged_in", "judged_payload", "keep", "look",
-    "missing_fixtures", "pack", "read_bundle", "read_files", "read_input", "review_steps", "run_fixtures", "tell_bound", "tell_live", "unpack", "unreadable",
+    "missing_fixtures", "pack", "profile_of", "read_bundle", "read_files", "read_held", "read_input", "review_steps", "run_fixtures", "tell_bound", "tell_live", "unpack", "unreadable",
     "verdict_bytes", "verdict_json",
 ]

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from muniment.core.approvals import AUTHOR, NOT_APPLICABLE, Said
+from muniment.server import policy
 from muniment.server.approvals.records import Word
 from muniment.server.policy.records import ReviewStep
 
@@ -62,6 +63,11 @@ def problems_of(steps: Sequence[ReviewStep], said: Said) -> list[dict[str, Any]]
 
 
 def _wrong(steps: Sequence[ReviewStep], said: Said) -> tuple[str, str]:
+    if policy.UNREADABLE in steps and said.decision in _DOES:
+        return (
+            "the review steps of the policy in force cannot be read, so nothing is approved under it",
+            "have a bundle brought into force that `muniment policy lint` takes",
+        )
     mine = [one.name for one in steps if said.role in one.roles]
     if said.review_step is None:
         return _wrong_unnamed(said, mine)

@@ -85,19 +85,19 @@ def roles_in(grants: Iterable[Grant], scope: Scope, *more: Scope) -> frozenset[s
 
 
 def profile(data: Mapping[str, Any], risk_tier: str | None) -> Profile:
-    """Return a bundle's profile of a risk tier; of one that is not known, that of `high`."""
-    tier = risk_tier if risk_tier in _TIERS else "high"
-    profiles = data.get("profiles")
-    found = profiles.get(tier) if isinstance(profiles, Mapping) else None
-    found = found if isinstance(found, Mapping) else {}
+    """Return a bundle's profile of a risk tier; of one that is not known, that of `high`.
+
+    What cannot be read in it asks for the most.
+    """
+    found = policy.profile_of(data, risk_tier if risk_tier in _TIERS else "high")
     days = found.get("approval_days")
     if not isinstance(days, int) or isinstance(days, bool) or days <= 0:
         days = APPROVAL_DAYS
     return Profile(
-        found.get("own_key") is True,
+        policy.asks(found, "own_key"),
         min(days, APPROVAL_DAYS_MAX),
         policy.review_steps(found),
-        found.get("own_login") is True,
+        policy.asks(found, "own_login"),
     )
 
 

@@ -88,4 +88,4 @@ def no_bundle(digest: str) -> NotFound:
 
 
 def _parse(data: bytes) -> Bundle:
-    return bundles.read_bundle(archives.unpack(data))
+    return bundles.read_held(archives.unpack(data))

@@ -36,7 +36,8 @@ class SimulationResultBody(msgspec.Struct, frozen=True, kw_only=True):
     `blocked`: allowed now, not by it. `let_through`: the other way round. `changed`: for other reasons.
     `live`: blocked, and deployed or bound now. `approvals`: versions that would lose their approval.
     `safety`: rules of class critical_safety that stop something now and would not; `weakened`: those it lacks, has
-    in another class, or by which a fixture of the bundle in force fails no more (`fixtures`, by rule).
+    in another class, or by which a fixture of the bundle in force fails no more (`fixtures`, by rule), and those whose
+    tables ask less (of what no such rule is for, the table: `profiles.high.own_login`).
     `to_acknowledge`: both, which whoever approves it names. `unreadable`: their documents were erased.
     `digest` is over all of it.
     """

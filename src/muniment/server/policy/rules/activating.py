@@ -6,7 +6,7 @@
 2. A proposal stands on a simulation of its bundle against what is in force; if that changed, it is void.
    Proposed and approved it is within a day of a simulation that covers every verdict, or while one does.
 3. It is in force from its date on, and never before it was approved.
-4. What would weaken a rule of class `critical_safety` is approved by naming that rule.
+4. What would weaken a rule of class `critical_safety`, or ask less by a table, is approved by naming that.
 5. It may be withdrawn until it is in force; after that only another replaces it.
 
 Source: R-110.
@@ -137,7 +137,7 @@ def check_fresh(one: Simulation | None, newest: uuid.UUID | None, at: dt.datetim
 
 
 def check_acknowledged(results: Iterable[Mapping[str, Any]], named: Sequence[str]) -> None:
-    """Go on only if every rule is named that a proposal weakens by what simulations came to.
+    """Go on only if every rule and table is named that a proposal weakens by what simulations came to.
 
     Raises:
         BadBody: some are not; the message names them.
@@ -146,7 +146,7 @@ def check_acknowledged(results: Iterable[Mapping[str, Any]], named: Sequence[str
     missing = [name for name in wanted if name not in named]
     if not missing:
         return
-    message = f"it weakens rules of class critical_safety: {', '.join(missing)}"
+    message = f"it weakens rules of class critical_safety, or what tables ask: {', '.join(missing)}"
     fix = "look at the simulation; if that is meant, name each: " + " ".join(
         f"--weakens {name}" for name in missing
     )

@@ -59,6 +59,18 @@ def read_bundle(files: Mapping[str, bytes]) -> Bundle:
     return bundle
 
 
+def read_held(files: Mapping[str, bytes]) -> Bundle:
+    """Return the bundle that `files` of one are that was taken earlier: its tables are as they are.
+
+    Raises:
+        BadPolicy: with everything else that is wrong with them.
+    """
+    bundle, problems = _read(files)
+    if bundle is None:
+        raise bad(problems)
+    return bundle
+
+
 def bad(problems: list[Problem]) -> BadPolicy:
     """Return the error that says all that is wrong with a bundle."""
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
@@ -67,7 +79,13 @@ def bad(problems: list[Problem]) -> BadPolicy:
 
 
 def look(files: Mapping[str, bytes]) -> tuple[Bundle | None, list[Problem]]:
-    """Return the bundle, or all that is wrong."""
+    """Return the bundle, or all that is wrong, with the tables that the registry reads too."""
+    bundle, problems = _read(files)
+    problems += tables.problems_of(_data(files, []))
+    return (None if problems else bundle), problems
+
+
+def _read(files: Mapping[str, bytes]) -> tuple[Bundle | None, list[Problem]]:
     files = {path: data for path, data in files.items() if path not in {MANIFEST, ASKED}}
     problems: list[Problem] = []
     texts: dict[str, str] = {}
@@ -82,7 +100,6 @@ def look(files: Mapping[str, bytes]) -> tuple[Bundle | None, list[Problem]]:
             problems.append(Problem(path, "expected UTF-8"))
     rules = list(_rules(texts, problems))
     held = _data(texts, problems)
-    problems += tables.problems_of(held)
     found = tuple(fixtures.read_all(texts, {rule.id for rule in rules}, problems))
     if problems:
         return None, problems
@@ -158,7 +175,7 @@ def _check_package(path: str, text: str, expected: str, problems: list[Problem])
         problems.append(Problem(path, f"expected the line `package {expected}`, found {said}"))
 
 
-def _data(texts: Mapping[str, str], problems: list[Problem]) -> dict[str, Any]:
+def _data(texts: Mapping[str, str | bytes], problems: list[Problem]) -> dict[str, Any]:
     try:
         value = loads_strict(texts.get("data.json", "{}"))
     except BadJson as error:

@@ -26,6 +26,7 @@ from muniment.server.policy.records import (
     RuleResult,
     Verdict,
 )
+from muniment.server.policy.rules.weakening import asking_less
 
 SCHEMA: Final = "muniment.policy-simulation.v1"
 _NAMED_MAX: Final = 20
@@ -82,13 +83,17 @@ def could_not_be_asked(found: Verdict) -> str:
 
 
 def weakened(now: Bundle, would: Bundle) -> list[str]:
-    """Return the `critical_safety` rules that the other bundle lacks, has in another class, or asks less."""
+    """Return the `critical_safety` rules that the other bundle lacks, has in another class, or asks less.
+
+    With them what its tables ask less of (`asking_less`). In order.
+    """
     others = {rule.id: rule for rule in would.rules}
-    return [
+    rules = {
         rule.id
         for rule in now.rules
         if _is_safety(rule) and not _as_strict(rule, others.get(rule.id))
-    ]
+    }
+    return sorted(rules | asking_less(now, would))
 
 
 def could_be_weaker(now: Bundle, would: Bundle) -> tuple[Fixture, ...]:
@@ -108,8 +113,8 @@ def could_be_weaker(now: Bundle, would: Bundle) -> tuple[Fixture, ...]:
 
 
 def _read_by(bundle: Bundle, rule: Rule) -> tuple[bytes, Mapping[str, Any], dict[str, bytes]]:
-    """Return all that a rule's answer may depend on beside the document."""
-    shared = {path: data for path, data in bundle.files.items() if path.startswith("lib/")}
+    """Return all that a rule's answer may depend on beside the document: its file, tables, any other Rego."""
+    shared = {path: data for path, data in bundle.files.items() if path.endswith(".rego")}
     return bundle.files[rule.file], bundle.data, shared
 
 

@@ -1,6 +1,8 @@
 """The tables of a bundle that the registry reads too: looked at when the bundle is.
 
 A name that is misspelt there would be a demand that nobody ever meets, or that is never made.
+A bundle that is held already is not looked at so: it may be older than what is looked for. What
+cannot be read in it asks for the most: nobody is taken for what nobody could have meant.
 
 Source: R-118, R-121; `docs/guides/policy.md`.
 """
@@ -16,6 +18,10 @@ from muniment.server.policy.records import Problem, ReviewStep
 _FILE: Final = "data.json"
 _MEMBERS: Final = frozenset({"name", "roles", "after", "optional"})
 _STEPS_MAX: Final = 50
+#: Nobody does it: nothing is approved under steps that cannot be read.
+UNREADABLE: Final = ReviewStep("unreadable", ())
+#: What is asked where there is a profile, and it is none.
+_ODD: Final[Mapping[str, Any]] = {"own_key": True, "own_login": True, "review_steps": None}
 
 
 def problems_of(tables: Mapping[str, Any]) -> Iterator[Problem]:
@@ -29,8 +35,27 @@ def problems_of(tables: Mapping[str, Any]) -> Iterator[Problem]:
             yield from _review_steps(f"{at}.review_steps", profile.get("review_steps", []))
 
 
+def profile_of(tables: Mapping[str, Any], risk_tier: str) -> Mapping[str, Any]:
+    """Return the profile of a risk tier, else that of `high`; nothing if the tables have no profiles."""
+    profiles = tables.get("profiles", {})
+    known = profiles if isinstance(profiles, Mapping) else {"high": profiles}
+    found = [known[tier] for tier in (risk_tier, "high") if tier in known]
+    readable = [one for one in found if isinstance(one, Mapping)]
+    if found and not readable:
+        return _ODD
+    return readable[0] if readable else {}
+
+
+def asks(profile: Mapping[str, Any], flag: str) -> bool:
+    """Say whether a profile asks for something; what is neither true nor false does."""
+    return profile.get(flag, False) is not False
+
+
 def review_steps(profile: Mapping[str, Any]) -> tuple[ReviewStep, ...]:
-    """Return the steps of a review that the profile of a bundle in order has, in their order."""
+    """Return the steps of a review that a profile has, in their order; `UNREADABLE` if they cannot be read."""
+    listed = profile.get("review_steps", [])
+    if any(_review_steps("", listed)):
+        return (UNREADABLE,)
     return tuple(
         ReviewStep(
             one["name"],
@@ -38,7 +63,7 @@ def review_steps(profile: Mapping[str, Any]) -> tuple[ReviewStep, ...]:
             tuple(one.get("after", ())),
             optional=one.get("optional", False),
         )
-        for one in profile.get("review_steps", ())
+        for one in listed
     )
 
 
@@ -46,7 +71,7 @@ def asks_own_login(tables: Mapping[str, Any]) -> bool:
     """Say whether the profile of any risk tier takes only who came in by an issuer."""
     profiles = tables.get("profiles")
     known = profiles.values() if isinstance(profiles, Mapping) else ()
-    return any(isinstance(one, Mapping) and one.get("own_login") is True for one in known)
+    return any(isinstance(one, Mapping) and asks(one, "own_login") for one in known)
 
 
 def _flags(at: str, profile: Mapping[str, Any]) -> Iterator[Problem]:
