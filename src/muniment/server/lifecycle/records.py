@@ -89,6 +89,14 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True)
+class Earlier:
+    """What an asset was deployed as: in a composite (its CVI), or a version alone; one of them is None."""
+
+    composite: str | None
+    version_id: uuid.UUID | None
+
+
+@dataclass(frozen=True, slots=True)
 class Executor:
     """Who would carry a promotion out: its kind, and whether its roles hold the verb there.
 

@@ -69,10 +69,12 @@ async def why_not_whole(  # noqa: PLR0917 -- what is asked
         asked = whose.executor(one.ref.asset)
         another = _asks_for_another(place, asked)
         executors[one.ref.asset] = await _pipeline(tx, one.ref.asset) if another else asked
-    pipelines = Whose(executors.__getitem__, whose.may_stop)
+    # What would leave is moved by whoever asks: no rule asks who.
+    pipelines = Whose(lambda ref: executors.get(ref) or whose.executor(ref), whose.may_stop)
     question = await wholes.parts_of(tx, whole, place, pipelines)
     wanted = Promotion(version=whole.members[0].ref, environment=environment, whole=whole)
-    return await _told(tx, placing.placed(question, wanted), by, ports)
+    question = await wholes.replacing(tx, placing.placed(question, wanted), pipelines)
+    return await _told(tx, question, by, ports)
 
 
 async def _told(tx: Tx, question: Question, by: By, ports: Ports) -> Told:

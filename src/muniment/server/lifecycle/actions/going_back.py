@@ -19,7 +19,7 @@ from muniment.server import catalog, composites
 from muniment.server.catalog.records import Asset, Version
 from muniment.server.composites.records import Composite
 from muniment.server.identity import By
-from muniment.server.lifecycle.actions import approving, placing, wholes
+from muniment.server.lifecycle.actions import approving, earlier, placing, wholes
 from muniment.server.lifecycle.actions import question as questions
 from muniment.server.lifecycle.actions.promoting import Act, concluded
 from muniment.server.lifecycle.actions.question import Question
@@ -81,11 +81,13 @@ async def roll_back(
     environment = await store.get_environment(tx, wanted.environment)
     asset = await catalog.get_asset(tx, wanted.asset)
     leaving = _leaving(await store.live_of_asset(tx, asset.id), environment, wanted)
-    whole = leaving.composite is not None and wanted.to is None
     back = Back(asset, environment, wanted, whose, by, ports, dry_run=dry_run)
-    if whole or isinstance(wanted.to, Composite):
-        return await _whole(tx, back, leaving)
-    return await _alone(tx, back, leaving)
+    target = await _from_whole(tx, back, leaving)
+    if target is None:
+        return await _alone(tx, back, leaving)
+    if isinstance(target, Version):
+        return await _out_of_whole(tx, back, leaving, target)
+    return await _whole(tx, back, leaving, await wholes.whole_of(tx, target))
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,9 +226,9 @@ async def _approved(tx: Tx, back: Back, version: Version) -> bool:
 # --- whole ---------------------------------------------------------------------------------------
 
 
-async def _whole(tx: Tx, back: Back, leaving: Deployment) -> Promoted | Refusal:
+async def _whole(tx: Tx, back: Back, leaving: Deployment, whole: Whole) -> Promoted | Refusal:
+    """Go back to a composite: every version in it."""
     environment = back.environment
-    whole, approved = await _whole_target(tx, back, leaving)
     alias = None if leaving.alias is None else Alias(leaving.alias)
 
     held = None
@@ -247,13 +249,53 @@ async def _whole(tx: Tx, back: Back, leaving: Deployment) -> Promoted | Refusal:
         for part in question.parts
     ]
     question = placing.at(question, promotion, aliases)
+    wholes.check_apart(question)
+    question = await _with_left(tx, back, question, ending, held)
+    # Asked only now that nobody decides on it any more.
+    approved = await earlier.approved(
+        tx, whole.composite, back.asset, environment, back.by.at, back.ports
+    )
+    return await _conclude(tx, back, question, leaving, promotion, approved=approved)
+
+
+async def _out_of_whole(
+    tx: Tx, back: Back, leaving: Deployment, version: Version
+) -> Promoted | Refusal:
+    """Go back from a composite to a version that was there alone; what else it has is taken out."""
+    environment, ref = back.environment, VersionRef(back.asset.ref, version.version)
+    held = None
+    if not back.dry_run:
+        held = await wholes.lock(tx, (), await _ending(tx, leaving))
+    ending = await _ending(tx, leaving)
+    executor = back.whose.executor(back.asset.ref)
+    question = await questions.ask(tx, ref, environment, executor, locked=False)
+    promotion = Promotion(
+        version=ref,
+        environment=environment.name,
+        mode=leaving.mode,
+        reason=back.wanted.reason,
+        ends=(leaving.id,),
+    )
+    alias = None if leaving.alias is None else Alias(leaving.alias)
+    question = placing.at(question, promotion, [alias], whole=leaving.composite)
+    question = await _with_left(tx, back, question, ending, held)
+    approved = await _approved(tx, back, question.lead.version)
+    return await _conclude(tx, back, question, leaving, promotion, approved=approved)
+
+
+async def _with_left(
+    tx: Tx,
+    back: Back,
+    question: Question,
+    ending: Sequence[Deployment],
+    held: frozenset[uuid.UUID] | None,
+) -> Question:
+    """Return the question with what else ends, if all of it is locked, and who asks may stop it."""
     question = await wholes.with_left(tx, question, ending, back.whose)
     wholes.check_held(question, held)
     refs = [part.asset.ref for part in (*question.parts, *question.left)]
-    wholes.check_each(
-        refs, back.whose.may_stop, "stop", f"going back to {whole.composite.cvi} changes"
-    )
-    return await _conclude(tx, back, question, leaving, promotion, approved=approved)
+    wholes.check_each(refs, back.whose.may_stop, "stop", f"going back to {question.name} changes")
+    return question
 
 
 async def _ending(tx: Tx, leaving: Deployment) -> list[Deployment]:
@@ -264,32 +306,38 @@ async def _ending(tx: Tx, leaving: Deployment) -> list[Deployment]:
     return [one for one in live if one.alias == leaving.alias]
 
 
-async def _whole_target(tx: Tx, back: Back, leaving: Deployment) -> tuple[Whole, bool]:
-    """Return which composite to go back to, and whether it is approved there now."""
-    environment, wanted = back.environment, back.wanted
-    if isinstance(wanted.to, Composite):
-        whole = await wholes.whole_of(tx, wanted.to)
-        await _check_target(tx, whole, back.asset, leaving)
-        return whole, await _whole_approved(tx, back, whole)
-    found: Whole | None = None
-    there = await store.wholes_before(tx, back.asset.id, environment.name, leaving.alias)
-    for cvi in there:
-        if cvi == leaving.composite:
-            continue
-        whole = await wholes.whole_of(tx, await composites.get(tx, cvi))
+async def _from_whole(tx: Tx, back: Back, leaving: Deployment) -> earlier.Target | None:
+    """Return where to go back to if a composite leaves or comes; None: a version takes another's place."""
+    to = back.wanted.to
+    if isinstance(to, Composite):
+        await _check_target(tx, await wholes.whole_of(tx, to), back.asset, leaving)
+        return to
+    if leaving.composite is None:
+        return None
+    if to is None:
+        return await _last_target(tx, back, leaving)
+    chosen, place = await catalog.get_version(tx, to), back.environment.name
+    return chosen if await store.was_alone(tx, chosen.id, place, leaving.alias) else None
+
+
+async def _last_target(tx: Tx, back: Back, leaving: Deployment) -> earlier.Target:
+    """Return what was there before a composite and may be gone back to; if nothing may, the last."""
+    environment = back.environment
+    mine = await composites.get(tx, str(leaving.composite))
+    there = await earlier.targets(tx, back.asset, environment, leaving.alias, mine)
+    for one in there:
         if environment.stage is not Stage.PRODUCTION:
-            if await _handed_out(tx, whole):
-                return whole, False
-        elif await _whole_approved(tx, back, whole):
-            return whole, True
-        found = found or whole
-    if found is None:
-        raise LifecycleConflict(
-            f"no composite was in {environment.name} before {leaving.composite}: take out what is there"
-            f" (`muniment withdraw {leaving.composite} --env {environment.name} --reason …`), or say"
-            " where to go back to (`--to CVI`)"
-        )
-    return found, False
+            if await _handed_out(tx, one):
+                return one
+        elif await earlier.approved(tx, one, back.asset, environment, back.by.at, back.ports):
+            return one
+    if there:
+        return there[0]
+    raise LifecycleConflict(
+        f"no composite of {mine.system} was in {environment.name} before {mine.cvi}, nor a version of"
+        f" {back.asset.ref} alone: take out what is there (`muniment withdraw {mine.cvi} --env"
+        f" {environment.name} --reason …`), or say where to go back to (`--to CVI`)"
+    )
 
 
 async def _check_target(tx: Tx, whole: Whole, asset: Asset, leaving: Deployment) -> None:
@@ -304,14 +352,21 @@ async def _check_target(tx: Tx, whole: Whole, asset: Asset, leaving: Deployment)
             f"{cvi} was never in {leaving.environment}, so nothing goes back to it: a pipeline promotes it"
             f" (`muniment promote {cvi} --env {leaving.environment}`)"
         )
+    if leaving.composite is not None:
+        mine, to = await composites.get(tx, leaving.composite), whole.composite
+        if (mine.namespace, mine.system) != (to.namespace, to.system):
+            raise LifecycleConflict(
+                f"{cvi} is of the system {to.system}, and what is in {leaving.environment} of {mine.system}:"
+                f" going back would take that out; withdraw it (`muniment withdraw {mine.cvi} --env"
+                f" {leaving.environment} --reason …`), or have a pipeline promote {cvi}"
+            )
 
 
-async def _whole_approved(tx: Tx, back: Back, whole: Whole) -> bool:
-    place, at = back.environment, back.by.at
-    return await approving.approved_whole(tx, whole.composite, place, at, back.ports)
-
-
-async def _handed_out(tx: Tx, whole: Whole) -> bool:
-    """Say whether every version in a composite may be handed out, and none is on its way out."""
-    found = [await catalog.version_by_id(tx, one.version_id) for one in whole.members]
+async def _handed_out(tx: Tx, target: earlier.Target) -> bool:
+    """Say whether every version in it may be handed out, and none is on its way out."""
+    if isinstance(target, Version):
+        found = [target]
+    else:
+        whole = await wholes.whole_of(tx, target)
+        found = [await catalog.version_by_id(tx, one.version_id) for one in whole.members]
     return all(not one.standing.quarantined and one.standing.mark is None for one in found)

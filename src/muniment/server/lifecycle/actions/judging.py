@@ -9,8 +9,8 @@ from typing import Any
 from muniment.core.errors import BadBody
 from muniment.server import catalog, composites, policy
 from muniment.server.identity import By
-from muniment.server.lifecycle.actions import approving
-from muniment.server.lifecycle.actions.question import Question
+from muniment.server.lifecycle.actions import approving, earlier
+from muniment.server.lifecycle.actions.question import Part, Question
 from muniment.server.lifecycle.records import Ports, Stage
 from muniment.server.lifecycle.rules import verdict as rules
 from muniment.server.lifecycle.store import deployments as store
@@ -73,27 +73,39 @@ def _check_decision(question: Question, standing: approving.Authority, decision:
 
 
 async def _rollback(tx: Tx, question: Question, ports: Ports, by: By) -> dict[str, Any]:
-    """Return what production would go back to: what is there now, or was, and is approved."""
+    """Return what production would go back to: what is there now, or was, and is approved.
+
+    Of a composite that is asked of every version that takes the place of something, and the worst
+    counts: nothing to go back to, then what is not approved; and the drill that was longest ago.
+    """
     if question.environment.stage is not Stage.PRODUCTION:
         return {}
-    whole = question.cvi is not None
-    before = await (_wholes_before if whole else _versions_before)(tx, question, ports, by)
-    if before is None:
+    whole = question.composite is not None
+    replacing = await _replacing(tx, question) if whole else [question.lead]
+    before = _earlier if whole else _versions_before
+    found = [await before(tx, question, part, ports, by) for part in replacing]
+    if not whole and found == [None]:
+        found = []
+    if not found:
         return {"rollback": {"withdraws": True}}
-    target, approved = before
-    found: dict[str, Any] = {"target": target[:300], "approved": approved}
-    drilled_at = await store.last_drill(tx, question.lead.asset.id, whole=whole)
-    if drilled_at is not None:
-        found["drilled_at"] = int(drilled_at.timestamp())
-    return {"rollback": found}
+    known = [one for one in found if one is not None]
+    if len(known) < len(found):
+        return {}
+    target, approved = min(known, key=lambda one: one[1])
+    said: dict[str, Any] = {"target": target[:300], "approved": approved}
+    drills = [await store.last_drill(tx, part.asset.id, whole=whole) for part in replacing]
+    dated = [one for one in drills if one is not None]
+    if len(dated) == len(drills):
+        said["drilled_at"] = int(min(dated).timestamp())
+    return {"rollback": said}
 
 
 async def _versions_before(
-    tx: Tx, question: Question, ports: Ports, by: By
+    tx: Tx, question: Question, part: Part, ports: Ports, by: By
 ) -> tuple[str, bool] | None:
     """Return the version that production would go back to, and whether it is approved; None: nothing is there."""
-    mine, asset, place = question.lead.version.id, question.lead.asset, question.environment
-    there = [one.version_id for one in question.lead.ends if one.version_id != mine]
+    mine, asset, place = part.version.id, part.asset, question.environment
+    there = [one.version_id for one in part.ends if one.version_id != mine]
     if not there:
         return None
     was = await store.before(tx, asset.id, place.name)
@@ -109,21 +121,45 @@ async def _versions_before(
     return found
 
 
-async def _wholes_before(
-    tx: Tx, question: Question, ports: Ports, by: By
+async def _replacing(tx: Tx, question: Question) -> list[Part]:
+    """Return the parts of a composite that take the place of something else than itself.
+
+    A version that another system's composite has as well, and which stays there, takes no place: if this
+    composite is taken out, that one has it again.
+    """
+    mine = question.composite
+    assert mine is not None
+    ending = {one.id for part in (*question.parts, *question.left) for one in part.ends}
+    shared = set()
+    others = {one.composite for part in question.parts for one in part.ends} - {None, mine.cvi}
+    for cvi in sorted(str(one) for one in others):
+        other = await composites.get(tx, cvi)
+        live = await store.live_of_composite(tx, cvi, question.environment.name)
+        elsewhere = (other.namespace, other.system) != (mine.namespace, mine.system)
+        if elsewhere and any(one.id not in ending for one in live):
+            shared.add(cvi)
+    return [
+        part
+        for part in question.parts
+        if any(
+            one.composite != mine.cvi
+            and not (one.composite in shared and one.version_id == part.version.id)
+            for one in part.ends
+        )
+    ]
+
+
+async def _earlier(
+    tx: Tx, question: Question, part: Part, ports: Ports, by: By
 ) -> tuple[str, bool] | None:
-    """Return the composite that production would go back to; None: it would be taken out."""
-    lead, place = question.lead, question.environment
-    if all(one.composite == question.cvi for one in lead.ends):
-        return None
-    alias = None if lead.alias is None else str(lead.alias)
+    """Return what production would go back to from a version in a composite; None: there is nothing."""
+    mine, place = question.composite, question.environment
+    assert mine is not None
+    alias = None if part.alias is None else str(part.alias)
     found: tuple[str, bool] | None = None
-    for cvi in await store.wholes_before(tx, lead.asset.id, place.name, alias):
-        if cvi == question.cvi:
-            continue
-        target = await composites.get(tx, cvi)
-        approved = await approving.approved_whole(tx, target, place, by.at, ports)
-        found = (cvi, approved) if found is None or approved else found
+    for target in await earlier.targets(tx, part.asset, place, alias, mine):
+        approved = await earlier.approved(tx, target, part.asset, place, by.at, ports)
+        found = (earlier.name_of(target), approved) if found is None or approved else found
         if approved:
             break
     return found

@@ -24,12 +24,23 @@ def placed(question: Question, wanted: Promotion) -> Question:
     )
 
 
-def at(question: Question, wanted: Promotion, aliases: list[Alias | None]) -> Question:
-    """Return the question with each version found through the alias in its place, judged anew."""
+def at(
+    question: Question,
+    wanted: Promotion,
+    aliases: list[Alias | None],
+    *,
+    whole: str | None = None,
+) -> Question:
+    """Return the question with each version found through the alias in its place, judged anew.
+
+    `whole` is a composite that leaves whole with what ends.
+    """
     parts = []
     for part, alias in zip(question.parts, aliases, strict=True):
         ends = _superseded(part, question.environment, wanted, alias)
-        of = tuple(dict.fromkeys(one.composite for one in ends if one.composite is not None))
+        of = tuple(
+            dict.fromkeys(one.composite for one in ends if one.composite not in {None, whole})
+        )
         facts = dataclasses.replace(part.facts, part_of=of if question.composite is None else ())
         parts.append(dataclasses.replace(part, alias=alias, ends=ends, facts=facts))
     return question.with_parts(parts)

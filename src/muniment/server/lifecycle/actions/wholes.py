@@ -79,8 +79,8 @@ async def ask(
     held = await _locked(tx, whole, environment) if locked else None
     question = await parts_of(tx, whole, environment, whose)
     question = placing.placed(question, wanted)
-    question, before = await _before(tx, question)
-    question = await with_left(tx, question, before, whose)
+    check_apart(question)
+    question = await replacing(tx, question, whose)
     check_held(question, held)
     left = [part.asset.ref for part in question.left]
     which = f"are found with what {question.name} takes the place of, and would go"
@@ -132,8 +132,12 @@ def check_held(question: Question, held: frozenset[uuid.UUID] | None) -> None:
         raise StaleRevision("what would be taken out changed meanwhile; repeat")
 
 
-def _check_apart(question: Question) -> None:
-    """Go on only if every version can be found: through one alias of an asset one is."""
+def check_apart(question: Question) -> None:
+    """Go on only if every version can be found: through one alias of an asset one is.
+
+    Raises:
+        LifecycleConflict: two would be found through one alias.
+    """
     taken: dict[tuple[uuid.UUID, Alias], Part] = {}
     for part in question.parts:
         if part.alias is None:
@@ -145,6 +149,12 @@ def _check_apart(question: Question) -> None:
                 f" {question.environment.name} finds one version of {part.asset.ref} through the alias"
                 f" {part.alias}; make one a version of another asset, or pin one alone"
             )
+
+
+async def replacing(tx: Tx, question: Question, whose: Whose) -> Question:
+    """Return the question with all that would leave with what a composite takes the place of."""
+    question, before = await _before(tx, question)
+    return await with_left(tx, question, before, whose)
 
 
 async def _before(tx: Tx, question: Question) -> tuple[Question, list[Deployment]]:
@@ -183,12 +193,7 @@ def _sharing(part: Part, elsewhere: Collection[str]) -> Part:
 async def with_left(
     tx: Tx, question: Question, ending: Sequence[Deployment], whose: Whose
 ) -> Question:
-    """Return the question with those of `ending` whose assets it does not deploy, to be taken out.
-
-    Raises:
-        LifecycleConflict: two of what it deploys would be found through one alias.
-    """
-    _check_apart(question)
+    """Return the question with those of `ending` whose assets it does not deploy, to be taken out."""
     staying = {part.asset.id for part in question.parts}
     gone = [one for one in ending if one.asset_id not in staying]
     return dataclasses.replace(question, left=await leaving(tx, gone, question.environment, whose))

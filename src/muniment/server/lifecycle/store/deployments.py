@@ -13,6 +13,7 @@ from muniment.server.ledger.records import Actor
 from muniment.server.lifecycle.records import (
     Deployment,
     DeployMode,
+    Earlier,
     EndedAs,
     Environment,
     Stage,
@@ -150,24 +151,51 @@ async def live_around(
     return [to_deployment(row) for row in rows]
 
 
-async def wholes_before(
-    tx: Tx, asset_id: uuid.UUID, environment: str, alias: str | None, limit: int = 10
-) -> list[str]:
-    """Return the composites an asset was or is deployed with in an environment, found so, the latest first."""
+async def earlier(  # noqa: PLR0917 -- an endpoint, and a system
+    tx: Tx,
+    asset_id: uuid.UUID,
+    environment: str,
+    alias: str | None,
+    namespace: str,
+    system: str,
+    limit: int = 10,
+) -> list[Earlier]:
+    """Return what an asset is or was deployed as in an environment, found so, the latest first.
+
+    Of composites only those of that system.
+    """
     rows = await tx.fetch(
         """
-        SELECT composite FROM deployment
-        WHERE asset_id = $1 AND environment = $2 AND alias IS NOT DISTINCT FROM $3
-          AND composite IS NOT NULL
-        GROUP BY composite
-        ORDER BY max(coalesce(ended_at, 'infinity')) DESC, max(since) DESC LIMIT $4
+        SELECT d.composite, CASE WHEN d.composite IS NULL THEN d.version_id END AS version_id
+        FROM deployment d LEFT JOIN composite c ON c.cvi = d.composite
+        WHERE d.asset_id = $1 AND d.environment = $2 AND d.alias IS NOT DISTINCT FROM $3
+          AND (d.composite IS NULL OR (c.namespace = $4 AND c.system = $5))
+        GROUP BY 1, 2
+        ORDER BY max(coalesce(d.ended_at, 'infinity')) DESC, max(d.since) DESC LIMIT $6
         """,
         asset_id,
         environment,
         alias,
+        namespace,
+        system,
         limit,
     )
-    return [row["composite"] for row in rows]
+    return [Earlier(row["composite"], row["version_id"]) for row in rows]
+
+
+async def was_alone(tx: Tx, version_id: uuid.UUID, environment: str, alias: str | None) -> bool:
+    """Say whether a version was ever deployed alone in an environment, found so."""
+    found = await tx.fetchval(
+        """
+        SELECT true FROM deployment
+        WHERE version_id = $1 AND environment = $2 AND alias IS NOT DISTINCT FROM $3
+          AND composite IS NULL LIMIT 1
+        """,
+        version_id,
+        environment,
+        alias,
+    )
+    return found is not None
 
 
 async def before(tx: Tx, asset_id: uuid.UUID, environment: str, limit: int = 10) -> list[uuid.UUID]:

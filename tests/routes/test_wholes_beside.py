@@ -1,0 +1,155 @@
+"""Composites beside other systems' and beside versions alone: what goes back, what stays, what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from muniment.server.http.records import Grant, Role, Scope
+from muniment.server.ports.blobs_fake import FakeBlobs
+from muniment.server.ports.clock import FixedClock
+from muniment.server.ports.keys import Keys
+from muniment.server.ports.postgres import PostgresDatabase
+from tests.support.artifacts import fine
+from tests.support.wholes import PRODUCTION, REASON, Fleet, approving, names, open_fleet
+
+DEFAULT = "/api/v1/assets/default"
+BOTH = ("fraud", "fraud-prompt")
+DRILL = {**REASON, "environment": "staging"}
+
+
+@pytest.fixture
+async def fleet(
+    db: PostgresDatabase, blobs: FakeBlobs, keys: Keys, clock: FixedClock
+) -> AsyncIterator[Fleet]:
+    async with open_fleet(db, blobs, keys, clock) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def drilling(
+    db: PostgresDatabase, blobs: FakeBlobs, keys: Keys, clock: FixedClock
+) -> AsyncIterator[Fleet]:
+    """Where going back has to have been tried."""
+    async with open_fleet(db, blobs, keys, clock, approving("PROM-002")) as opened:
+        yield opened
+
+
+async def versions(fleet: Fleet, *refs: str) -> None:
+    for ref in refs:
+        name, _, number = ref.partition("@")
+        await fleet.version(name, f"{number}.0.0")
+
+
+async def composite(fleet: Fleet, *pins: str, system: str = "fraud") -> str:
+    """A composite that is approved."""
+    cvi = await fleet.composite(*(f"{pin}.0.0" for pin in pins), system=system)
+    await fleet.approve(cvi)
+    return cvi
+
+
+async def alone(fleet: Fleet, name: str, number: int) -> None:
+    """Have a version approved alone."""
+    asked = await fleet.room.ask(f"{DEFAULT}/{name}/versions/{number}.0.0")
+    await fleet.room.approve(asked["id"], "product", "platform")
+
+
+async def move(fleet: Fleet, name: str, number: int, **more: Any) -> httpx.Response:
+    url = f"{DEFAULT}/{name}/versions/{number}.0.0/promote"
+    return await fleet.pipeline.post(url, json={**PRODUCTION, **more})
+
+
+async def back(fleet: Fleet, name: str, **more: Any) -> httpx.Response:
+    return await fleet.room.person("security").post(
+        f"{DEFAULT}/{name}/rollback", json={**REASON, **more}
+    )
+
+
+async def to_stage(fleet: Fleet, name: str, number: int) -> httpx.Response:
+    """Promote through MLflow's stages, which move no alias."""
+    body = {"name": name, "version": str(number), "stage": "Production"}
+    url = "/api/2.0/mlflow/model-versions/transition-stage"
+    return await fleet.pipeline.post(url, json=body)
+
+
+async def rollback_fact(fleet: Fleet, done: Any) -> dict[str, Any]:
+    entry = fine(await fleet.room.admin.get(f"/api/v1/log/entries/{done['entry_id']}"))
+    found: dict[str, Any] = entry["payload"]["judged"]["document"]["rollback"]
+    return found
+
+
+async def test_one_member_more_that_leads_needs_the_drill_as_well(drilling: Fleet) -> None:
+    fleet = drilling
+    await versions(fleet, "fraud@1", "fraud@2", "fraud-prompt@1", "fraud-prompt@2", "churn@1")
+    one = await composite(fleet, "fraud@1", "fraud-prompt@1")
+    more = await composite(fleet, "churn@1", "fraud@2", "fraud-prompt@2")
+    renamed = await composite(fleet, "fraud@2", "fraud-prompt@2", system="other")
+    fine(await fleet.promote(one))
+    assert await fleet.failing(more) == ["PROM-002"]
+    refused = await fleet.promote(more)
+    assert (refused.status_code, one in refused.text) == (403, True)
+    # Nor does another system's name dodge it: nothing of that was there to go back to.
+    assert await fleet.failing(renamed) == ["PROM-002"]
+    for cvi in (one, more):
+        fine(await fleet.promote(cvi, environment="staging"))
+    nothing = await fleet.room.admin.post(f"{DEFAULT}/churn/rollback", json=DRILL)
+    assert nothing.status_code == 409
+    fine(await fleet.room.admin.post(f"{DEFAULT}/fraud/rollback", json=DRILL))
+    assert await fleet.failing(more) == []
+    said = await rollback_fact(fleet, fine(await fleet.promote(more)))
+    assert (said["target"], said["approved"]) == (one, True)
+    assert fine(await back(fleet, "fraud-prompt"))["composite"] == one
+    assert await fleet.champions("churn", *BOTH) == [None, "1.0.0", "1.0.0"]
+
+
+async def test_production_goes_back_from_a_composite_to_the_version_that_was_there_alone(
+    drilling: Fleet,
+) -> None:
+    fleet = drilling
+    await versions(fleet, "fraud@1", "fraud@2", "fraud-prompt@1")
+    await alone(fleet, "fraud", 1)
+    fine(await move(fleet, "fraud", 1))
+    whole = await composite(fleet, "fraud@2", "fraud-prompt@1")
+    assert await fleet.failing(whole) == ["PROM-002"]
+    assert "fraud@1.0.0" in (await fleet.promote(whole)).text
+    fine(await move(fleet, "fraud", 1, environment="staging"))
+    fine(await fleet.promote(whole, environment="staging"))
+    fine(await fleet.room.admin.post(f"{DEFAULT}/fraud/rollback", json=DRILL))
+    said = await rollback_fact(fleet, fine(await fleet.promote(whole)))
+    assert (said["target"], said["approved"]) == ("fraud@1.0.0", True)
+    model_only = fleet.room.house.registry.with_grants(
+        Grant(Role.PUBLISHER, Scope("default", "fraud"))
+    )
+    barred = await model_only.post(f"{DEFAULT}/fraud/rollback", json=REASON)
+    assert (barred.status_code, names(barred.json()["problems"])) == (403, ["fraud-prompt"])
+    for to in ({}, {"to": "1.0.0"}):
+        would = fine(await back(fleet, "fraud", **to, dry_run=True))
+        assert (would["version"], would["entry_id"]) == ("1.0.0", None)
+        done = fine(await back(fleet, "fraud", **to))
+        assert (done["version"], done["composite"]) == ("1.0.0", None)
+        assert [one["asset"] for one in done["left"]] == ["fraud-prompt"]
+        assert await fleet.live(*BOTH) == {"fraud": [("1.0.0", None)], "fraud-prompt": []}
+        assert await fleet.champions(*BOTH) == ["1.0.0", None]
+        fine(await fleet.promote(whole))
+    # From the prompt's side there was nothing before.
+    assert (await back(fleet, "fraud-prompt")).status_code == 409
+
+
+async def test_production_goes_back_to_no_other_systems_composite(fleet: Fleet) -> None:
+    await versions(fleet, "fraud@1", "fraud-prompt@1", "fraud-prompt@2", "churn@1")
+    one = await composite(fleet, "fraud@1", "fraud-prompt@1")
+    other = await composite(fleet, "churn@1", "fraud-prompt@2", system="churn")
+    for cvi in (one, other):
+        fine(await fleet.promote(cvi))
+    for to in ({}, {"to": one}):
+        answer = await back(fleet, "fraud-prompt", **to)
+        assert (answer.status_code, answer.json()["code"]) == (409, "lifecycle_conflict")
+        assert f"muniment withdraw {other}" in answer.json()["detail"]
+    assert await fleet.live("fraud", "fraud-prompt", "churn") == {
+        "fraud": [("1.0.0", one)],
+        "fraud-prompt": [("2.0.0", other)],
+        "churn": [("1.0.0", other)],
+    }
