@@ -13,8 +13,9 @@ from muniment.server.ports.blobs_fake import FakeBlobs
 from muniment.server.ports.clock import FixedClock
 from muniment.server.ports.keys import Keys
 from muniment.server.ports.postgres import PostgresDatabase
+from tests.support.approving import ASK
 from tests.support.artifacts import fine
-from tests.support.wholes import PRODUCTION, REASON, Fleet, approving, names, open_fleet
+from tests.support.wholes import PRODUCTION, REASON, Fleet, approving, components, names, open_fleet
 
 DEFAULT = "/api/v1/assets/default"
 BOTH = ("fraud", "fraud-prompt")
@@ -432,3 +433,29 @@ async def test_composites_that_share_a_version_take_turns(fleet: Fleet) -> None:
     live = await fleet.live("fraud", "fraud-prompt", "churn")
     assert [len(found) for found in live.values()] == [1, 1, 1]
     assert live["fraud-prompt"][0] in {("1.0.0", one), ("2.0.0", other), ("1.0.0", third)}
+
+
+async def test_a_version_that_is_written_by_hand_is_not_hidden_beside_one_that_is_pinned(
+    fleet: Fleet,
+) -> None:
+    """What is quarantined is not judged where it is no member: nothing is asked for or promoted with it."""
+    for name in BOTH:
+        await fleet.version(name)
+    version = fine(await fleet.viewer.get(f"{DEFAULT}/fraud/versions/1.0.0"))
+    digest = version["manifest_digest"].removeprefix("sha256:")
+    bad = {"reason": "bad"}
+    fine(await fleet.room.admin.post(f"{DEFAULT}/fraud/versions/1.0.0/quarantine", json=bad))
+    body = components("fraud-prompt@1")
+    there = [one for one in body["components"] if one.get("kind") != "model"]
+    for value in (digest, digest.upper()):
+        by_hand = {"kind": "model", "name": "default/fraud", "digest": {"sha256": value}}
+        asked = {**body, "components": [*there, by_hand]}
+        cvi = fine(await fleet.room.admin.post("/api/v1/composites", json=asked))["cvi"]
+        requested = await fleet.room.asker.post(
+            f"/api/v1/composites/{cvi}/approval-requests", json=ASK
+        )
+        for answer in (requested, await fleet.promote(cvi)):
+            assert (answer.status_code, answer.json()["code"]) == (422, "bad_composite")
+            assert "the model 'default/fraud' has the digest of a version" in answer.text
+            assert "--pin" in answer.text
+        fine(await fleet.viewer.get(f"/api/v1/composites/{cvi}"))

@@ -341,6 +341,37 @@ def test_members_are_what_is_named_with_its_digest() -> None:
     ]  # fmt: skip
 
 
+MEMBER = membership.Named("team", "fraud", "1.0.0", A)
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        (record("git+https://x@1", B), ""),
+        (record(None, None), ""),
+        (record("git+https://x@1", A), ""),
+        (record(None, C), "does not pin it"),
+        (record(None, C.upper()), "does not pin it"),
+        ({**record(None), "digest": {"sha-256": f"SHA256:{C}"}}, "does not pin it"),
+        (record("muniment:team/fraud@1.0.0", C), "no version here"),
+        (record("muniment:team/fraud@2.0.0", A), "no version here"),
+        (record(" Muniment:team/fraud@1.0.0", A), "no version here"),
+        (record("muniment:x", None), "no version here"),
+    ],
+)
+def test_what_is_a_version_of_this_registry_and_no_member_is_named(
+    other: dict[str, Any], why: str
+) -> None:
+    manifest = {"components": [record("muniment:team/fraud@1.0.0"), other]}
+    here = {A, C} & membership.digests_in(manifest)
+    if not why:
+        membership.check_pinned("cvi1-x", manifest, {MEMBER}, here)
+        return
+    with pytest.raises(BadComposite, match=f"components.1.: the model 'n' .*{why}.*--pin") as told:
+        membership.check_pinned("cvi1-x", manifest, {MEMBER}, here)
+    assert [one["field"] for one in told.value.problems] == ["components[1]"]
+
+
 def a_member(number: int, name: str, kind: str, asset_id: int | None = None) -> Member:
     ref = VersionRef(AssetRef.parse(name), SemVer(1, 0, number))
     at = uuid.UUID(int=asset_id or number)

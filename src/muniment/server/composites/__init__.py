@@ -5,12 +5,22 @@ anyone from it; a composite never changes, and registering it again gives the sa
 in the log. Does not decide what may run; evidence of a composite is `evidence`'s.
 """
 
-from muniment.server.composites.reads import FOLDS, Wanted, allowed, get, get_for, members, page
+from muniment.server.composites.reads import (
+    FOLDS,
+    Wanted,
+    all_members,
+    allowed,
+    get,
+    get_for,
+    members,
+    page,
+)
 from muniment.server.composites.rules.pinning import behaviour, digests_of, having
 
 __all__ = [
     "FOLDS",
     "Wanted",
+    "all_members",
     "allowed",
     "behaviour",
     "digests_of",

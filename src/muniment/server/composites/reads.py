@@ -127,11 +127,40 @@ async def members(tx: Tx, composite: Composite) -> list[Member]:
     A record counts whose `ref` names a version here, by a name its asset has or had, and whose digest
     is that version's. Empty: it pins none.
     """
+    return _ordered(await _pinned(tx, composite))
+
+
+async def all_members(tx: Tx, composite: Composite) -> list[Member]:
+    """Return the `members` of a composite, if nothing else in it is a version of this registry.
+
+    Raises:
+        BadComposite: something is: it would not be judged with them.
+    """
+    rows = await _pinned(tx, composite)
+    pinned = {
+        membership.Named(row["w_namespace"], row["w_name"], row["version"], row["sha256"])
+        for row in rows
+    }
+    digests = membership.digests_in(composite.manifest)
+    here = await tx.fetch(
+        """
+        SELECT DISTINCT encode(manifest_digest, 'hex') AS sha256
+        FROM version WHERE manifest_digest = ANY($1::bytea[])
+        """,
+        [bytes.fromhex(one) for one in sorted(digests)],
+    ) if digests else ()  # fmt: skip
+    membership.check_pinned(
+        composite.cvi, composite.manifest, pinned, {row["sha256"] for row in here}
+    )
+    return _ordered(rows)
+
+
+async def _pinned(tx: Tx, composite: Composite) -> Sequence[Row]:
     wanted = membership.named(composite.manifest)
-    rows = await tx.fetch(
+    return await tx.fetch(
         """
         SELECT v.id, v.asset_id, a.namespace, a.name, a.kind, v.version, v.manifest_digest,
-               w.namespace || '/' || w.name AS pinned
+               w.namespace AS w_namespace, w.name AS w_name, encode(w.digest, 'hex') AS sha256
         FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[])
              w (namespace, name, version, digest)
         JOIN asset_naming n ON n.namespace = w.namespace AND n.name = w.name
@@ -143,7 +172,12 @@ async def members(tx: Tx, composite: Composite) -> list[Member]:
         [one.version for one in wanted],
         [bytes.fromhex(one.sha256) for one in wanted],
     ) if wanted else ()  # fmt: skip
-    return membership.ordered((_member(row), row["pinned"]) for row in rows)
+
+
+def _ordered(rows: Sequence[Row]) -> list[Member]:
+    return membership.ordered(
+        (_member(row), f"{row['w_namespace']}/{row['w_name']}") for row in rows
+    )
 
 
 def _member(row: Row) -> Member:

@@ -20,9 +20,10 @@ async def of_composite(tx: Tx, composite: Composite, *, lock: bool = False) -> M
     """Return a composite with its members; with `lock`, their assets are locked until `tx` ends.
 
     Raises:
-        BadComposite: it has no members, or too many.
+        BadComposite: it has no members, or too many; with `lock` also: something in it is a version
+            of this registry and no member.
     """
-    members = await composites.members(tx, composite)
+    members = await (composites.all_members if lock else composites.members)(tx, composite)
     check_members(composite.cvi, len(members))
     # By id, so that those who lock several wait for each other in one order.
     refs = {one.asset_id: one.ref.asset for one in members}

@@ -33,9 +33,10 @@ async def whole_of(tx: Tx, composite: Composite) -> Whole:
     """Return a composite with the versions it pins.
 
     Raises:
-        BadComposite: it pins none, or too many.
+        BadComposite: it pins none, or too many, or something in it is a version of this registry that
+            it does not pin.
     """
-    members = await composites.members(tx, composite)
+    members = await composites.all_members(tx, composite)
     approvals.check_members(composite.cvi, len(members))
     return Whole(composite, tuple(members))
 
