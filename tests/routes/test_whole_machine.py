@@ -49,7 +49,7 @@ class Truth:
 
     def may(self, what: str) -> bool:
         """Whether a pipeline may bring it to production now."""
-        alone = what == ALONE and self.prompt in {ONE, TWO}
+        alone = what == ALONE and bool({self.model, self.prompt} & {ONE, TWO})
         return self.approved(what) and PROMPT[what] not in self.held and not alone
 
     def approved(self, what: str) -> bool:

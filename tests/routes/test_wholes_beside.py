@@ -153,3 +153,41 @@ async def test_production_goes_back_to_no_other_systems_composite(fleet: Fleet) 
         "fraud-prompt": [("2.0.0", other)],
         "churn": [("1.0.0", other)],
     }
+
+
+async def test_a_version_alone_takes_no_place_in_a_composite_that_was_left_empty(
+    fleet: Fleet,
+) -> None:
+    await versions(fleet, "fraud@1", "fraud@2", "fraud-prompt@1", "fraud-prompt@2")
+    one = await composite(fleet, "fraud@1", "fraud-prompt@1")
+    for name in BOTH:
+        await alone(fleet, name, 2)
+    fine(await fleet.promote(one))
+    # MLflow's stages move no alias, and are refused all the same.
+    answer = await to_stage(fleet, "fraud", 2)
+    assert (answer.status_code, "COMP-001" in answer.text, one in answer.text) == (403, True, True)
+    url = f"{DEFAULT}/fraud-prompt/aliases/champion"
+    fine(await fleet.pipeline.post(f"{DEFAULT}/fraud-prompt/versions/1.0.0/withdraw", json=REASON))
+    for _ in range(2):
+        tried = (
+            await move(fleet, "fraud-prompt", 2),
+            await fleet.pipeline.put(url, json={"version": "2.0.0"}),
+            await to_stage(fleet, "fraud-prompt", 2),
+        )
+        assert [(each.status_code, "COMP-001" in each.text) for each in tried] == [(403, True)] * 3
+        assert await fleet.live(*BOTH) == {"fraud": [("1.0.0", one)], "fraud-prompt": []}
+        fine(await fleet.promote(one))
+        fine(await fleet.pipeline.put(url, json={"version": None}))
+    # An endpoint that the composite is not found through is free; and so is what it has left.
+    fine(await move(fleet, "fraud-prompt", 2, mode="canary"))
+    fine(await fleet.room.admin.post(f"/api/v1/composites/{one}/withdraw", json=REASON))
+    fine(await move(fleet, "fraud-prompt", 2))
+
+
+async def test_what_staging_has_as_a_composite_goes_to_production_alone(fleet: Fleet) -> None:
+    await versions(fleet, "fraud@1", "fraud-prompt@1")
+    one = await composite(fleet, "fraud@1", "fraud-prompt@1")
+    fine(await fleet.promote(one, environment="staging"))
+    await alone(fleet, "fraud", 1)
+    assert (await to_stage(fleet, "fraud", 1)).status_code == 200
+    assert await fleet.live("fraud") == {"fraud": [("1.0.0", None)]}

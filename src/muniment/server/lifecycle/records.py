@@ -181,8 +181,8 @@ class Facts:
     vouched for who executes. `registration_vouched_for`: a pipeline registered the same files.
     `going_back`: an environment goes back to it; `approved`: whether it is approved there now.
     `excepted` are the rules an exception holds for, `overdue` conditions of its approval that nobody
-    met in time. `composite` is what is deployed whole; `part_of` are the composites that what ends with
-    it is a part of, where a version alone is. `shared_with` are other systems' composites that have another
+    met in time. `composite` is what is deployed whole; `part_of` are the composites that production
+    has and its asset is a part of, where a version alone is. `shared_with` are other systems' composites that have another
     version of it there, which it takes the place of.
     """
 

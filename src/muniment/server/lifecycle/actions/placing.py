@@ -38,12 +38,25 @@ def at(
     parts = []
     for part, alias in zip(question.parts, aliases, strict=True):
         ends = _superseded(part, question.environment, wanted, alias)
-        of = tuple(
-            dict.fromkeys(one.composite for one in ends if one.composite not in {None, whole})
-        )
-        facts = dataclasses.replace(part.facts, part_of=of if question.composite is None else ())
+        facts = dataclasses.replace(part.facts, part_of=_part_of(part, alias, whole))
         parts.append(dataclasses.replace(part, alias=alias, ends=ends, facts=facts))
     return question.with_parts(parts)
+
+
+def _part_of(part: Part, alias: Alias | None, whole: str | None) -> tuple[str, ...]:
+    """Return the composites that production has where the version would be found, and its asset is part of.
+
+    Whatever else of one is there, also if this asset's version was taken out. Where the version would be
+    found through no alias, or nothing of one is, it is found beside it.
+    """
+    found: dict[str, set[str | None]] = {}
+    for one in part.around:
+        if one.composite not in {None, whole}:
+            found.setdefault(str(one.composite), set()).add(one.alias)
+    name = None if alias is None else str(alias)
+    return tuple(
+        cvi for cvi, names in found.items() if name is None or name in names or not names - {None}
+    )
 
 
 def _check_alias(question: Question, wanted: Promotion) -> None:

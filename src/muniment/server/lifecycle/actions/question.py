@@ -38,6 +38,8 @@ class Part:
     """A version that may be deployed, or may leave, with what is known of it.
 
     `alias` is how it will be found, and `ends` are the deployments of its asset that end with that.
+    `around` are those that production has of composites with a version of its asset, where a version
+    alone may be deployed.
     """
 
     asset: Asset
@@ -47,6 +49,7 @@ class Part:
     facts: Facts
     alias: Alias | None = None
     ends: tuple[Deployment, ...] = ()
+    around: Sequence[Deployment] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +170,10 @@ async def part_of(
         registration_vouched_for=await catalog.vouched_for(tx, version),
         composite=composite,
     )
-    return Part(asset, version, namespace, await store.live_of_asset(tx, asset.id), facts)
+    alone = composite is None and not leaving and environment.stage is Stage.PRODUCTION
+    around = await store.live_with(tx, asset.id, environment.name) if alone else ()
+    live = await store.live_of_asset(tx, asset.id)
+    return Part(asset, version, namespace, live, facts, around=around)
 
 
 _STEPS: Final = {

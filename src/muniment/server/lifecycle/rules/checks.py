@@ -75,14 +75,15 @@ def _whole(facts: Facts) -> Said:
     if facts.composite is not None:
         return _passed("it is deployed whole, as a composite")
     if not facts.part_of:
-        return _passed("production does not find its asset as part of a composite")
+        return _passed("production has no composite that its asset is part of")
     parts = ", ".join(facts.part_of)
     return _failed(
-        f"production finds its asset as part of the composite {parts}, which was approved whole: a"
-        f" version alone does not take the place of {facts.part_of[0]}'s",
+        f"its asset is part of the composite {parts}, which production has and which was approved whole:"
+        f" a version alone does not take the place of {facts.part_of[0]}'s",
         f"promote a composite that has {facts.ref} in it (`muniment composite create SYSTEM --pin"
         f" {facts.ref} …`, then `muniment promote CVI --env {facts.environment}`); or go back whole:"
-        f" `muniment rollback {facts.ref.rpartition('@')[0]} --env {facts.environment} --reason …`",
+        f" `muniment rollback {facts.ref.rpartition('@')[0]} --env {facts.environment} --reason …`; or"
+        f" take it out first: `muniment withdraw CVI --env {facts.environment} --reason …`",
     )
 
 

@@ -151,6 +151,25 @@ async def live_around(
     return [to_deployment(row) for row in rows]
 
 
+async def live_with(tx: Tx, asset_id: uuid.UUID, environment: str) -> list[Deployment]:
+    """Return what is live in an environment of composites that an asset was ever deployed with there.
+
+    A composite is deployed whole, so these are all that are there and have a version of the asset.
+    """
+    rows = await tx.fetch(
+        _DEPLOYMENT
+        + """
+        WHERE d.environment = $2 AND d.ended_at IS NULL AND EXISTS (
+            SELECT FROM deployment o
+            WHERE o.asset_id = $1 AND o.environment = $2 AND o.composite = d.composite)
+        """
+        + _LATEST_FIRST,
+        asset_id,
+        environment,
+    )
+    return [to_deployment(row) for row in rows]
+
+
 async def earlier(  # noqa: PLR0917 -- an endpoint, and a system
     tx: Tx,
     asset_id: uuid.UUID,
