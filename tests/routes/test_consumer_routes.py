@@ -13,14 +13,16 @@ import asyncpg
 import httpx
 import pytest
 
-from muniment.server import catalog, ledger, policy
+from muniment.server import catalog, ledger, policy, serving
 from muniment.server.catalog.records import Mode, NamespaceChange, RiskTier
 from muniment.server.federation.actions import deliveries
 from muniment.server.federation.records import Event
 from muniment.server.federation.rules.events import NATIVE_DIALECT
 from muniment.server.http.operation import Operation
 from muniment.server.http.records import Grant, Role, Scope, Verb
+from muniment.server.identity import By
 from muniment.server.identity.rules.access import VERBS
+from muniment.server.ledger.records import Actor
 from muniment.server.policy.records import Bundle
 from muniment.server.ports.blobs import Blobs
 from muniment.server.ports.clock import FixedClock
@@ -166,6 +168,24 @@ async def test_who_made_it_owns_the_asset_or_governs_ends_it(
 
 
 # --- binding -------------------------------------------------------------------------------------
+
+
+async def test_binding_anew_waits_for_the_end_of_the_binding(
+    registry: RegistrySimulator, clock: FixedClock
+) -> None:
+    consumer = registry.as_(Role.CONSUMER)
+    one = await bound(consumer, version="1.0.0")
+    async with registry.deps.db.transaction() as tx:
+        by = By(Actor("person", "ada"), clock.now(), clock.new_id)
+        await serving.end(tx, uuid.UUID(one["id"]), "gone", by)
+        anew = asyncio.create_task(consumer.post(BIND, json={**CHECKOUT, "version": "2.0.0"}))
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        while not await tx.fetchval(waiting):
+            assert not anew.done()
+            await asyncio.sleep(0)
+    answer = await anew
+    assert (answer.status_code, answer.json()["replaced"]) == (201, None)
+    assert await acts(registry) == ["consumer.bind", "consumer.end", "consumer.bind"]
 
 
 async def test_new_use_is_bound_once(registry: RegistrySimulator) -> None:

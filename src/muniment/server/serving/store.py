@@ -168,10 +168,13 @@ async def insert_acknowledgement(  # noqa: PLR0917 -- the parts of one row
     )
 
 
-async def current(tx: Tx, asset_id: uuid.UUID, use: Use) -> Binding | None:
-    """Return the current binding of a use, if there is one."""
+async def current(tx: Tx, asset_id: uuid.UUID, use: Use, *, lock: bool = False) -> Binding | None:
+    """Return the current binding of a use, if there is one; with `lock`, nobody else ends it until `tx` does."""
     row = await tx.fetchrow(
-        "SELECT" + _BINDING + " WHERE b.use_sha256 = $1 AND b.ended_at IS NULL",
+        "SELECT"
+        + _BINDING
+        + " WHERE b.use_sha256 = $1 AND b.ended_at IS NULL"
+        + (" FOR UPDATE OF b" if lock else ""),
         key_of(asset_id, use).raw,
     )
     return None if row is None else to_binding(row)

@@ -67,7 +67,7 @@ async def bind(
     version = await _version(tx, asset, wanted)
     namespace = await catalog.get_namespace(tx, asset.ref.namespace)
     pinned = None if wanted.version is None else version.id
-    there = await store.current(tx, asset.id, wanted.use)
+    there = await store.current(tx, asset.id, wanted.use, lock=not dry_run)
     if there is not None and there.version_id == pinned:
         return Bound(there, version, namespace.state.mode, new=False)
     judged = await Asking(tx, engines, by.at).judge(version, asset, wanted.use)
