@@ -459,3 +459,25 @@ async def test_a_version_that_is_written_by_hand_is_not_hidden_beside_one_that_i
             assert "the model 'default/fraud' has the digest of a version" in answer.text
             assert "--pin" in answer.text
         fine(await fleet.viewer.get(f"/api/v1/composites/{cvi}"))
+
+
+async def test_verdicts_on_a_whole_are_listed_to_who_may_read_every_part(fleet: Fleet) -> None:
+    await fleet.version("fraud")
+    await fleet.version("other-prompt", namespace="team-a")
+    some = await fleet.composite("fraud@1")
+    whole = await fleet.composite("fraud@1", "team-a/other-prompt@1")
+    for cvi in (some, whole, some, whole):
+        assert (await fleet.promote(cvi)).status_code == 403
+    registry = fleet.room.house.registry
+    verdicts = "/api/v1/policy/verdicts"
+    part = registry.as_(Role.VIEWER, Scope("default"))
+    first = fine(await part.get(verdicts, params={"limit": 1}))
+    then = fine(await part.get(verdicts, params={"cursor": first["next_cursor"]}))
+    listed = [*first["items"], *then["items"]]
+    assert [one["subject"] for one in listed] == [some, some]
+    assert (then["next_cursor"], len({one["id"] for one in listed})) == (None, 2)
+    assert fine(await part.get(verdicts, params={"composite": whole}))["items"] == []
+    both_of = (Grant(Role.VIEWER, Scope("default")), Grant(Role.VIEWER, Scope("team-a")))
+    all_of_it = registry.with_grants(*both_of)
+    assert len(fine(await all_of_it.get(verdicts))["items"]) == 4
+    assert len(fine(await fleet.room.admin.get(verdicts))["items"]) == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,6 +54,10 @@ async def bound_by(tx: Tx, entry_ids: Sequence[uuid.UUID]) -> Mapping[uuid.UUID,
     return await _bound(tx, entry_ids)
 
 
+#: Says of a composite whether somebody may read all of it.
+Sees = Callable[[str], Awaitable[bool]]
+
+
 @dataclass(frozen=True, slots=True)
 class Full:
     """A verdict with what the entry of its act says: `judged` is as `judged_payload` wrote it."""
@@ -73,6 +78,30 @@ async def get(tx: Tx, verdict_id: uuid.UUID) -> Full:
         raise NotFound(f"there is no verdict {verdict_id}")
     entry = await ledger.entry(tx, stored.entry_id)
     return Full(stored, entry, folding.judged_of(entry))
+
+
+async def page(tx: Tx, wanted: store.Wanted, sees: Sees) -> list[StoredVerdict]:
+    """Return verdicts, the latest first, at most `wanted.limit`.
+
+    Of composites only those of which `sees` says that every member may be read: asked once for each.
+    """
+    found: list[StoredVerdict] = []
+    seen: dict[str, bool] = {}
+    before = wanted.before
+    while True:
+        limit = wanted.limit - len(found)
+        hidden = frozenset(cvi for cvi, may in seen.items() if not may)
+        rows = await store.page(
+            tx, dataclasses.replace(wanted, before=before, hidden=hidden, limit=limit)
+        )
+        for one in rows:
+            if one.composite is not None and one.composite not in seen:
+                seen[one.composite] = await sees(one.composite)
+            if one.composite is None or seen[one.composite]:
+                found.append(one)
+        if len(rows) < limit or len(found) == wanted.limit:
+            return found
+        before = rows[-1].id
 
 
 async def batch(

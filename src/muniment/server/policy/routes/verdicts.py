@@ -105,7 +105,7 @@ async def list_(call: Call, tx: Tx) -> Reply:
         before=parts.position(asked.cursor),
         limit=asked.limit + 1,
     )
-    found = await store.page(tx, wanted)
+    found = await reads.page(tx, wanted, lambda cvi: _sees(call, tx, cvi))
     more = len(found) > asked.limit
     cursor = {"id": str(found[asked.limit - 1].id)} if more else None
     return Reply(Page(*cut([_body(one) for one in found], asked.limit, cursor)))
@@ -167,10 +167,24 @@ async def _get(call: Call, tx: Tx) -> reads.Full:
 
 async def _require_whole(call: Call, tx: Tx, cvi: str) -> None:
     """Go on only if the caller may read all of a composite: what was judged is of all of it."""
+    for scope in await _parts_of(tx, cvi):
+        call.require(Verb.READ, scope)
+
+
+async def _sees(call: Call, tx: Tx, cvi: str) -> bool:
+    if visible_scopes(call.caller.grants) is None:
+        return True
+    return all(call.may(Verb.READ, scope) for scope in await _parts_of(tx, cvi))
+
+
+async def _parts_of(tx: Tx, cvi: str) -> list[Scope]:
+    """Return what has to be read to see a composite: its namespace, and every member's asset."""
     composite = await composites.get(tx, cvi)
-    call.require(Verb.READ, Scope(composite.namespace))
-    for one in await composites.members(tx, composite):
-        call.require(Verb.READ, Scope(str(one.ref.asset.namespace), str(one.ref.asset.name)))
+    assets = [one.ref.asset for one in await composites.members(tx, composite)]
+    return [
+        Scope(composite.namespace),
+        *(Scope(str(one.namespace), str(one.name)) for one in assets),
+    ]
 
 
 def _body(one: StoredVerdict) -> StoredVerdictBody:

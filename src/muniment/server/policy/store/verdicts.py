@@ -53,13 +53,15 @@ _VERDICT: Final[LiteralString] = """
 class Wanted:
     """Which verdicts: of what lies in `scopes` (None: any), before an id.
 
-    Of an asset, of a version alone, or of a composite, which is seen by who may read its namespace.
+    Of an asset, of a version alone, or of a composite, which is seen by who may read its namespace and is
+    not `hidden`.
     """
 
     scopes: list[Scope] | None
     asset_id: uuid.UUID | None = None
     version_id: uuid.UUID | None = None
     composite: str | None = None
+    hidden: frozenset[str] = frozenset()
     step: str | None = None
     decision: str | None = None
     before: uuid.UUID | None = None
@@ -84,6 +86,7 @@ async def page(tx: Tx, wanted: Wanted) -> list[StoredVerdict]:
           AND ($4::uuid IS NULL OR p.asset_id = $4)
           AND ($5::uuid IS NULL OR p.version_id = $5 AND p.composite IS NULL)
           AND ($10::text IS NULL OR p.composite = $10)
+          AND (p.composite IS NULL OR p.composite <> ALL($11::text[]))
           AND ($6::text IS NULL OR p.step = $6) AND ($7::text IS NULL OR p.decision = $7)
           AND ($8::uuid IS NULL OR p.id < $8)
         ORDER BY p.id DESC LIMIT $9
@@ -98,6 +101,7 @@ async def page(tx: Tx, wanted: Wanted) -> list[StoredVerdict]:
         wanted.before,
         wanted.limit,
         wanted.composite,
+        sorted(wanted.hidden),
     )
     return [_verdict(row) for row in rows]
 
