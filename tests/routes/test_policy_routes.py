@@ -391,6 +391,31 @@ async def test_an_old_simulation_is_no_ground(
     await agrees(db)
 
 
+async def test_what_a_newer_simulation_found_is_acknowledged_however_fresh_the_first_is(
+    registry: RegistrySimulator, db: PostgresDatabase, clock: FixedClock
+) -> None:
+    first = await begin(db, clock, made_of(STRICT))
+    ada, governor = registry.as_(Role.ADMIN), registry.as_(Role.APPROVER_GOVERNANCE)
+    lately = BODY.replace("quarantined\n", "quarantined; input.at < 1790000000 }\n")
+    lately = lately.replace("if input", "if { input")
+    draft = {**STRICT, "rules/1.rego": rule(lately, rule_class="critical_safety")}
+    digest = (await push(ada, draft)).json()["digest"]
+    assert (await simulated(registry, digest))["result"]["to_acknowledge"] == []
+    body = {"digest": digest, "reason": "too strict"}
+    one = f"{ACTIVATIONS}/{(await ada.post(ACTIVATIONS, json=body)).json()['id']}"
+    await judged(registry, first, {"at": 1790000000})
+    clock.advance(dt.timedelta(seconds=1))
+    newer = await simulated(registry, digest)
+    assert newer["result"]["to_acknowledge"] == ["SEC-001"]
+    blind = await governor.post(f"{one}/approve", json={"reason": "ok"})
+    assert (blind.status_code, "--weakens SEC-001" in blind.text) == (422, True)
+    yes = {"reason": "we want that", "weakens": ["SEC-001"]}
+    done = (await governor.post(f"{one}/approve", json=yes)).json()
+    entry = (await ada.get(f"/api/v1/log/entries/{done['approved']['entry_id']}")).json()
+    assert entry["payload"]["simulation"]["id"] == newer["id"]
+    await agrees(db)
+
+
 async def judged_again(
     registry: RegistrySimulator, first: Bundle, version: Version | None = None
 ) -> Version:

@@ -375,7 +375,7 @@ def test_a_simulation_that_does_not_know_what_was_judged_since_is_good_for_a_day
     until, later = uuid.UUID(int=1), uuid.UUID(int=2)
     one = Simulation(
         id=uuid.UUID(int=3), digest="1" * 64, against="0" * 64, until=until, total_count=1,
-        done_count=1, after=until, result={}, problem=None, asked_at=AT, actor=ADA,
+        done_count=1, after=until, result={"fixtures": {}}, problem=None, asked_at=AT, actor=ADA,
     )  # fmt: skip
     activating.check_fresh(one, until, AT + 400 * DAY)
     activating.check_fresh(one, later, AT + DAY)
@@ -384,6 +384,10 @@ def test_a_simulation_that_does_not_know_what_was_judged_since_is_good_for_a_day
         activating.check_fresh(one, later, AT + DAY + dt.timedelta(seconds=1))
     with pytest.raises(LifecycleConflict, match="simulate it again"):
         activating.check_fresh(None, until, AT)
+    older = dataclasses.replace(one, result={"safety": []})
+    with pytest.raises(LifecycleConflict, match="before the fixtures"):
+        activating.check_fresh(older, until, AT)
+    assert activating.asked_fixtures(dataclasses.replace(one, result=None))
 
 
 def entry(act: str, payload: Any, actor: Actor = ADA, at: dt.datetime = AT) -> Recorded:

@@ -140,8 +140,8 @@ async def approve(  # noqa: PLR0917 -- what the act is
     rules.check_base(one, in_force)
     rules.check_alone(await store.scheduled(tx, by.at))
     assert one.simulation is not None  # only the first of a registry has none, and it is not open
-    newer = await _newer(tx, one, in_force, by.at)
-    standing_on = one.simulation if newer is None else newer
+    standing_on = await _newest(tx, one, in_force, by.at)
+    newer = None if standing_on["id"] == one.simulation["id"] else standing_on
     rules.check_acknowledged([one.simulation["result"], standing_on["result"]], weakens)
     approved = Decided(by.at, by.actor, reason, by.new_id())
     effective = rules.effective_at(one, by.at)
@@ -165,17 +165,10 @@ async def _not_so(tx: Tx, by: By, came_in: CameIn | None) -> str:
     return "" if in_force is None else rules.refusal_of_login(in_force.data, came_in)
 
 
-async def _newer(
-    tx: Tx, one: Activation, in_force: str | None, at: dt.datetime
-) -> dict[str, Any] | None:
-    """Return the newest simulation of a proposal's bundle where its own is not fresh any more."""
-    assert one.simulation is not None
-    newest = await verdicts.newest(tx)
-    own = await simulations.find(tx, uuid.UUID(one.simulation["id"]))
-    if own is not None and rules.is_fresh(own, newest, at):
-        return None
+async def _newest(tx: Tx, one: Activation, in_force: str | None, at: dt.datetime) -> dict[str, Any]:
+    """Return the newest simulation of a proposal's bundle: what it found is known, whatever its own did."""
     found = await simulations.newest_done(tx, one.digest, in_force)
-    rules.check_fresh(found, newest, at)
+    rules.check_fresh(found, await verdicts.newest(tx), at)
     assert found is not None
     assert found.result is not None
     return attached(found.id, found.result)

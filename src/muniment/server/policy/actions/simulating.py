@@ -27,6 +27,7 @@ from muniment.server.policy.records import (
     Verdict,
 )
 from muniment.server.policy.rules import simulating, verdicts
+from muniment.server.policy.rules.activating import asked_fixtures
 from muniment.server.policy.rules.simulating import Difference, Kind
 from muniment.server.policy.store import activations, bundles
 from muniment.server.policy.store import simulations as store
@@ -58,7 +59,8 @@ async def ask(tx: Tx, digest: str, by: By) -> Simulation:
     if against is None:
         raise Unavailable("no policy is in force: there is nothing to simulate against")
     last = await store.newest(tx, digest, against)
-    if last is not None and last.problem is None and last.until == await stored.newest(tx):
+    usable = last is not None and last.problem is None and asked_fixtures(last)
+    if last is not None and usable and last.until == await stored.newest(tx):
         return last
     made = await store.insert(
         tx, by.new_id(), digest=digest, against=against, at=by.at, actor=by.actor

@@ -5,6 +5,7 @@
    one administrator with a token made for another would be two people, and take that rule away.
 2. A proposal stands on a simulation of its bundle against what is in force; if that changed, it is void.
    Proposed and approved it is within a day of a simulation that covers every verdict, or while one does.
+   What the newest one found is acknowledged too, however fresh the proposal's own is.
 3. It is in force from its date on, and never before it was approved.
 4. What would weaken a rule of class `critical_safety`, or ask less by a table, is approved by naming that.
 5. It may be withdrawn until it is in force; after that only another replaces it.
@@ -116,8 +117,16 @@ def check_alone(scheduled: uuid.UUID | None) -> None:
 
 
 def is_fresh(one: Simulation, newest: uuid.UUID | None, at: dt.datetime) -> bool:
-    """Say whether a simulation covers all verdicts up to `newest`, the last; or is of the last day."""
-    return one.until == newest or at - one.asked_at <= FRESH
+    """Say whether a simulation covers all verdicts up to `newest`, the last; or is of the last day.
+
+    One that was done before fixtures were asked is not.
+    """
+    return asked_fixtures(one) and (one.until == newest or at - one.asked_at <= FRESH)
+
+
+def asked_fixtures(one: Simulation) -> bool:
+    """Say whether a simulation asked, or will ask, the fixtures of what is in force."""
+    return one.result is None or "fixtures" in one.result
 
 
 def check_fresh(one: Simulation | None, newest: uuid.UUID | None, at: dt.datetime) -> None:
@@ -128,6 +137,11 @@ def check_fresh(one: Simulation | None, newest: uuid.UUID | None, at: dt.datetim
     """
     if one is not None and is_fresh(one, newest, at):
         return
+    if one is not None and not asked_fixtures(one):
+        raise LifecycleConflict(
+            "it was simulated before the fixtures of what is in force were asked too: simulate it again"
+            f" (`muniment policy simulate {one.digest}`), and repeat this"
+        )
     when = "" if one is None else f" since it was simulated on {one.asked_at:%Y-%m-%d %H:%M}Z"
     digest = "DIGEST" if one is None else one.digest
     raise LifecycleConflict(
