@@ -191,3 +191,66 @@ async def test_what_staging_has_as_a_composite_goes_to_production_alone(fleet: F
     await alone(fleet, "fraud", 1)
     assert (await to_stage(fleet, "fraud", 1)).status_code == 200
     assert await fleet.live("fraud") == {"fraud": [("1.0.0", None)]}
+
+
+async def test_what_another_systems_composite_has_as_well_stays_as_its_own(fleet: Fleet) -> None:
+    await versions(fleet, "fraud@1", "fraud-prompt@1", "churn@1", "churn@2")
+    one = await composite(fleet, "fraud@1", "fraud-prompt@1")
+    shared = await composite(fleet, "churn@1", "fraud-prompt@1", system="churn")
+    less = await composite(fleet, "churn@2", system="churn")
+    every = ("churn", *BOTH)
+    for cvi in (one, shared):
+        fine(await fleet.promote(cvi))
+    decision = fine(await fleet.viewer.get(f"{DEFAULT}/fraud/deployments"))["items"][0]
+    assert (await fleet.live("fraud-prompt"))["fraud-prompt"] == [("1.0.0", shared)]
+    assert fine(await fleet.promote(less, dry_run=True))["left"] == []
+    assert fine(await fleet.promote(less))["left"] == []
+    mine = {name: [("1.0.0", one)] for name in BOTH}
+    assert await fleet.live(*every) == {"churn": [("2.0.0", less)], **mine}
+    assert await fleet.champions(*every) == ["2.0.0", "1.0.0", "1.0.0"]
+    assert await fleet.room.acts("version.hand_over") == ["version.hand_over"]
+    shown = fine(await fleet.viewer.get(f"{DEFAULT}/fraud-prompt/deployments"))["items"]
+    assert (shown[0]["decision_id"], shown[0]["ended_at"]) == (decision["decision_id"], None)
+    assert shown[1]["ended_as"] == "superseded"
+    # Going back takes the prompt along again; and so does no withdrawal.
+    assert fine(await back(fleet, "churn"))["composite"] == shared
+    url = f"/api/v1/composites/{shared}/withdraw"
+    ended = fine(await fleet.room.person("security").post(url, json=REASON))["ended"]
+    assert [each["asset"] for each in ended] == ["churn"]
+    assert await fleet.live(*every) == {"churn": [], **mine}
+    assert await fleet.champions(*every) == [None, "1.0.0", "1.0.0"]
+    ended = fine(await fleet.room.admin.post(f"/api/v1/composites/{one}/withdraw", json=REASON))
+    assert [each["asset"] for each in ended["ended"]] == ["fraud", "fraud-prompt"]
+    assert await fleet.champions(*every) == [None] * 3
+
+
+async def test_what_is_found_through_no_alias_goes_with_its_composite(fleet: Fleet) -> None:
+    elsewhere = {"production_aliases": ["prod"]}
+    for number in ("1.0.0", "2.0.0"):
+        await fleet.version("fraud", number)
+        await fleet.version("fraud-prompt", number, namespace="team-a")
+    for namespace, more in (("default", {}), ("team-a", elsewhere)):
+        body = {"mode": "observe", "reason": "trial", **more}
+        fine(await fleet.room.admin.patch(f"/api/v1/namespaces/{namespace}", json=body))
+    one, other = [
+        await fleet.composite(f"fraud@{number}", f"team-a/fraud-prompt@{number}")
+        for number in ("1.0.0", "2.0.0")
+    ]
+    listed = "/api/v1/assets/team-a/fraud-prompt"
+
+    async def live() -> list[tuple[str, str | None]]:
+        query = {**PRODUCTION, "live": "true"}
+        answer = await fleet.room.admin.get(f"{listed}/deployments", params=query)
+        assert {each["alias"] for each in fine(answer)["items"]} <= {None}
+        return [(each["version"], each["composite"]) for each in fine(answer)["items"]]
+
+    for cvi in (one, other):
+        fine(await fleet.promote(cvi, fleet.room.admin))
+    assert await live() == [("2.0.0", other)]
+    url = f"{DEFAULT}/fraud/rollback"
+    assert fine(await fleet.room.admin.post(url, json=REASON))["composite"] == one
+    assert (await live(), await fleet.champions("fraud")) == ([("1.0.0", one)], ["1.0.0"])
+    # From the side of what is found through none, too.
+    fine(await fleet.promote(other, fleet.room.admin))
+    assert fine(await fleet.room.admin.post(f"{listed}/rollback", json=REASON))["composite"] == one
+    assert (await live(), await fleet.champions("fraud")) == ([("1.0.0", one)], ["1.0.0"])

@@ -67,6 +67,7 @@ KNOWN: Final = (
     "version.abandon",
     "version.annotate",
     "version.deprecate",
+    "version.hand_over",
     "version.promote",
     "version.quarantine",
     "version.register",

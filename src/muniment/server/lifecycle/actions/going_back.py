@@ -229,12 +229,10 @@ async def _approved(tx: Tx, back: Back, version: Version) -> bool:
 async def _whole(tx: Tx, back: Back, leaving: Deployment, whole: Whole) -> Promoted | Refusal:
     """Go back to a composite: every version in it."""
     environment = back.environment
-    alias = None if leaving.alias is None else Alias(leaving.alias)
-
     held = None
     if not back.dry_run:
-        held = await wholes.lock(tx, whole.members, await _ending(tx, leaving))
-    ending = await _ending(tx, leaving)
+        held = await wholes.lock(tx, whole.members, (await _ending(tx, leaving))[1])
+    alias, ending = await _ending(tx, leaving)
     promotion = Promotion(
         version=whole.members[0].ref,
         environment=environment.name,
@@ -265,8 +263,8 @@ async def _out_of_whole(
     environment, ref = back.environment, VersionRef(back.asset.ref, version.version)
     held = None
     if not back.dry_run:
-        held = await wholes.lock(tx, (), await _ending(tx, leaving))
-    ending = await _ending(tx, leaving)
+        held = await wholes.lock(tx, (), (await _ending(tx, leaving))[1])
+    _, ending = await _ending(tx, leaving)
     executor = back.whose.executor(back.asset.ref)
     question = await questions.ask(tx, ref, environment, executor, locked=False)
     promotion = Promotion(
@@ -293,17 +291,24 @@ async def _with_left(
     """Return the question with what else ends, if all of it is locked, and who asks may stop it."""
     question = await wholes.with_left(tx, question, ending, back.whose)
     wholes.check_held(question, held)
-    refs = [part.asset.ref for part in (*question.parts, *question.left)]
+    refs = [part.asset.ref for part in (*question.parts, *question.gone)]
     wholes.check_each(refs, back.whose.may_stop, "stop", f"going back to {question.name} changes")
     return question
 
 
-async def _ending(tx: Tx, leaving: Deployment) -> list[Deployment]:
-    """Return what ends with a deployment: all that is found so of the composite it is a part of."""
-    if leaving.composite is None:
-        return [leaving]
-    live = await store.live_of_composite(tx, leaving.composite, leaving.environment)
-    return [one for one in live if one.alias == leaving.alias]
+async def _ending(tx: Tx, leaving: Deployment) -> tuple[Alias | None, list[Deployment]]:
+    """Return what ends with a deployment, all that is found with it of its composite; and through which alias.
+
+    Of what is found through none (its namespace resolves no such alias) it is that of the composite's others.
+    """
+    name, live = leaving.alias, [leaving]
+    if leaving.composite is not None:
+        live = await store.live_of_composite(tx, leaving.composite, leaving.environment)
+        names = sorted({one.alias for one in live if one.alias is not None})
+        if name is None and names:
+            name = "champion" if "champion" in names else names[0]
+        live = await wholes.found_with(tx, live, name)
+    return (None if name is None else Alias(name)), live
 
 
 async def _from_whole(tx: Tx, back: Back, leaving: Deployment) -> earlier.Target | None:

@@ -15,6 +15,7 @@ from muniment.server.lifecycle.actions import entries, standings, wholes
 from muniment.server.lifecycle.actions import question as questions
 from muniment.server.lifecycle.actions.question import Part, Question
 from muniment.server.lifecycle.records import Deployment, EndedAs, Executor, Payload, Whole, Whose
+from muniment.server.lifecycle.rules import folding
 from muniment.server.lifecycle.store import deployments as store
 from muniment.server.policy.records import Decision, Verdict
 from muniment.server.ports.db import Tx
@@ -57,6 +58,8 @@ async def withdraw_whole(  # noqa: PLR0917 -- what is to leave, and who says so
 ) -> tuple[Deployment, ...]:
     """Take all that is deployed as part of a composite out of an environment; return what ended.
 
+    What another composite there has as well stays, as a part of that, and is not returned.
+
     Raises:
         NotAllowed: who asks may not stop some of its versions; all are named.
         BadBody: there is no such environment, or no reason.
@@ -71,11 +74,44 @@ async def withdraw_whole(  # noqa: PLR0917 -- what is to leave, and who says so
     held = await wholes.lock(tx, (), await store.live_of_composite(tx, cvi, place.name))
     live = await store.live_of_composite(tx, cvi, place.name)
     parts = await wholes.leaving(tx, live, place, whose)
-    question = Question(parts, place, _UNASKED, whole.composite)
+    question = Question(parts, place, _UNASKED, whole.composite, left=parts)
     wholes.check_held(question, held)
-    for part in question.parts:
-        await leave(tx, question, part, by, reason)
-    return tuple(one for part in question.parts for one in part.ends)
+    for part in question.left:
+        await leave_or_hand_over(tx, question, part, by, reason, EndedAs.WITHDRAWN)
+    return tuple(one for part in question.gone for one in part.ends)
+
+
+async def leave_or_hand_over(  # noqa: PLR0917 -- who leaves, and the parts of an act
+    tx: Tx, question: Question, part: Part, by: By, reason: str, ended_as: EndedAs
+) -> None:
+    """Take a version out; one that another composite there has as well is from now on that one's."""
+    if part.heir is None:
+        await leave(tx, question, part, by, reason, ended_as=ended_as)
+        return
+    entry_id, [ended] = by.new_id(), part.ends
+    at = questions.after(part.ends, by.at)
+    new = dataclasses.replace(
+        ended,
+        id=by.new_id(),
+        since=at,
+        actor=by.actor,
+        reason=reason,
+        entry_id=entry_id,
+        decision_id=part.heir.decision_id,
+        composite=part.heir.composite,
+    )
+    await store.end_deployments(tx, [ended.id], EndedAs.SUPERSEDED, at, by.actor, entry_id)
+    await store.insert_deployment(tx, new)
+    done = entries.act_of(part, "version.hand_over", by, entry_id, at, reason)
+    changes = {"composite": (ended.composite, new.composite)}
+    payload: Payload = {
+        "deployment": folding.deployment_json(new),
+        "ended": [str(ended.id)],
+        "ended_as": EndedAs.SUPERSEDED.value,
+        "alias_moves": [],
+    }
+    done = dataclasses.replace(done, changes=changes)
+    await entries.log(tx, question, part, done, payload, carried_out=True)
 
 
 async def leave(

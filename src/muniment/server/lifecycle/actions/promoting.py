@@ -140,7 +140,7 @@ async def _carry_out(  # noqa: PLR0917 -- the parts of one act
     at = await _moment(tx, question, by.at)
     by = dataclasses.replace(by, at=at)
     for part in question.left:
-        await leaving.leave(tx, question, part, by, wanted.reason, ended_as=act.ended_as)
+        await leaving.leave_or_hand_over(tx, question, part, by, wanted.reason, act.ended_as)
     found = [await _place(tx, question, part, wanted, by, act, ports) for part in question.parts]
     return _promoted(question, found)
 
@@ -266,5 +266,5 @@ def _promoted(question: Question, found: list[Placed]) -> Promoted:
         warnings=tuple(warnings),
         judged=question.judged,
         composite=question.cvi,
-        left=tuple(one for part in question.left for one in part.ends),
+        left=tuple(one for part in question.gone for one in part.ends),
     )

@@ -39,7 +39,7 @@ class Part:
 
     `alias` is how it will be found, and `ends` are the deployments of its asset that end with that.
     `around` are those that production has of composites with a version of its asset, where a version
-    alone may be deployed.
+    alone may be deployed. `heir` is of another composite that has a version that leaves, and gets it.
     """
 
     asset: Asset
@@ -50,6 +50,7 @@ class Part:
     alias: Alias | None = None
     ends: tuple[Deployment, ...] = ()
     around: Sequence[Deployment] = ()
+    heir: Deployment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,11 @@ class Question:
     def cvi(self) -> str | None:
         """The composite's identifier; None of a version alone."""
         return None if self.composite is None else self.composite.cvi
+
+    @property
+    def gone(self) -> tuple[Part, ...]:
+        """What is taken out: what leaves, and no other composite there has."""
+        return tuple(part for part in self.left if part.heir is None)
 
     @property
     def name(self) -> str:

@@ -83,7 +83,7 @@ async def ask(
     check_apart(question)
     question = await replacing(tx, question, whose)
     check_held(question, held)
-    left = [part.asset.ref for part in question.left]
+    left = [part.asset.ref for part in question.gone]
     which = f"are found with what {question.name} takes the place of, and would go"
     check_each(left, lambda ref: whose.executor(ref).may, "promote", which)
     return question
@@ -114,9 +114,16 @@ async def _locked(tx: Tx, whole: Whole, environment: Environment) -> frozenset[u
 async def lock(
     tx: Tx, members: Iterable[Member], live: Iterable[Deployment]
 ) -> frozenset[uuid.UUID]:
-    """Lock the assets of members and of deployments, in the order of their ids, which are returned."""
+    """Lock the assets of members and of deployments, in the order of their ids, which are returned.
+
+    And those of other composites that get what leaves, so that these do not leave meanwhile.
+    """
     refs = {one.asset_id: one.ref.asset for one in members}
-    refs |= {one.asset_id: one.asset for one in live if one.asset is not None}
+    ending = [one for one in live if one.asset_id not in refs]
+    for one in ending:
+        for each in (one, *await store.heirs(tx, one)):
+            if each.asset is not None:
+                refs[each.asset_id] = each.asset
     for asset_id in sorted(refs):
         await catalog.lock_asset(tx, refs[asset_id])
     return frozenset(refs)
@@ -129,6 +136,7 @@ def check_held(question: Question, held: frozenset[uuid.UUID] | None) -> None:
         StaleRevision: some of it is not: what it takes the place of changed before the locks were had.
     """
     about = {part.asset.id for part in (*question.parts, *question.left)}
+    about |= {part.heir.asset_id for part in question.left if part.heir is not None}
     if held is not None and not about <= held:
         raise StaleRevision("what would be taken out changed meanwhile; repeat")
 
@@ -176,7 +184,7 @@ async def _before(tx: Tx, question: Question) -> tuple[Question, list[Deployment
         other = await composites.get(tx, str(cvi))
         if (other.namespace, other.system) == (mine.namespace, mine.system):
             live = await store.live_of_composite(tx, other.cvi, question.environment.name)
-            found += [one for one in live if one.alias == alias]
+            found += await found_with(tx, live, alias)
         else:
             elsewhere.add(other.cvi)
     parts = [_sharing(part, elsewhere) for part in question.parts] if elsewhere else question.parts
@@ -191,27 +199,68 @@ def _sharing(part: Part, elsewhere: Collection[str]) -> Part:
     return dataclasses.replace(part, facts=dataclasses.replace(part.facts, shared_with=shared))
 
 
+async def found_with(tx: Tx, live: Iterable[Deployment], alias: str | None) -> list[Deployment]:
+    """Return those of a composite's live deployments that are found with what an alias leads to.
+
+    Namespaces say themselves which aliases production resolves: what is of one that does not resolve this
+    one is found without it.
+    """
+    found = []
+    for one in live:
+        same = one.alias == alias
+        if not same and one.alias is None and alias is not None and one.asset is not None:
+            namespace = await catalog.get_namespace(tx, one.asset.namespace)
+            same = not catalog.resolves(namespace.state, Alias(alias))
+        if same:
+            found.append(one)
+    return found
+
+
 async def with_left(
     tx: Tx, question: Question, ending: Sequence[Deployment], whose: Whose
 ) -> Question:
-    """Return the question with those of `ending` whose assets it does not deploy, to be taken out."""
-    staying = {part.asset.id for part in question.parts}
+    """Return the question with those of `ending` whose assets it does not deploy, to be taken out.
+
+    Of the assets that it does deploy they end as well.
+    """
+    parts = []
+    known = {one.id for part in question.parts for one in part.ends}
+    for part in question.parts:
+        more = [one for one in ending if one.asset_id == part.asset.id and one.id not in known]
+        known |= {one.id for one in more}
+        parts.append(dataclasses.replace(part, ends=(*part.ends, *more)))
+    staying = {part.asset.id for part in parts}
     gone = [one for one in ending if one.asset_id not in staying]
-    return dataclasses.replace(question, left=await leaving(tx, gone, question.environment, whose))
+    left = await leaving(tx, gone, question.environment, whose, known)
+    return dataclasses.replace(question, parts=tuple(parts), left=left)
 
 
 async def leaving(
-    tx: Tx, ending: Sequence[Deployment], environment: Environment, whose: Whose
+    tx: Tx,
+    ending: Sequence[Deployment],
+    environment: Environment,
+    whose: Whose,
+    also: Collection[uuid.UUID] = (),
 ) -> tuple[Part, ...]:
-    """Return the versions that leave an environment with these deployments, by the ids of their assets."""
-    by_version: dict[uuid.UUID, list[Deployment]] = {}
+    """Return the versions that leave an environment with these deployments, by the ids of their assets.
+
+    What another composite has that stays there is a part of its own, with its heir. `also` are deployments
+    that end besides.
+    """
+    ids = {one.id for one in ending} | set(also)
+    groups: dict[tuple[uuid.UUID, uuid.UUID | None], list[Deployment]] = {}
+    heirs: dict[uuid.UUID, Deployment] = {}
     for one in sorted(ending, key=lambda one: (one.asset_id, one.version_id, one.id)):
-        by_version.setdefault(one.version_id, []).append(one)
+        heir = next((each for each in await store.heirs(tx, one) if each.id not in ids), None)
+        if heir is not None:
+            heirs[one.id] = heir
+        groups.setdefault((one.version_id, None if heir is None else one.id), []).append(one)
     parts = []
-    for version_id, ends in by_version.items():
+    for (version_id, handed), ends in groups.items():
         version = await catalog.version_by_id(tx, version_id)
         asset = await catalog.get_asset(tx, version.asset)
         ref, executor = VersionRef(version.asset, version.version), whose.executor(version.asset)
         part = await questions.part_of(tx, asset, ref, environment, executor, leaving=True)
-        parts.append(dataclasses.replace(part, ends=tuple(ends)))
+        heir = None if handed is None else heirs[handed]
+        parts.append(dataclasses.replace(part, ends=tuple(ends), heir=heir))
     return tuple(parts)

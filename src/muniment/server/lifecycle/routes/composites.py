@@ -34,7 +34,7 @@ _ONE: Final = "/api/v1/composites/{cvi}"
 
 
 class CompositeWithdrawnBody(msgspec.Struct, frozen=True, kw_only=True):
-    """The deployments that ended."""
+    """The deployments that ended, without those that another composite there has from now on."""
 
     composite: str
     ended: list[bodies.DeploymentBody]

@@ -151,6 +151,27 @@ async def live_around(
     return [to_deployment(row) for row in rows]
 
 
+async def heirs(tx: Tx, leaving: Deployment) -> list[Deployment]:
+    """Return what is live, found so, of other composites that were deployed there with the same version."""
+    rows = await tx.fetch(
+        _DEPLOYMENT
+        + """
+        WHERE d.environment = $3 AND d.ended_at IS NULL AND d.composite <> $4
+          AND (d.alias IS NULL OR $5::text IS NULL OR d.alias = $5) AND EXISTS (
+            SELECT FROM deployment o
+            WHERE o.asset_id = $1 AND o.version_id = $2 AND o.environment = $3
+              AND o.composite = d.composite)
+        """
+        + _LATEST_FIRST,
+        leaving.asset_id,
+        leaving.version_id,
+        leaving.environment,
+        leaving.composite,
+        leaving.alias,
+    )
+    return [to_deployment(row) for row in rows]
+
+
 async def live_with(tx: Tx, asset_id: uuid.UUID, environment: str) -> list[Deployment]:
     """Return what is live in an environment of composites that an asset was ever deployed with there.
 
