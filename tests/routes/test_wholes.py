@@ -129,12 +129,13 @@ async def sneak(fleet: Fleet, cvi: str) -> None:
         await pipeline.post(f"{prompt}/versions/2.0.0/promote", json=PRODUCTION),
         await pipeline.put(f"{prompt}/aliases/champion", json={"version": "2.0.0"}),
         await pipeline.post(mlflow, json=move),
-        await fleet.room.admin.post(f"{prompt}/rollback", json={**REASON, "to": "2.0.0"}),
     ):
         assert answer.status_code == 403, answer.text
         assert "COMP-001" in answer.text
         assert cvi in answer.text
         assert "muniment composite create" in answer.text
+    back = await fleet.room.admin.post(f"{prompt}/rollback", json={**REASON, "to": "2.0.0"})
+    assert (back.status_code, "was never in production as champion" in back.text) == (409, True)
     assert await fleet.champions("fraud-prompt") == ["1.0.0"]
     # What is there already stays there: asking for it is no act.
     same = await pipeline.put(f"{prompt}/aliases/champion", json={"version": "1.0.0"})
@@ -481,3 +482,27 @@ async def test_verdicts_on_a_whole_are_listed_to_who_may_read_every_part(fleet: 
     all_of_it = registry.with_grants(*both_of)
     assert len(fine(await all_of_it.get(verdicts))["items"]) == 4
     assert len(fine(await fleet.room.admin.get(verdicts))["items"]) == 4
+
+
+async def test_nothing_starts_by_going_back(fleet: Fleet) -> None:
+    """Neither a version that never was there, nor a composite that was found there as another alias."""
+    for version in ("1.0.0", "2.0.0"):
+        await fleet.version("churn", version)
+        asked = await fleet.room.ask(f"{DEFAULT}/churn/versions/{version}")
+        await fleet.room.approve(asked["id"], "product", "platform")
+    promote = f"{DEFAULT}/churn/versions/1.0.0/promote"
+    fine(await fleet.pipeline.post(promote, json=PRODUCTION))
+    aliases = {"production_aliases": ["champion", "challenger"], "reason": "trials"}
+    fine(await fleet.room.admin.patch("/api/v1/namespaces/default", json=aliases))
+    one, other = await both(fleet)
+    for cvi, mode in ((one, "full"), (other, "challenger")):
+        await fleet.approve(cvi)
+        fine(await fleet.promote(cvi, mode=mode))
+    for name, to in (("churn", "2.0.0"), ("fraud", other)):
+        answer = await fleet.room.person("product").post(
+            f"{DEFAULT}/{name}/rollback", json={**REASON, "to": to}
+        )
+        assert (answer.status_code, answer.json()["code"]) == (409, "lifecycle_conflict")
+        assert "was never in production as champion" in answer.text
+        assert "a pipeline promotes it (`muniment promote" in answer.text
+    assert await fleet.champions("churn", *BOTH) == ["1.0.0"] * 3

@@ -72,7 +72,7 @@ async def roll_back(
         NotFound: there is no such asset or version.
         NotAllowed: who asks may not stop some of what a composite would change; all are named.
         LifecycleConflict: nothing is deployed there, it is not clear what is to end, there is nothing
-            to go back to, or `to` is there already, or is a composite that never was there.
+            to go back to, or `to` is there already, or was never found there as what leaves is.
         StaleRevision: what is there changed meanwhile.
         BadBody: there is no such environment, or no reason is given. Nothing is written in any of
             these cases.
@@ -192,16 +192,22 @@ async def _target(
 ) -> tuple[Version, bool]:
     """Return where to go back to, and whether it is approved there now.
 
-    `others` are versions that are or were found there, the latest first.
+    `others` are versions that are or were there, the latest first. Whatever was never found there as
+    what leaves is starts, which is no going back: a canary becomes champion by a pipeline.
     """
     environment, wanted = back.environment, back.wanted
+    were = await store.found_as(tx, back.asset.id, environment.name, leaving.alias)
     if isinstance(wanted.to, VersionRef):
         chosen = await catalog.get_version(tx, wanted.to)
         if chosen.id == leaving.version_id:
             raise LifecycleConflict(f"{chosen.name} is what is deployed in {environment.name}")
+        if chosen.id not in were:
+            raise _never_there(chosen.name, leaving)
         return chosen, await _approved(tx, back, chosen)
     found: Version | None = None
     for version_id in others:
+        if version_id not in were:
+            continue
         one = await catalog.version_by_id(tx, version_id)
         if environment.stage is not Stage.PRODUCTION:
             if not one.standing.quarantined and one.standing.mark is None:
@@ -352,11 +358,8 @@ async def _check_target(tx: Tx, whole: Whole, asset: Asset, leaving: Deployment)
         raise LifecycleConflict(f"{cvi} is what is deployed in {leaving.environment}")
     if all(one.asset_id != asset.id for one in whole.members):
         raise LifecycleConflict(f"{cvi} has no version of {asset.ref}: name one that has")
-    if not await store.was_there(tx, cvi, asset.id, leaving.environment):
-        raise LifecycleConflict(
-            f"{cvi} was never in {leaving.environment}, so nothing goes back to it: a pipeline promotes it"
-            f" (`muniment promote {cvi} --env {leaving.environment}`)"
-        )
+    if not await store.was_there(tx, cvi, asset.id, leaving.environment, leaving.alias):
+        raise _never_there(cvi, leaving)
     if leaving.composite is not None:
         mine, to = await composites.get(tx, leaving.composite), whole.composite
         if (mine.namespace, mine.system) != (to.namespace, to.system):
@@ -365,6 +368,14 @@ async def _check_target(tx: Tx, whole: Whole, asset: Asset, leaving: Deployment)
                 f" going back would take that out; withdraw it (`muniment withdraw {mine.cvi} --env"
                 f" {leaving.environment} --reason …`), or have a pipeline promote {cvi}"
             )
+
+
+def _never_there(name: str, leaving: Deployment) -> LifecycleConflict:
+    found = "" if leaving.alias is None else f" as {leaving.alias}"
+    return LifecycleConflict(
+        f"{name} was never in {leaving.environment}{found}, so nothing goes back to it: a pipeline promotes"
+        f" it (`muniment promote {name} --env {leaving.environment}`)"
+    )
 
 
 async def _handed_out(tx: Tx, target: earlier.Target) -> bool:

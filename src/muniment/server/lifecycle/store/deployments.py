@@ -254,15 +254,38 @@ async def before(tx: Tx, asset_id: uuid.UUID, environment: str, limit: int = 10)
     return [row["version_id"] for row in rows]
 
 
-async def was_there(tx: Tx, cvi: str, asset_id: uuid.UUID, environment: str) -> bool:
-    """Say whether an asset was ever deployed in an environment as part of a composite."""
+async def was_there(
+    tx: Tx, cvi: str, asset_id: uuid.UUID, environment: str, alias: str | None
+) -> bool:
+    """Say whether an asset was ever deployed in an environment as part of a composite, found so."""
     found = await tx.fetchval(
-        "SELECT true FROM deployment WHERE composite = $1 AND asset_id = $2 AND environment = $3 LIMIT 1",
+        """
+        SELECT true FROM deployment
+        WHERE composite = $1 AND asset_id = $2 AND environment = $3 AND alias IS NOT DISTINCT FROM $4
+        LIMIT 1
+        """,
         cvi,
         asset_id,
         environment,
+        alias,
     )
     return found is not None
+
+
+async def found_as(
+    tx: Tx, asset_id: uuid.UUID, environment: str, alias: str | None
+) -> set[uuid.UUID]:
+    """Return the versions of an asset that are or were deployed in an environment, found so."""
+    rows = await tx.fetch(
+        """
+        SELECT DISTINCT version_id FROM deployment
+        WHERE asset_id = $1 AND environment = $2 AND alias IS NOT DISTINCT FROM $3
+        """,
+        asset_id,
+        environment,
+        alias,
+    )
+    return {row["version_id"] for row in rows}
 
 
 async def deployments(
