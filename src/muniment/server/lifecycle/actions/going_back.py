@@ -358,7 +358,7 @@ async def _check_target(tx: Tx, whole: Whole, asset: Asset, leaving: Deployment)
         raise LifecycleConflict(f"{cvi} is what is deployed in {leaving.environment}")
     if all(one.asset_id != asset.id for one in whole.members):
         raise LifecycleConflict(f"{cvi} has no version of {asset.ref}: name one that has")
-    if not await store.was_there(tx, cvi, asset.id, leaving.environment, leaving.alias):
+    if not await store.found_as(tx, asset.id, leaving.environment, leaving.alias, cvi):
         raise _never_there(cvi, leaving)
     if leaving.composite is not None:
         mine, to = await composites.get(tx, leaving.composite), whole.composite

@@ -254,36 +254,20 @@ async def before(tx: Tx, asset_id: uuid.UUID, environment: str, limit: int = 10)
     return [row["version_id"] for row in rows]
 
 
-async def was_there(
-    tx: Tx, cvi: str, asset_id: uuid.UUID, environment: str, alias: str | None
-) -> bool:
-    """Say whether an asset was ever deployed in an environment as part of a composite, found so."""
-    found = await tx.fetchval(
-        """
-        SELECT true FROM deployment
-        WHERE composite = $1 AND asset_id = $2 AND environment = $3 AND alias IS NOT DISTINCT FROM $4
-        LIMIT 1
-        """,
-        cvi,
-        asset_id,
-        environment,
-        alias,
-    )
-    return found is not None
-
-
-async def found_as(
-    tx: Tx, asset_id: uuid.UUID, environment: str, alias: str | None
+async def found_as(  # noqa: PLR0917 -- an endpoint, and a composite
+    tx: Tx, asset_id: uuid.UUID, environment: str, alias: str | None, composite: str | None = None
 ) -> set[uuid.UUID]:
-    """Return the versions of an asset that are or were deployed in an environment, found so."""
+    """Return the versions of an asset that are or were in an environment, found so; as part of a composite if one is said."""
     rows = await tx.fetch(
         """
         SELECT DISTINCT version_id FROM deployment
         WHERE asset_id = $1 AND environment = $2 AND alias IS NOT DISTINCT FROM $3
+          AND ($4::text IS NULL OR composite = $4)
         """,
         asset_id,
         environment,
         alias,
+        composite,
     )
     return {row["version_id"] for row in rows}
 
