@@ -254,7 +254,7 @@ async def before(tx: Tx, asset_id: uuid.UUID, environment: str, limit: int = 10)
     return [row["version_id"] for row in rows]
 
 
-async def found_as(  # noqa: PLR0917 -- an endpoint, and a composite
+async def found_as(
     tx: Tx, asset_id: uuid.UUID, environment: str, alias: str | None, composite: str | None = None
 ) -> set[uuid.UUID]:
     """Return the versions of an asset that are or were in an environment, found so; as part of a composite if one is said."""
