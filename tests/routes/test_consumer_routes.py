@@ -170,6 +170,17 @@ async def test_who_made_it_owns_the_asset_or_governs_ends_it(
 # --- binding -------------------------------------------------------------------------------------
 
 
+async def test_of_a_time_to_come_nothing_else_is_known_than_of_now(
+    registry: RegistrySimulator,
+) -> None:
+    consumer = registry.as_(Role.CONSUMER)
+    await bound(consumer)
+    for as_of in ("9999-12-31", "9999-12-31T23:59:59Z"):
+        answer = await consumer.get(ALL, params={"as_of": as_of})
+        assert answer.status_code == 200, answer.text
+        assert len(answer.json()["items"]) == 1
+
+
 async def test_binding_anew_waits_for_the_end_of_the_binding(
     registry: RegistrySimulator, clock: FixedClock
 ) -> None:

@@ -21,6 +21,7 @@ from tests.support.approving import Council, council, me, quorum_alone
 from tests.support.artifacts import fine, open_house
 from tests.support.issuer import CLIENT_ID, Issuer, running_issuer
 from tests.support.own_keys import key_body
+from tests.support.policies import begin
 from tests.support.signing import p256
 
 GROUPS = [
@@ -193,3 +194,38 @@ async def test_nobody_says_so_that_a_condition_was_met(room: Council, people: Is
     as_them = await handed(room, await me(product))
     assert (await as_them.post(met, json={"note": "done"})).status_code == 403
     assert fine(await product.post(met, json={"note": "done"}))["met_at"]
+
+
+async def test_an_exception_that_lapsed_is_granted_again_in_the_same_words(
+    db: PostgresDatabase, blobs: FakeBlobs, keys: Keys, clock: FixedClock, people: Issuer
+) -> None:
+    people.now = lambda: clock.now().timestamp()
+    first = council(0, own_key=False)
+    async with open_house(
+        db, blobs, keys, clock, first=first, outbound_private=(people.host,)
+    ) as house:
+        room = Council(house, clock)
+        issuer = {"name": "corp", "url": people.url, "client_id": CLIENT_ID, "roles": GROUPS}
+        fine(await room.admin.post("/api/v1/login-issuers", json=issuer))
+        security = await logged_in(room, people, "security")
+        at = await room.version()
+        body = {
+            "environment": "production", "role": "security", "rule": "WAIV-001", "reason": "late",
+            "control": "none", "until": str(clock.now().date()),
+        }  # fmt: skip
+        handed_out = await handed(room, await me(security))
+        ids = [
+            fine(await one.post(f"{at}/exceptions", json=body))["exception"]["id"]
+            for one in (handed_out, security)
+        ]
+        assert ids[0] == ids[1]
+        # What it rests on is no more: the policy takes only who came in by an issuer now.
+        clock.advance(dt.timedelta(seconds=1))
+        await begin(db, clock, council(0, own_key=False, own_login=True))
+        for _ in range(2):
+            given = fine(await security.post(f"{at}/exceptions", json=body))["exception"]
+            ids.append(given["id"])
+        assert given["came_in"]["by"] == "issuer"
+        assert len(set(ids)) == 2
+        assert ids[2] == ids[3]
+        await house.check()

@@ -506,3 +506,17 @@ async def test_nothing_starts_by_going_back(fleet: Fleet) -> None:
         assert "was never in production as champion" in answer.text
         assert "a pipeline promotes it (`muniment promote" in answer.text
     assert await fleet.champions("churn", *BOTH) == ["1.0.0"] * 3
+
+
+async def test_who_may_not_go_back_learns_nothing_of_what_they_may_not_see(fleet: Fleet) -> None:
+    one, other = await both(fleet)
+    for cvi in (one, other):
+        await fleet.approve(cvi)
+        fine(await fleet.promote(cvi))
+    registry = fleet.room.house.registry
+    only = registry.with_grants(Grant(Role.PUBLISHER, Scope("default", "fraud-prompt")))
+    answer = await only.post(f"{DEFAULT}/fraud-prompt/rollback", json=REASON)
+    assert (answer.status_code, answer.json()["problems"]) == (403, [])
+    assert "stop 1 you may not see, which going back to what was there before" in answer.text
+    assert one not in answer.text
+    assert "default/fraud@" not in answer.text

@@ -58,7 +58,7 @@ async def _whole(
 ) -> Promoted | Refusal:
     whole = await wholes.whole_of(tx, await composites.get(tx, cvis[turn % len(cvis)]))
     wanted = Promotion(version=whole.members[0].ref, whole=whole, environment="production")
-    whose = Whose(lambda _ref: PIPELINE, lambda _ref: True)
+    whose = Whose(lambda _ref: PIPELINE, lambda _ref: True, lambda _verb, _scope: True)
     return await promoting.promote_whole(tx, wanted, whose, by, ports)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from muniment.core.names import Alias, AssetRef, VersionRef
 from muniment.server.catalog.records import AliasMove, Mode, Pointer, Version
 from muniment.server.composites.records import Composite, Member
+from muniment.server.composites.rules.access import May
 from muniment.server.http.records import Caller, PrincipalKind
 from muniment.server.ledger.records import Actor
 from muniment.server.policy.records import Judged, Verdict
@@ -118,10 +119,14 @@ class Executor:
 
 @dataclass(frozen=True, slots=True)
 class Whose:
-    """Who acts on several assets: as which executor on each, and whether its roles let it stop there."""
+    """Who acts on several assets: as which executor on each, and whether its roles let it stop there.
+
+    `may` says what its roles let it do in a scope.
+    """
 
     executor: Callable[[AssetRef], Executor]
     may_stop: Callable[[AssetRef], bool]
+    may: May
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from muniment.server.approvals.actions.recording import (
 )
 from muniment.server.approvals.actions.words import key_of, plain_bundle
 from muniment.server.approvals.reads import matters
+from muniment.server.approvals.reads.standing import waived
 from muniment.server.approvals.records import Bar, DecisionOf, Place, RuleException
 from muniment.server.approvals.rules import decisions, requests, signing
 from muniment.server.approvals.rules import waiving as rules
@@ -220,7 +221,8 @@ async def _granted_before(
             signing.refuse_problems([signing.USED_NONCE])
         return found
     held = await store.exceptions_of(tx, [where.version.id], where.place.name, by.at.date())
-    for one in held:
+    # One that lapsed is granted anew, in the same words too.
+    for one in [each.exception for each in await waived(tx, held, by.at) if not each.lapsed]:
         if one.signed_by == REGISTRY and (
             one.person_id, one.role, one.rule, one.until, one.reason, one.control,
         ) == (waiver.person, waiver.role, waiver.rule, waiver.until, waiver.reason, waiver.control):  # fmt: skip

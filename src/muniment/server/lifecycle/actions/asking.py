@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -70,7 +71,9 @@ async def why_not_whole(  # noqa: PLR0917 -- what is asked
         another = _asks_for_another(place, asked)
         executors[one.ref.asset] = await _pipeline(tx, one.ref.asset) if another else asked
     # What would leave is moved by whoever asks: no rule asks who.
-    pipelines = Whose(lambda ref: executors.get(ref) or whose.executor(ref), whose.may_stop)
+    pipelines = dataclasses.replace(
+        whose, executor=lambda ref: executors.get(ref) or whose.executor(ref)
+    )
     question = await wholes.parts_of(tx, whole, place, pipelines)
     wanted = Promotion(version=whole.members[0].ref, environment=environment, whole=whole)
     question = await wholes.replacing(tx, placing.placed(question, wanted), pipelines)

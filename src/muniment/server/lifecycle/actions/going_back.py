@@ -18,6 +18,7 @@ from muniment.core.names import Alias, AssetRef, VersionRef
 from muniment.server import catalog, composites
 from muniment.server.catalog.records import Asset, Version
 from muniment.server.composites.records import Composite
+from muniment.server.http.records import Scope, Verb
 from muniment.server.identity import By
 from muniment.server.lifecycle.actions import approving, earlier, placing, wholes
 from muniment.server.lifecycle.actions import question as questions
@@ -298,7 +299,11 @@ async def _with_left(
     question = await wholes.with_left(tx, question, ending, back.whose)
     wholes.check_held(question, held)
     refs = [part.asset.ref for part in (*question.parts, *question.gone)]
-    wholes.check_each(refs, back.whose.may_stop, "stop", f"going back to {question.name} changes")
+    name, may = question.name, back.whose.may
+    if question.composite and not await composites.allowed(tx, question.composite, Verb.READ, may):
+        name = "what was there before"
+    sees = lambda ref: may(Verb.READ, Scope(str(ref.namespace), str(ref.name)))  # noqa: E731 -- of each
+    wholes.check_each(refs, back.whose.may_stop, "stop", f"going back to {name} changes", sees)
     return question
 
 

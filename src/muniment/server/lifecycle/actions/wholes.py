@@ -42,18 +42,25 @@ async def whole_of(tx: Tx, composite: Composite) -> Whole:
 
 
 def check_each(
-    assets: Iterable[AssetRef], may: Callable[[AssetRef], bool], verb: str, which: str
+    assets: Iterable[AssetRef],
+    may: Callable[[AssetRef], bool],
+    verb: str,
+    which: str,
+    sees: Callable[[AssetRef], bool] = lambda _ref: True,
 ) -> None:
     """Go on only if who asks may do that to every asset; `which` says why these.
 
     Raises:
-        NotAllowed: to some it may not; `problems` names all of them.
+        NotAllowed: to some it may not; `problems` names those of them that it `sees`, others are counted.
     """
-    barred = [str(ref) for ref in dict.fromkeys(assets) if not may(ref)]
-    if barred:
+    found = [ref for ref in dict.fromkeys(assets) if not may(ref)]
+    if found:
+        barred = [str(ref) for ref in found if sees(ref)]
+        more = len(found) - len(barred)
+        hidden = [f"{more} you may not see"] if more else []
         fix = "ask an administrator for the role, or for the pipeline to be trusted, there"
         raise NotAllowed(
-            f"your roles do not let you {verb} {', '.join(barred)}, which {which}",
+            f"your roles do not let you {verb} {', '.join([*barred, *hidden])}, which {which}",
             problems=[
                 {"field": one, "message": f"you may not {verb} it", "fix": fix} for one in barred
             ],

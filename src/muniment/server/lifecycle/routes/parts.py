@@ -83,6 +83,7 @@ def whose(call: Call) -> Whose:
     return Whose(
         executor=lambda ref: executor(call, ref),
         may_stop=lambda ref: call.may(Verb.STOP, scope_of(ref)),
+        may=call.may,
     )
 
 

@@ -54,7 +54,7 @@ class Asking:
 
     async def judge(self, version: Version, asset: Asset, use: Use) -> Judgement:
         """Return what all rules say of a use of `version`. Nothing is kept of it."""
-        at = self.as_of or self.at
+        at = min(self.as_of or self.at, self.at)  # nothing is known of a time to come
         key = (version.id, use.environment)
         if key not in self._known:
             self._known[key] = await self._ask(version, asset, use.environment, at)

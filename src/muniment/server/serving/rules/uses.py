@@ -10,11 +10,11 @@ Source: requirements §1.1 (R-128).
 
 from __future__ import annotations
 
+import re
 import unicodedata
 import uuid
 from collections.abc import Iterator
 from typing import Final
-from urllib.parse import urlsplit
 
 from muniment.core.canon import canonical
 from muniment.core.digest import Digest, digest_of
@@ -22,6 +22,7 @@ from muniment.core.errors import BadBody
 from muniment.server.serving.records import Use
 
 SYSTEM_MAX, ENDPOINT_MAX, USE_CASE_MAX = 200, 2000, 300
+_HOST: Final = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?[/\\]*([^/\\?#]*)")
 _LIMITS: Final = {"system": SYSTEM_MAX, "endpoint": ENDPOINT_MAX, "use_case": USE_CASE_MAX}
 
 Problem = dict[str, str]
@@ -58,10 +59,9 @@ def _problems(name: str, text: str) -> Iterator[Problem]:
 
 
 def _has_credentials(endpoint: str) -> bool:
-    try:
-        return "@" in urlsplit(endpoint).netloc
-    except ValueError:
-        return False  # no URL, so it has no such part
+    """Say whether there is an @ where an address has its host, however many slashes come before."""
+    host = _HOST.match(endpoint)
+    return host is not None and "@" in host[1]
 
 
 def key_of(asset_id: uuid.UUID, use: Use) -> Digest:
