@@ -12,8 +12,7 @@ from typing import Any
 from muniment.core.names import Alias, AssetRef, VersionRef
 from muniment.server.catalog.records import AliasMove, Mode, Pointer, Version
 from muniment.server.composites.records import Composite, Member
-from muniment.server.composites.rules.access import May
-from muniment.server.http.records import Caller, PrincipalKind
+from muniment.server.http.records import Caller, PrincipalKind, Scope, Verb
 from muniment.server.ledger.records import Actor
 from muniment.server.policy.records import Judged, Verdict
 from muniment.server.ports.engine_pool import EnginePool
@@ -126,7 +125,7 @@ class Whose:
 
     executor: Callable[[AssetRef], Executor]
     may_stop: Callable[[AssetRef], bool]
-    may: May
+    may: Callable[[Verb, Scope], bool]
 
 
 @dataclass(frozen=True, slots=True)
