@@ -341,6 +341,13 @@ def test_members_are_what_is_named_with_its_digest() -> None:
     ]  # fmt: skip
 
 
+def test_what_is_prohibited_is_told_whole_or_not_at_all() -> None:
+    each = [[f"use-{number}-{one}" for one in range(200)] for number in range(6)]
+    composing.check_uses("cvi1-x", [*each[:5], each[0]])
+    with pytest.raises(BadComposite, match="prohibit 1200 uses together: at most 1000"):
+        composing.check_uses("cvi1-x", each)
+
+
 MEMBER = membership.Named("team", "fraud", "1.0.0", A)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from muniment.core.names import VersionRef, parse_version
 from muniment.server import catalog, composites, ledger
 from muniment.server.approvals.records import Request
+from muniment.server.approvals.rules.composing import check_uses
 from muniment.server.approvals.rules.matters import Matter, check_members
 from muniment.server.catalog.records import Asset, Mode, Version
 from muniment.server.composites.records import Composite
@@ -29,15 +30,11 @@ async def of_composite(tx: Tx, composite: Composite, *, lock: bool = False) -> M
     refs = {one.asset_id: one.ref.asset for one in members}
     read = catalog.lock_asset if lock else catalog.get_asset
     assets = {asset_id: await read(tx, refs[asset_id]) for asset_id in sorted(refs)}
-    return Matter(
-        tuple(
-            [
-                (await catalog.version_by_id(tx, one.version_id), assets[one.asset_id])
-                for one in members
-            ]
-        ),
-        composite,
-    )
+    versions = [await catalog.version_by_id(tx, one.version_id) for one in members]
+    if lock:
+        uses = (one.metadata.get("prohibited_use_cases", ()) for one in versions)
+        check_uses(composite.cvi, uses)
+    return Matter(tuple((one, assets[one.asset_id]) for one in versions), composite)
 
 
 async def of_request(tx: Tx, request: Request) -> Matter:

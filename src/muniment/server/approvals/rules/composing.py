@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from muniment.core.errors import BadComposite
 from muniment.server.approvals.rules import evaluations
 from muniment.server.approvals.rules.facts import overlaid
 
@@ -29,6 +30,7 @@ _LIFECYCLES: Final = ("retired", "deprecated", "draft", "candidate", "approved")
 _TIERS: Final = ("unacceptable", None, "high", "limited", "minimal")
 _GRAVITY: Final = ("critical", "unknown", "high", "medium", "low", "none")
 _FINDINGS_MAX, _OPEN_MAX = 1000, 10_000
+_USES_MAX: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +54,12 @@ def document(whole: Whole, members: Sequence[Document], extra: Mapping[str, Any]
 
     All of them are about the same step, moment and environment, with nothing put over them. `extra` is
     put over the composite's, as over a version's.
+
+    Raises:
+        BadComposite: members prohibit more uses than can be told.
     """
     first = members[0]
+    check_uses(whole.cvi, (one["asset"].get("prohibited_uses", ()) for one in members))
     known: dict[str, Any] = {
         "subject": _subject(whole, members),
         "asset": _asset(whole, members),
@@ -73,6 +79,20 @@ def document(whole: Whole, members: Sequence[Document], extra: Mapping[str, Any]
 def strictest(tiers: Iterable[str | None]) -> str | None:
     """Return the strictest of some risk tiers: `unacceptable`, none at all, high, limited, minimal."""
     return min(tiers, key=_TIERS.index)
+
+
+def check_uses(cvi: str, prohibited: Iterable[Iterable[str]]) -> None:
+    """Go on only if all that members prohibit can be told: what is left out would be allowed.
+
+    Raises:
+        BadComposite: it is too much.
+    """
+    count = len(_union(prohibited))
+    if count > _USES_MAX:
+        raise BadComposite(
+            f"the versions that {cvi} pins prohibit {count} uses together: at most {_USES_MAX} are judged;"
+            " pin fewer, or register versions whose `prohibited_use_cases` are fewer"
+        )
 
 
 def _subject(whole: Whole, members: Sequence[Document]) -> dict[str, Any]:
