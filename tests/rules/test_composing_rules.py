@@ -348,6 +348,14 @@ def test_what_is_prohibited_is_told_whole_or_not_at_all() -> None:
         composing.check_uses("cvi1-x", each)
 
 
+def test_what_may_be_a_sha256_is_found_however_it_is_written() -> None:
+    digests: list[Any] = [
+        {"gitCommit": "a" * 40}, {"sha256": f" SHA256:{A.upper()} "}, {"sha512": "b" * 128}, None, {},
+    ]  # fmt: skip
+    manifest = {"components": [{"digest": one} for one in digests]}
+    assert membership.digests_in(manifest) == {A}
+
+
 MEMBER = membership.Named("team", "fraud", "1.0.0", A)
 
 
