@@ -10,7 +10,6 @@ from typing import Any
 
 import asyncpg
 import pytest
-from coverage import Coverage
 from hypothesis import settings
 
 from muniment.server.ports.clock import FixedClock
@@ -38,19 +37,6 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the slow ones, in whatever order: begun last, one would run alone at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _measured(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Measure no slow tests: what they show runs in processes, and being traced costs them half more."""
-    marks = getattr(request.module, "pytestmark", [])
-    slow = any(mark.name == "slow" for mark in (marks if isinstance(marks, list) else [marks]))
-    measuring = Coverage.current() if slow else None
-    if measuring is not None:
-        measuring.stop()
-    yield
-    if measuring is not None:
-        measuring.start()
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

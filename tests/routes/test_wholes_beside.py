@@ -121,7 +121,8 @@ async def test_production_goes_back_from_a_composite_to_the_version_that_was_the
     said = await rollback_fact(fleet, fine(await fleet.promote(whole)))
     assert (said["target"], said["approved"]) == ("fraud@1.0.0", True)
     model_only = fleet.room.house.registry.with_grants(
-        Grant(Role.PUBLISHER, Scope("default", "fraud"))
+        Grant(Role.PUBLISHER, Scope("default", "fraud")),
+        Grant(Role.VIEWER, Scope("default", "fraud-prompt")),
     )
     barred = await model_only.post(f"{DEFAULT}/fraud/rollback", json=REASON)
     assert (barred.status_code, names(barred.json()["problems"])) == (403, ["fraud-prompt"])

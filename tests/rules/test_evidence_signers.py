@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import json
 import uuid
@@ -185,3 +186,16 @@ def test_other_kinds_have_nobody_to_vouch_for_them_here() -> None:
             parsed, ABOUT, name="f", digest=MANIFEST, signers=[], at=NOW
         )
         assert found is None
+
+
+def test_who_vouches_is_judged_of_versions_alone() -> None:
+    about = dataclasses.replace(ABOUT, kind="composite")
+    data = json.dumps(bundle_by(OMS, p256(1))).encode()
+    parsed = parse(data, "f")
+    assert isinstance(parsed, Parsed)
+    found = vouching.check_statement(
+        parsed, about, name="f", digest=digest_of(data), signers=[Signer(**KEY)], at=NOW
+    )
+    assert isinstance(found, Check)
+    assert (found.assurance, found.signer) == (Assurance.ASSERTED, None)
+    assert "version" in found.reason
