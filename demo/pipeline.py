@@ -18,7 +18,7 @@ def trust(story: Story, issuer: Issuer, *assets: str) -> None:
             "trust", "add", asset, "--issuer", "ci", "--repository", "acme/fraud",
             "--repository-id", GITHUB_RULE["repository_id"], "--owner-id", GITHUB_RULE["owner_id"],
             "--workflow", workflow, "--environment", "production", "--permit", "register",
-            "--permit", "promote:production",
+            "--permit", "promote:staging", "--permit", "promote:production",
         )  # fmt: skip
 
 

@@ -133,6 +133,11 @@ class Together:
         for name, role in COUNCIL.items():
             self.council.run(name, "approve", self.cvi, "--as", role)
         story.run("composite", "show", self.cvi, shows="production until")
+        story.step("Production would go back to the model alone: that is tried first, in staging")
+        for what in (self.model, self.cvi):
+            story.run("promote", what, "--env", "staging", environ=job, quiet=True)
+        drill = ("rollback", "fraud-detector", "--env", "staging", "--reason", "drill")
+        self.council.run("sam", *drill)
         story.step("The pipeline promotes it whole: both names move in one transaction")
         story.run("promote", self.cvi, "--env", "production", environ=job)
         story.run("deployments", "fraud-detector", shows=self.cvi[:12])
